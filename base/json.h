@@ -63,11 +63,11 @@ char *json_print_indent(struct json_object *o);
 /* Members. The getters give NULL, or the fallback, when O is no object, has no such member, or
  * the member has another type; strings and objects stay the object's. The adders consume VALUE;
  * json_add_str() leaves the member out when S is NULL. */
-const char *json_str(struct json_object *o, const char *key);
-struct json_object *json_get(struct json_object *o, const char *key, enum json_type type);
-bool json_bool(struct json_object *o, const char *key, bool fallback);
-int64_t json_int(struct json_object *o, const char *key, int64_t fallback);
-double json_double(struct json_object *o, const char *key, double fallback);
+const char *json_get_str(struct json_object *o, const char *key);
+struct json_object *json_get_typed(struct json_object *o, const char *key, enum json_type type);
+bool json_get_bool(struct json_object *o, const char *key, bool fallback);
+int64_t json_get_int(struct json_object *o, const char *key, int64_t fallback);
+double json_get_double(struct json_object *o, const char *key, double fallback);
 void json_add(struct json_object *o, const char *key, struct json_object *value);
 void json_add_str(struct json_object *o, const char *key, const char *s);
 void json_add_int(struct json_object *o, const char *key, int64_t n);
