@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool fail(struct err **e, const char *what, const char *name)
+{
+	return err_set_errno(e, ERR_GENERIC, errno, "cannot %s '%s'", what, name);
+}
+
+/* O_NONBLOCK, then a look at what it is: opening a FIFO would wait for its writer. */
+static int open_regular(int dirfd, const char *name, off_t *size, struct err **e)
+{
+	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		fail(e, "open", name);
+		return -1;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		err_set(e, ERR_GENERIC, "'%s' is not a regular file", name);
+		return -1;
+	}
+	*size = st.st_size;
+	return TAKE_FD(fd);
+}
+
+static bool read_all(int fd, const char *name, size_t max, char **ret, size_t *len, struct err **e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n = 0, room = 0;
+
+	for (;;) {
+		ssize_t got;
+
+		if (n + 1 >= room) {
+			room = room ? room * 2 : 4096;
+			text = xrealloc(text, room, 1);
+		}
+		got = read(fd, text + n, room - n - 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail(e, "read", name);
+		if (got == 0)
+			break;
+		n += (size_t)got;
+		if (n > max)
+			return err_set(e, ERR_GENERIC, "'%s' is larger than %zu bytes", name, max);
+	}
+	text[n] = '\0';
+	*ret = TAKE_PTR(text);
+	if (len)
+		*len = n;
+	return true;
+}
+
+bool file_read(int dirfd, const char *name, size_t max, char **ret, size_t *len, struct err **e)
+{
+	off_t size;
+	_cleanup_close_ int fd = open_regular(dirfd, name, &size, e);
+
+	return fd >= 0 && read_all(fd, name, max, ret, len, e);
+}
+
+bool file_read_tail(int dirfd, const char *name, size_t max, char **ret, size_t *len, bool *cut, struct err **e)
+{
+	off_t size;
+	_cleanup_close_ int fd = open_regular(dirfd, name, &size, e);
+	size_t n = 0;
+
+	if (fd < 0)
+		return false;
+	*cut = size > (off_t)max;
+	if (*cut)
+		lseek(fd, size - (off_t)max, SEEK_SET);
+	*ret = xcalloc(max + 1, 1);
+	while (n < max) {
+		ssize_t got = read(fd, *ret + n, max - n);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	*len = n;
+	return true;
+}
+
+bool file_read_json(int dirfd, const char *name, struct json_object **ret, struct err **e)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ struct json_object *o = NULL;
+	struct err *inner = NULL;
+	size_t len;
+
+	if (!file_read(dirfd, name, FILE_MAX, &text, &len, e))
+		return false;
+	if (!json_parse(text, len, &json_limits_qemu, &o, &inner)) {
+		err_prefix(inner, "'%s'", name);
+		if (e)
+			*e = inner;
+		else
+			err_free(inner);
+		return false;
+	}
+	if (!json_object_is_type(o, json_type_object))
+		return err_set(e, ERR_GENERIC, "'%s' holds no JSON object", name);
+	*ret = TAKE_PTR(o);
+	return true;
+}
+
+static bool write_all(int fd, const char *text, size_t n)
+{
+	while (n) {
+		ssize_t put = write(fd, text, n);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return false;
+		text += put;
+		n -= (size_t)put;
+	}
+	return true;
+}
+
+bool file_write(int dirfd, const char *name, const char *text, mode_t mode, bool sync, struct err **e)
+{
+	_cleanup_free_ char *tmp = xasprintf(".%s.new", name);
+	_cleanup_close_ int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+
+	if (fd < 0)
+		return fail(e, "create", tmp);
+	if (!write_all(fd, text, strlen(text)) || (sync && fsync(fd) < 0) || renameat(dirfd, tmp, dirfd, name) < 0) {
+		fail(e, "write", name);
+		unlinkat(dirfd, tmp, 0);
+		return false;
+	}
+	if (sync && fsync(dirfd) < 0)
+		return fail(e, "sync the directory of", name);
+	return true;
+}
+
+bool file_write_json(int dirfd, const char *name, struct json_object *o, mode_t mode, struct err **e)
+{
+	_cleanup_free_ char *text = json_print(o);
+
+	return file_write(dirfd, name, text, mode, false, e);
+}
+
+bool file_remove(int dirfd, const char *name, struct err **e)
+{
+	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+		return fail(e, "remove", name);
+	return true;
+}
+
+static bool remove_tree_on(int dirfd, const char *name, dev_t dev, struct err **e)
+{
+	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	struct dirent *d;
+	DIR *dir;
+
+	if (fd < 0 && errno == ENOENT)
+		return true;
+	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+		return file_remove(dirfd, name, e);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fail(e, "open", name);
+	if (dev && st.st_dev != dev)
+		return err_set(e, ERR_GENERIC, "'%s' is a mount point", name);
+	dir = fdopendir(TAKE_FD(fd));
+	if (!dir)
+		return fail(e, "read", name);
+	while ((d = readdir(dir))) {
+		if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
+			continue;
+		if (!remove_tree_on(dirfd(dir), d->d_name, st.st_dev, e)) {
+			closedir(dir);
+			return false;
+		}
+	}
+	closedir(dir);
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return fail(e, "remove", name);
+	return true;
+}
+
+bool file_remove_tree(int dirfd, const char *name, struct err **e)
+{
+	return remove_tree_on(dirfd, name, 0, e);
+}
+
+bool file_make_dirs(const char *path, mode_t mode, struct err **e)
+{
+	_cleanup_free_ char *copy = xstrdup(path);
+
+	for (char *p = copy + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+			return fail(e, "make directory", copy);
+		*p = '/';
+	}
+	if (mkdir(copy, mode) < 0 && errno != EEXIST)
+		return fail(e, "make directory", copy);
+	return true;
+}
+
+int file_open_dir(int dirfd, const char *name, struct err **e)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		fail(e, "open directory", name);
+	return fd;
+}
+
+static int not_dots(const struct dirent *d)
+{
+	return !str_eq(d->d_name, ".") && !str_eq(d->d_name, "..");
+}
+
+bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, struct err **e)
+{
+	struct dirent **names;
+	int n = scandirat(dirfd, ".", &names, not_dots, alphasort);
+
+	if (n < 0)
+		return fail(e, "read directory", ".");
+	for (int i = 0; i < n; i++) {
+		fn(names[i]->d_name, data);
+		free(names[i]);
+	}
+	free(names);
+	return true;
+}
+
+struct work {
+	uv_work_t req;
+	struct op *op; /* NULL: nobody waits any more */
+	file_work_fn *fn;
+	void *data;
+	void (*free_data)(void *data);
+	struct err *err;
+};
+
+static void work_run(uv_work_t *req)
+{
+	struct work *w = CONTAINER_OF(req, struct work, req);
+
+	w->fn(w->data, &w->err);
+}
+
+static void work_done(uv_work_t *req, int status)
+{
+	struct work *w = CONTAINER_OF(req, struct work, req);
+	struct op *op = w->op;
+	struct err *err = w->err;
+
+	if (status < 0 && !err)
+		err_set(&err, ERR_CANCELLED, "work cancelled");
+	if (w->free_data)
+		w->free_data(w->data);
+	free(w);
+	if (op)
+		op_resume(op, err);
+	else
+		err_free(err);
+}
+
+static void work_forget(struct op *op, void *data)
+{
+	((struct work *)data)->op = NULL;
+}
+
+static void work_expired(struct op *op, void *data)
+{
+	op_stall(op);
+}
+
+enum verdict file_work(struct op *op, file_work_fn *fn, void *data, void (*free_data)(void *data))
+{
+	static const struct op_wait_ops ops = {
+		.what = "answer of the disk", .forget = work_forget, .expired = work_expired
+	};
+	struct work *w = xcalloc(1, sizeof(*w));
+
+	w->op = op;
+	w->fn = fn;
+	w->data = data;
+	w->free_data = free_data;
+	uv_queue_work(op->deadline.loop, &w->req, work_run, work_done);
+	return op_wait(op, &ops, w);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Queues of operations: one per subject ("instance-web1"), by lane.
+ *
+ *   a new one finds     idle    a change running    an exclusive one running
+ *   QUERY, BESIDE       runs    runs                runs
+ *   CHANGE              runs    waits in order      Busy, naming the operation and its job
+ *   EXCLUSIVE           runs    waits in order      Busy
+ *   DESTROY             runs    cancels what runs (what is past its commit ends by itself), empties
+ *                               the queue with Cancelled, runs
+ *
+ * At most 64 wait; none longer than its own limit or 60 s, then Busy; beside a stalled operation a
+ * new change is Busy at once. A destroying operation may start while the one it cancelled is still
+ * going back, and waits for that with queue_alone() before it clears up. A queue exists while
+ * anything is in it.
+ */
+#ifndef DROVER_BASE_QUEUE_H
+#define DROVER_BASE_QUEUE_H
+
+#include "base/op.h"
+
+enum lane { LANE_QUERY, LANE_BESIDE, LANE_CHANGE, LANE_EXCLUSIVE, LANE_DESTROY };
+
+enum { QUEUE_MAX = 64, QUEUE_WAIT_MS = 60000 };
+
+struct queues;
+
+struct queues *queues_new(void);
+/* All queues must be empty. */
+struct queues *queues_free(struct queues *qs);
+
+/* Starts OP or lets it wait its turn. Refusal ends it: done() is called with op->err. It may have
+ * ended and been freed on return. WAIT_MS: its longest wait, 0 for the usual. */
+void queue_submit(struct queues *qs, const char *subject, struct op *op, enum lane lane, unsigned wait_ms);
+/* The same for an operation found half done at start. */
+void queue_recover(struct queues *qs, const char *subject, struct op *op, enum lane lane, int at, bool back,
+		   bool committed);
+/* A step of a destroying operation: waits until it is the only one. */
+enum verdict queue_alone(struct op *op, void *arg);
+
+/* What holds the queue now, or NULL; how many wait. */
+struct op *queue_current(struct queues *qs, const char *subject);
+unsigned queue_length(struct queues *qs, const char *subject);
+const char *lane_name(enum lane lane);
+
+/* For the engine. */
+void queue_leave(struct op *op);
+void queue_kick(struct op_queue *q);
+void queue_drop(struct op *op, struct err *e);
+
+#endif
