@@ -35,7 +35,7 @@ static void on_closed(uv_handle_t *handle)
 	free(c);
 }
 
-static void on_exit(uv_process_t *process, int64_t status, int signal)
+static void on_process_exit(uv_process_t *process, int64_t status, int signal)
 {
 	struct child *c = process->data;
 
@@ -88,7 +88,7 @@ struct child *child_spawn(uv_loop_t *loop, const struct child_spec *spec,
 	uv_process_options_t options = {
 		.file = spec->argv[0],
 		.args = (char **)(uintptr_t)spec->argv,
-		.exit_cb = on_exit,
+		.exit_cb = on_process_exit,
 		.stdio = stdio,
 		.stdio_count = (int)n,
 	};

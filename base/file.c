@@ -170,6 +170,7 @@ static bool remove_tree_on(int dirfd, const char *name, dev_t dev, struct err **
 	struct stat st;
 	struct dirent *d;
 	DIR *dir;
+	int at;
 
 	if (fd < 0 && errno == ENOENT)
 		return true;
@@ -179,13 +180,14 @@ static bool remove_tree_on(int dirfd, const char *name, dev_t dev, struct err **
 		return fail(e, "open", name);
 	if (dev && st.st_dev != dev)
 		return err_set(e, ERR_GENERIC, "'%s' is a mount point", name);
-	dir = fdopendir(TAKE_FD(fd));
+	dir = fdopendir(fd);
 	if (!dir)
 		return fail(e, "read", name);
+	at = TAKE_FD(fd); /* the DIR's now */
 	while ((d = readdir(dir))) {
 		if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
 			continue;
-		if (!remove_tree_on(dirfd(dir), d->d_name, st.st_dev, e)) {
+		if (!remove_tree_on(at, d->d_name, st.st_dev, e)) {
 			closedir(dir);
 			return false;
 		}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "qmp/client.h"
+
+#include "base/log.h"
+#include "base/stream.h"
+
+#include <sys/queue.h>
+
+struct qmp_call {
+	TAILQ_ENTRY(qmp_call) link;
+	struct qmp *q;
+	int64_t id;
+	struct json_object *message; /* until sent */
+	int fd;
+	bool carries, sent;
+	qmp_reply_fn *reply; /* NULL: forgotten */
+	void *data;
+};
+
+TAILQ_HEAD(call_list, qmp_call);
+
+struct qmp {
+	struct stream *stream; /* NULL: gone */
+	const struct qmp_ops *ops;
+	void *data;
+	bool oob, greeted, ready;
+	int64_t next_id;
+	uint64_t events; /* seen so far */
+	struct call_list calls; /* in the order of sending */
+	struct qmp_listener *listeners;
+	struct qmp *ping;
+	bool *freed; /* set by qmp_free() while a callback of ours is on the stack */
+};
+
+static void send_waiting(struct qmp *q);
+
+static void call_free(struct qmp_call *c)
+{
+	TAILQ_REMOVE(&c->q->calls, c, link);
+	json_object_put(c->message);
+	fd_close(c->fd);
+	free(c);
+}
+
+/* Ends a call; false when the client was freed meanwhile. */
+static bool call_end(struct qmp_call *c, struct json_object *ret, const struct err *e)
+{
+	struct qmp *q = c->q;
+	qmp_reply_fn *reply = c->reply;
+	void *data = c->data;
+	bool freed = false, *outer = q->freed;
+
+	call_free(c);
+	if (!reply)
+		return true;
+	q->freed = &freed;
+	reply(ret, e, data);
+	if (freed) {
+		if (outer)
+			*outer = true;
+		return false;
+	}
+	q->freed = outer;
+	return true;
+}
+
+static void hang_up(struct qmp *q, enum err_class class, const char *why)
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct qmp_listener *l;
+	struct qmp_call *c;
+	bool freed = false;
+
+	if (!q->stream)
+		return;
+	q->stream = stream_free(q->stream);
+	q->ready = false;
+	err_set(&e, class, "%s", why);
+	while ((c = TAILQ_FIRST(&q->calls)))
+		if (!call_end(c, NULL, e))
+			return;
+	q->freed = &freed;
+	while ((l = q->listeners)) {
+		qmp_unlisten(l);
+		l->gone(l);
+		if (freed)
+			return;
+	}
+	q->freed = NULL;
+	q->ops->gone(q, e, q->data);
+}
+
+static struct err *error_of(struct json_object *error)
+{
+	const char *class = json_get_str(error, "class"), *desc = json_get_str(error, "desc");
+	struct err *e = NULL;
+
+	err_set(&e, ERR_QEMU, "%s", desc ? desc : "an error without a description");
+	err_add(e, "qemu-class", json_object_new_string(class ? class : "GenericError"));
+	return e;
+}
+
+static void on_reply(struct qmp *q, struct json_object *message)
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct json_object *ret = NULL, *error = json_get_typed(message, "error", json_type_object);
+	int64_t id = json_get_int(message, "id", -1);
+	struct qmp_call *c;
+
+	TAILQ_FOREACH(c, &q->calls, link)
+		if (c->id == id)
+			break;
+	if (!c || !c->sent) {
+		/* QEMU answers what it could not parse without an id: a bug of ours. */
+		log_debug("qmp: a reply to nothing we asked (id %" PRId64 ")", id);
+		return;
+	}
+	if (error)
+		e = error_of(error);
+	else if (!json_object_object_get_ex(message, "return", &ret))
+		err_set(&e, ERR_QEMU, "a reply with neither 'return' nor 'error'");
+	if (call_end(c, ret, e))
+		send_waiting(q);
+}
+
+static void on_event(struct qmp *q, const char *name, struct json_object *message)
+{
+	struct json_object *stamp = json_get_typed(message, "timestamp", json_type_object);
+	struct json_object *data = json_get_typed(message, "data", json_type_object);
+	double time = (double)json_get_int(stamp, "seconds", 0) + (double)json_get_int(stamp, "microseconds", 0) / 1e6;
+	struct qmp_listener *l;
+	bool freed = false;
+
+	q->freed = &freed;
+	q->events++;
+	/* A listener may take any other off the list: look from the start after each. */
+	for (l = q->listeners; l;) {
+		if (l->seen == q->events) {
+			l = l->next;
+			continue;
+		}
+		l->seen = q->events;
+		l->event(l, name, data);
+		if (freed)
+			return;
+		l = q->listeners;
+	}
+	q->ops->event(q, name, data, time, q->data);
+	if (!freed)
+		q->freed = NULL;
+}
+
+static void on_negotiated(struct json_object *ret, const struct err *e, void *data)
+{
+	struct qmp *q = data;
+
+	if (e) {
+		if (q->stream)
+			hang_up(q, ERR_QEMU, e->desc);
+		return;
+	}
+	q->ready = true;
+	if (q->ops->ready)
+		q->ops->ready(q, q->data);
+}
+
+static void call_send(struct qmp *q, struct qmp_call *c)
+{
+	c->sent = true;
+	stream_send(q->stream, c->message, TAKE_FD(c->fd));
+	json_object_put(c->message);
+	c->message = NULL;
+}
+
+static void send_waiting(struct qmp *q)
+{
+	struct qmp_call *c;
+	bool carried = false;
+
+	if (!q->ready || !q->stream)
+		return;
+	TAILQ_FOREACH(c, &q->calls, link) {
+		if (c->sent) {
+			carried |= c->carries;
+			continue;
+		}
+		if (carried)
+			return;
+		call_send(q, c);
+		if (c->carries)
+			return;
+	}
+}
+
+static struct qmp_call *call_new(struct qmp *q, const char *verb, const char *command, struct json_object *args, int fd,
+				 qmp_reply_fn *reply, void *data)
+{
+	struct qmp_call *c = xcalloc(1, sizeof(*c));
+
+	c->q = q;
+	c->id = ++q->next_id;
+	c->fd = fd;
+	c->carries = fd >= 0;
+	c->reply = reply;
+	c->data = data;
+	c->message = json_object_new_object();
+	json_add_str(c->message, verb, command);
+	if (args)
+		json_add(c->message, "arguments", args);
+	json_add_int(c->message, "id", c->id);
+	TAILQ_INSERT_TAIL(&q->calls, c, link);
+	return c;
+}
+
+static void on_greeting(struct qmp *q)
+{
+	struct json_object *args = NULL;
+	struct qmp_call *c;
+
+	q->greeted = true;
+	if (q->oob) {
+		struct json_object *list = json_object_new_array();
+
+		json_object_array_add(list, json_object_new_string("oob"));
+		args = json_object_new_object();
+		json_add(args, "enable", list);
+	}
+	c = call_new(q, "execute", "qmp_capabilities", args, -1, on_negotiated, q);
+	call_send(q, c);
+	/* What waits must stay behind it, also in the list. */
+	TAILQ_REMOVE(&q->calls, c, link);
+	TAILQ_INSERT_HEAD(&q->calls, c, link);
+}
+
+static void on_value(struct stream *s, struct json_object *value, void *data)
+{
+	struct qmp *q = data;
+	const char *event = json_get_str(value, "event");
+
+	if (!json_object_is_type(value, json_type_object))
+		hang_up(q, ERR_QEMU, "the monitor sent something that is no QMP");
+	else if (event)
+		on_event(q, event, value);
+	else if (json_object_object_get_ex(value, "QMP", NULL) && !q->greeted)
+		on_greeting(q);
+	else
+		on_reply(q, value);
+}
+
+static void on_bad(struct stream *s, const struct err *e, bool fatal, void *data)
+{
+	_cleanup_free_ char *why = xasprintf("the monitor sent something that is no QMP: %s", e->desc);
+
+	hang_up(data, ERR_QEMU, why);
+}
+
+static void on_closed(struct stream *s, int error, void *data)
+{
+	hang_up(data, ERR_GUEST_GONE, "the connection to QEMU's monitor ended");
+}
+
+struct qmp *qmp_new(uv_loop_t *loop, int fd, bool oob, const struct qmp_ops *ops, void *data)
+{
+	static const struct stream_ops stream_ops = { .value = on_value, .bad = on_bad, .closed = on_closed };
+	struct qmp *q = xcalloc(1, sizeof(*q));
+
+	q->ops = ops;
+	q->data = data;
+	q->oob = oob;
+	TAILQ_INIT(&q->calls);
+	q->stream = stream_new(loop, fd, &json_limits_qemu, &stream_ops, q);
+	return q;
+}
+
+void qmp_close(struct qmp *q)
+{
+	hang_up(q, ERR_GUEST_GONE, "QEMU has ended");
+}
+
+struct qmp *qmp_free(struct qmp *q)
+{
+	struct qmp_call *c;
+
+	if (!q)
+		return NULL;
+	if (q->freed)
+		*q->freed = true;
+	q->stream = stream_free(q->stream);
+	while ((c = TAILQ_FIRST(&q->calls)))
+		call_free(c);
+	while (q->listeners)
+		qmp_unlisten(q->listeners);
+	free(q);
+	return NULL;
+}
+
+bool qmp_is_ready(const struct qmp *q)
+{
+	return q && q->ready;
+}
+
+bool qmp_is_gone(const struct qmp *q)
+{
+	return !q || !q->stream;
+}
+
+void qmp_set_ping(struct qmp *q, struct qmp *oob)
+{
+	q->ping = oob;
+}
+
+struct qmp *qmp_ping_of(const struct qmp *q)
+{
+	return q->ping;
+}
+
+struct qmp_call *qmp_send(struct qmp *q, const char *command, struct json_object *args, int fd, qmp_reply_fn *reply,
+			  void *data)
+{
+	struct qmp_call *c = call_new(q, "execute", command, args, fd, reply, data);
+
+	send_waiting(q);
+	return c;
+}
+
+struct qmp_call *qmp_send_oob(struct qmp *q, const char *command, qmp_reply_fn *reply, void *data)
+{
+	struct qmp_call *c = call_new(q, "exec-oob", command, NULL, -1, reply, data);
+
+	send_waiting(q);
+	return c;
+}
+
+void qmp_forget(struct qmp_call *call)
+{
+	if (call->sent)
+		call->reply = NULL;
+	else
+		call_free(call);
+}
+
+void qmp_listen(struct qmp *q, struct qmp_listener *l)
+{
+	l->next = q->listeners;
+	if (l->next)
+		l->next->prev = &l->next;
+	l->prev = &q->listeners;
+	l->seen = q->events;
+	q->listeners = l;
+}
+
+void qmp_unlisten(struct qmp_listener *l)
+{
+	if (!l->prev)
+		return;
+	*l->prev = l->next;
+	if (l->next)
+		l->next->prev = l->prev;
+	l->next = NULL;
+	l->prev = NULL;
+}

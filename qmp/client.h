@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A client of one QEMU monitor (QMP over a unix socket).
+ *
+ * It waits for the greeting, negotiates, and from then on is ready: QEMU greets before its machine
+ * is built, so readiness is the first reply, not the greeting. Any number of calls may be in flight;
+ * each has an id of ours, and the late reply of a forgotten call is dropped. Calls go out in the
+ * order of qmp_send(); those made before readiness wait for it. At most one command that carries a
+ * descriptor is in flight, and what was sent after it waits for its reply: QEMU may otherwise give
+ * one command the other's file. For the same reason a client either enables "oob" or carries
+ * descriptors, never both.
+ *
+ * When the connection ends every call in flight fails with GuestGone, then gone() is called, once.
+ * Callbacks come from the loop only; qmp_free() is allowed in any of them.
+ */
+#ifndef DROVER_QMP_CLIENT_H
+#define DROVER_QMP_CLIENT_H
+
+#include "base/json.h"
+
+#include <uv.h>
+
+struct qmp;
+struct qmp_call;
+
+struct qmp_ops {
+	/* Negotiation is over: the first reply has come. Optional. */
+	void (*ready)(struct qmp *q, void *data);
+	/* An event: QAPI name, its data (an object or NULL) and time in seconds since the epoch. */
+	void (*event)(struct qmp *q, const char *name, struct json_object *event, double time, void *data);
+	/* The connection ended, or the other side does not speak QMP. E stays the client's. */
+	void (*gone)(struct qmp *q, const struct err *e, void *data);
+};
+
+/* RET is the reply's "return", or NULL and E says why; both stay the client's. */
+typedef void qmp_reply_fn(struct json_object *ret, const struct err *e, void *data);
+
+/* Takes FD, a connected socket. OOB: ask for out-of-band execution. */
+struct qmp *qmp_new(uv_loop_t *loop, int fd, bool oob, const struct qmp_ops *ops, void *data);
+/* Hangs up: calls in flight fail with GuestGone and gone() is called, as if QEMU had ended. */
+void qmp_close(struct qmp *q);
+/* Calls in flight are forgotten. Returns NULL. */
+struct qmp *qmp_free(struct qmp *q);
+bool qmp_is_ready(const struct qmp *q);
+bool qmp_is_gone(const struct qmp *q);
+/* The connection that answers while this one does not: pinged when a call expires. May be NULL;
+ * must outlive this client or be unset. */
+void qmp_set_ping(struct qmp *q, struct qmp *oob);
+
+/* Sends COMMAND; consumes ARGS (NULL: none) and FD (-1: none). REPLY is called exactly once unless the
+ * call is forgotten. A QEMU error is of class QemuError with QEMU's words, and its class in the further
+ * member "qemu-class". */
+struct qmp_call *qmp_send(struct qmp *q, const char *command, struct json_object *args, int fd, qmp_reply_fn *reply,
+			  void *data);
+/* The same out of band ("exec-oob"). */
+struct qmp_call *qmp_send_oob(struct qmp *q, const char *command, qmp_reply_fn *reply, void *data);
+void qmp_forget(struct qmp_call *call);
+
+/* Called with every event before ops->event. For waits; see qmp/wait.h. */
+struct qmp_listener {
+	struct qmp_listener *next, **prev;
+	uint64_t seen; /* number of the last event it was called for */
+	void (*event)(struct qmp_listener *l, const char *name, struct json_object *data);
+	/* The connection ended; the listener is off the list already. */
+	void (*gone)(struct qmp_listener *l);
+};
+void qmp_listen(struct qmp *q, struct qmp_listener *l);
+void qmp_unlisten(struct qmp_listener *l);
+
+struct qmp *qmp_ping_of(const struct qmp *q);
+
+#endif

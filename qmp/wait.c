@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "qmp/wait.h"
+
+struct qmp_wait {
+	struct qmp_listener listener;
+	struct op *op;
+	struct qmp *q;
+	struct qmp_call *call; /* NULL: replied, or there was none */
+	struct qmp_call *ping;
+	const char *command, *event;
+	qmp_then_fn *then;
+	qmp_match_fn *match;
+	void *arg;
+	bool has_event; /* seen, or none is waited for */
+	bool pinging, slow;
+	unsigned ms;
+};
+
+enum { PING_MS = 1000, SLOW_FACTOR = 10 };
+
+static struct qmp_wait *wait_free(struct qmp_wait *w)
+{
+	qmp_unlisten(&w->listener);
+	if (w->call)
+		qmp_forget(w->call);
+	if (w->ping)
+		qmp_forget(w->ping);
+	free(w);
+	return NULL;
+}
+
+static void wait_forget(struct op *op, void *data)
+{
+	wait_free(data);
+}
+
+static void wait_end(struct qmp_wait *w, struct err *e)
+{
+	struct op *op = w->op;
+
+	wait_free(w);
+	op_resume(op, e);
+}
+
+static void on_reply(struct json_object *ret, const struct err *e, void *data)
+{
+	struct qmp_wait *w = data;
+	struct err *failure = NULL;
+
+	w->call = NULL;
+	if (e && e->class == ERR_GUEST_GONE) {
+		w->op->gone = true;
+		wait_end(w, w->op->phase == OP_BACK ? NULL : err_copy(e));
+		return;
+	}
+	if (e) {
+		failure = err_copy(e);
+		err_prefix(failure, "QEMU refused '%s'", w->command);
+	} else if (w->then && w->then(w->op, ret, w->arg) == OP_FAIL) {
+		failure = TAKE_PTR(w->op->err);
+	}
+	if (failure || w->has_event)
+		wait_end(w, failure);
+}
+
+static void on_event(struct qmp_listener *l, const char *name, struct json_object *data)
+{
+	struct qmp_wait *w = CONTAINER_OF(l, struct qmp_wait, listener);
+
+	if (w->has_event || !str_eq(name, w->event) || (w->match && !w->match(data, w->arg)))
+		return;
+	w->has_event = true;
+	if (!w->call)
+		wait_end(w, NULL);
+}
+
+static void on_gone(struct qmp_listener *l)
+{
+	struct qmp_wait *w = CONTAINER_OF(l, struct qmp_wait, listener);
+	struct err *e = NULL;
+
+	w->op->gone = true;
+	if (w->op->phase != OP_BACK)
+		err_set(&e, ERR_GUEST_GONE, "QEMU ended while '%s' was waited for", w->event);
+	wait_end(w, e);
+}
+
+static void on_pong(struct json_object *ret, const struct err *e, void *data)
+{
+	struct qmp_wait *w = data;
+
+	w->ping = NULL;
+	w->pinging = false;
+	if (e) {
+		op_stall(w->op);
+		return;
+	}
+	w->slow = true;
+	op_extend(w->op, w->ms * SLOW_FACTOR);
+}
+
+static void wait_expired(struct op *op, void *data)
+{
+	struct qmp_wait *w = data;
+	struct qmp *oob = qmp_ping_of(w->q);
+
+	if (w->slow || w->pinging || !qmp_is_ready(oob)) {
+		op_stall(op);
+		return;
+	}
+	w->pinging = true;
+	op_extend(op, PING_MS);
+	w->ping = qmp_send_oob(oob, "query-yank", on_pong, w);
+}
+
+/* An event that does not come is the guest's silence, not QEMU's. */
+static void event_expired(struct op *op, void *data)
+{
+	struct qmp_wait *w = data;
+	struct err *e = NULL;
+
+	if (w->call) {
+		wait_expired(op, data);
+		return;
+	}
+	err_set(&e, ERR_TIMEOUT, "no %s from QEMU in time; it may still come", w->event);
+	wait_end(w, e);
+}
+
+static const struct op_wait_ops reply_ops = {
+	.what = "reply of QEMU", .forget = wait_forget, .expired = wait_expired
+};
+static const struct op_wait_ops event_ops = {
+	.what = "event of QEMU", .forget = wait_forget, .expired = event_expired, .abortable = true
+};
+
+/* The monitor is gone; consumes what the call would have. */
+static enum verdict gone(struct op *op, struct json_object *args, int fd)
+{
+	json_object_put(args);
+	fd_close(fd);
+	op->gone = true;
+	if (op->phase == OP_BACK)
+		return OP_DONE;
+	return op_fail(op, ERR_GUEST_GONE, "QEMU has ended, or its monitor is gone");
+}
+
+static struct qmp_wait *wait_new(struct op *op, struct qmp *q, const char *command, void *arg)
+{
+	struct qmp_wait *w = xcalloc(1, sizeof(*w));
+
+	w->op = op;
+	w->q = q;
+	w->command = command;
+	w->arg = arg;
+	w->ms = op->wait_ms;
+	w->has_event = true;
+	return w;
+}
+
+enum verdict qmp_call_fd(struct op *op, struct qmp *q, const char *command, struct json_object *args, int fd,
+			 qmp_then_fn *then, void *arg)
+{
+	struct qmp_wait *w;
+
+	if (qmp_is_gone(q))
+		return gone(op, args, fd);
+	w = wait_new(op, q, command, arg);
+	w->then = then;
+	w->call = qmp_send(q, command, args, fd, on_reply, w);
+	return op_wait(op, &reply_ops, w);
+}
+
+enum verdict qmp_call(struct op *op, struct qmp *q, const char *command, struct json_object *args, qmp_then_fn *then,
+		      void *arg)
+{
+	return qmp_call_fd(op, q, command, args, -1, then, arg);
+}
+
+enum verdict qmp_call_until(struct op *op, struct qmp *q, const char *command, struct json_object *args,
+			    const char *event, qmp_match_fn *match, void *arg)
+{
+	struct qmp_wait *w;
+
+	if (qmp_is_gone(q))
+		return gone(op, args, -1);
+	w = wait_new(op, q, command, arg);
+	w->event = event;
+	w->match = match;
+	w->has_event = false;
+	w->listener.event = on_event;
+	w->listener.gone = on_gone;
+	qmp_listen(q, &w->listener);
+	if (command)
+		w->call = qmp_send(q, command, args, -1, on_reply, w);
+	return op_wait(op, &event_ops, w);
+}
+
+/* Any command will do: calls wait for readiness, and the reply is the proof. */
+enum verdict qmp_wait_ready(struct op *op, struct qmp *q)
+{
+	return qmp_call(op, q, "query-version", NULL, NULL, NULL);
+}
