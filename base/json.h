@@ -20,6 +20,10 @@
 
 #include <json-c/json.h>
 
+/* Both limits bound text; this one bounds what it is built into: "{}," is 3 bytes, and 750 as a
+ * value. No text of 1 MiB reaches it. */
+#define JSON_VALUES_MAX (512 * 1024)
+
 struct json_limits {
 	size_t bytes;   /* of one value, white space within it counted */
 	unsigned depth; /* [[1]] has depth 2 */
@@ -56,12 +60,19 @@ size_t json_reader_held(const struct json_reader *r);
 bool json_parse(const char *text, size_t len, const struct json_limits *limits, struct json_object **ret,
 		struct err **e);
 
-/* Compact text of a value, valid for json_parse; the string is the caller's. INDENT: for people. */
+/* Compact text of a value, valid for json_parse; the string is the caller's. INDENT: for people.
+ * A double without a finite value becomes null; what is not UTF-8 in a string of ours (and NUL)
+ * becomes U+FFFD. Nothing is kept in the value, as json-c's own writer does. */
 char *json_print(struct json_object *o);
 char *json_print_indent(struct json_object *o);
 
+/* How many bytes follow C, the first byte of a character outside ASCII, and the bounds of the next
+ * one, which keep out overlong forms, surrogates and all beyond U+10FFFF. 0: C is no first byte. */
+unsigned char json_utf8_lead(unsigned char c, unsigned char *lo, unsigned char *hi);
+
 /* Members. The getters give NULL, or the fallback, when O is no object, has no such member, or
- * the member has another type; strings and objects stay the object's. The adders consume VALUE;
+ * the member has another type (an integer is a double too, one beyond int64_t is no integer);
+ * strings and objects stay the object's. The adders consume VALUE;
  * json_add_str() leaves the member out when S is NULL. */
 const char *json_get_str(struct json_object *o, const char *key);
 struct json_object *json_get_typed(struct json_object *o, const char *key, enum json_type type);
@@ -73,7 +84,8 @@ void json_add_str(struct json_object *o, const char *key, const char *s);
 void json_add_int(struct json_object *o, const char *key, int64_t n);
 void json_add_uint(struct json_object *o, const char *key, uint64_t n);
 void json_add_bool(struct json_object *o, const char *key, bool b);
-/* A point in time or a length of it in seconds, printed with at most six decimals. */
+/* A point in time or a length of it in seconds, printed with at most six decimals; left out when
+ * it is not finite. */
 void json_add_time(struct json_object *o, const char *key, double seconds);
 
 static inline void json_putp(struct json_object **o)

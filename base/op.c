@@ -8,6 +8,11 @@
 
 enum op_fault (*op_hook)(struct op *op, const struct step *step, enum op_when when);
 
+struct op_memory {
+	struct op_memory *next;
+	max_align_t data[];
+};
+
 static void op_walk(struct op *op);
 
 struct op *op_new(uv_loop_t *loop, const struct op_ops *ops, void *owner)
@@ -27,6 +32,12 @@ static void on_closed(uv_handle_t *handle)
 {
 	struct op *op = handle->data;
 
+	while (op->memory) {
+		struct op_memory *m = op->memory;
+
+		op->memory = m->next;
+		free(m);
+	}
 	free(op->plan);
 	err_free(op->err);
 	free(op);
@@ -42,6 +53,15 @@ void op_add(struct op *op, const struct step *step, void *arg)
 {
 	op->plan = xrealloc(op->plan, (size_t)op->n + 1, sizeof(*op->plan));
 	op->plan[op->n++] = (struct plan_step){ step, arg };
+}
+
+void *op_alloc(struct op *op, size_t size)
+{
+	struct op_memory *m = xcalloc(1, sizeof(*m) + size);
+
+	m->next = op->memory;
+	op->memory = m;
+	return m->data;
 }
 
 const struct step *op_step(const struct op *op)

@@ -93,6 +93,7 @@ struct op {
 	void *wait_data;
 	unsigned wait_ms;
 	bool walking;
+	struct op_memory *memory;
 	uv_timer_t deadline;
 	struct op_queue *queue;
 	int lane;
@@ -105,6 +106,8 @@ void op_free(struct op *op);
 
 /* In begin(): appends a step. STEP outlives the operation, ARG is the owner's. */
 void op_add(struct op *op, const struct step *step, void *arg);
+/* Memory, zeroed, that lives as long as the operation: for the arguments of its steps. */
+void *op_alloc(struct op *op, size_t size);
 /* Begins and walks; it may have ended and been freed on return. */
 void op_start(struct op *op);
 /* Takes a plan up where a marker says it stood. begin() has to rebuild the same plan. Forward and

@@ -27,8 +27,9 @@ struct stream_ops {
 	/* Input that cannot be taken. With FATAL the reader is dead and nothing more will be read:
 	 * the owner answers and ends the stream (stream_finish). E stays the stream's. */
 	void (*bad)(struct stream *s, const struct err *e, bool fatal, void *data);
-	/* The peer hung up (ERROR 0) or the socket failed (an errno). What was queued is lost. The
-	 * owner frees the stream now or later. */
+	/* The peer hung up (ERROR 0) or the socket failed (an errno). All values that came before are
+	 * delivered. What is queued is lost, but a peer that only stopped sending is first given what
+	 * it takes of it. Nothing more comes; the owner frees the stream now or later. */
 	void (*closed)(struct stream *s, int error, void *data);
 	/* Optional: the queue of output became empty after it was not. */
 	void (*drained)(struct stream *s, void *data);
@@ -37,17 +38,18 @@ struct stream_ops {
 /* Takes FD, a connected stream socket; makes it non-blocking. OPS and LIMITS must outlive it. */
 struct stream *stream_new(uv_loop_t *loop, int fd, const struct json_limits *limits, const struct stream_ops *ops,
 			  void *data);
-/* Closes the socket at once. Returns NULL. */
+/* Closes the socket at once; the memory goes when the loop has run once more. Returns NULL. */
 struct stream *stream_free(struct stream *s);
 DEFINE_CLEANUP(struct stream *, stream_free, stream_freep)
 
 /* Queues VALUE (stays the caller's) and writes what the socket takes at once. FD, if not -1, is
  * consumed and travels with the first byte of VALUE by SCM_RIGHTS. A failure of the socket is
- * reported by closed() from the loop. */
+ * reported by closed() from the loop. After stream_finish() or the end all is dropped. */
 void stream_send(struct stream *s, struct json_object *value, int fd);
 /* Bytes queued and not yet taken by the socket. */
 size_t stream_queued(const struct stream *s);
-/* Stops and starts reading (values that are already read stay back as well). */
+/* Stops and starts reading (values that are already read stay back as well). While paused a
+ * hang-up of the peer is noticed only when there is something to write. */
 void stream_pause(struct stream *s, bool pause);
 /* No more is read; when the queue is written the stream hangs up and calls closed(0). A peer that
  * takes nothing for five seconds is not waited for. */
@@ -55,7 +57,8 @@ void stream_finish(struct stream *s);
 
 /* Gives the socket to the caller, who wants raw bytes from here on: *FD is non-blocking, *REST the
  * *LEN input bytes that followed the value just delivered (allocated), OUT what is still to be
- * written (allocated, may be empty). The stream is freed. For use in a value() callback. */
+ * written (allocated, may be empty). The stream is freed (queued descriptors are closed).
+ * For use in a value() callback. */
 void stream_detach(struct stream *s, int *fd, char **rest, size_t *len, char **out, size_t *out_len);
 
 /* SO_PEERCRED of the other end; false if unknown. */

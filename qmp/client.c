@@ -67,9 +67,9 @@ static bool call_end(struct qmp_call *c, struct json_object *ret, const struct e
 static void hang_up(struct qmp *q, enum err_class class, const char *why)
 {
 	_cleanup_err_ struct err *e = NULL;
+	bool freed = false, *outer = q->freed;
 	struct qmp_listener *l;
 	struct qmp_call *c;
-	bool freed = false;
 
 	if (!q->stream)
 		return;
@@ -84,9 +84,14 @@ static void hang_up(struct qmp *q, enum err_class class, const char *why)
 		qmp_unlisten(l);
 		l->gone(l);
 		if (freed)
-			return;
+			break;
 	}
-	q->freed = NULL;
+	if (freed) {
+		if (outer)
+			*outer = true;
+		return;
+	}
+	q->freed = outer;
 	q->ops->gone(q, e, q->data);
 }
 

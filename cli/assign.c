@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/assign.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+bool input_is_file(const char *word)
+{
+	size_t n = strlen(word);
+
+	return str_eq(word, "-") || strchr(word, '/') || (n >= 5 && str_eq(word + n - 5, ".json"));
+}
+
+bool input_read(const char *name, char **ret, size_t *len, struct err **e)
+{
+	const size_t max = json_limits_request.bytes;
+	bool standard = str_eq(name, "-");
+	_cleanup_close_ int opened = standard ? -1 : open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	_cleanup_free_ char *text = NULL;
+	size_t n = 0;
+
+	if (!standard && opened < 0)
+		return err_set_errno(e, ERR_GENERIC, errno, "cannot open '%s'", name);
+	text = xcalloc(1, max + 2);
+	while (n <= max) {
+		ssize_t got = read(standard ? STDIN_FILENO : opened, text + n, max + 1 - n);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_set_errno(e, ERR_GENERIC, errno, "cannot read '%s'", name);
+		if (got == 0)
+			break;
+		n += (size_t)got;
+	}
+	if (n > max)
+		return err_set(e, ERR_INVALID_PARAMETER, "'%s' is longer than a request may be, 1 MiB", name);
+	text[n] = '\0';
+	*ret = TAKE_PTR(text);
+	*len = n;
+	return true;
+}
+
+static bool parse_value(const char *key, const char *text, size_t len, bool json, struct json_object **ret,
+			struct err **e)
+{
+	_cleanup_err_ struct err *why = NULL;
+
+	if (json_parse(text, len, &json_limits_request, ret, &why))
+		return true;
+	if (json)
+		return err_set(e, ERR_INVALID_PARAMETER, "the value of '%s' is no JSON: %s", key, why->desc);
+	if (memchr(text, '\0', len))
+		return err_set(e, ERR_INVALID_PARAMETER, "the value of '%s' holds a NUL byte", key);
+	*ret = json_object_new_string_len(text, (int)len);
+	return true;
+}
+
+/* Puts VALUE (consumed) where the dots of KEY say. */
+static bool place(struct json_object *o, const char *key, struct json_object *value, struct err **e)
+{
+	for (const char *part = key;;) {
+		size_t n = strcspn(part, ".");
+		_cleanup_free_ char *name = xstrndup(part, n);
+		struct json_object *inner = NULL;
+		bool known = json_object_object_get_ex(o, name, &inner);
+
+		if (n == 0) {
+			json_object_put(value);
+			return err_set(e, ERR_INVALID_PARAMETER, "'%s' has a dot too many", key);
+		}
+		if (!part[n] && !known) {
+			json_add(o, name, value);
+			return true;
+		}
+		if (!part[n] || (known && !json_object_is_type(inner, json_type_object))) {
+			json_object_put(value);
+			return err_set(e, ERR_INVALID_PARAMETER, "'%s' is given twice", key);
+		}
+		if (!known) {
+			inner = json_object_new_object();
+			json_add(o, name, inner);
+		}
+		o = inner;
+		part += n + 1;
+	}
+}
+
+bool assign_word(struct json_object *o, const char *word, struct err **e)
+{
+	const char *equals = strchr(word, '=');
+	bool json = equals && equals > word && equals[-1] == ':';
+	_cleanup_free_ char *key = equals ? xstrndup(word, (size_t)(equals - word) - json) : NULL, *file = NULL;
+	struct json_object *value = NULL;
+	const char *text;
+	size_t len;
+
+	if (str_empty(key))
+		return err_set(e, ERR_INVALID_PARAMETER, "'%s' is not of the form KEY=VALUE", word);
+	text = equals + 1;
+	len = strlen(text);
+	if (*text == '@') {
+		if (!input_read(text + 1, &file, &len, e))
+			return false;
+		text = file;
+	}
+	return parse_value(key, text, len, json, &value, e) && place(o, key, value, e);
+}

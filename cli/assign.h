@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * KEY=VALUE words into a JSON object, and files for people's arguments.
+ *
+ *   KEY=VALUE   JSON if VALUE is a JSON value to the letter, else text
+ *   KEY:=JSON   JSON or an error
+ *   KEY=@FILE   what FILE holds, read as VALUE is; KEY:=@FILE likewise; - is the standard input
+ *
+ * Dots in KEY make objects within objects. A key that is given twice, or is an object and a value
+ * at once, is refused. Errors are InvalidParameter, or what errno suggests for a file.
+ */
+#ifndef DROVER_CLI_ASSIGN_H
+#define DROVER_CLI_ASSIGN_H
+
+#include "base/json.h"
+
+/* Adds the member that WORD describes to O. */
+bool assign_word(struct json_object *o, const char *word, struct err **e);
+
+/* All of a file, or of the standard input ("-"), at most a request's 1 MiB; pipes are read to their
+ * end. *RET is NUL-terminated and the caller's. */
+bool input_read(const char *name, char **ret, size_t *len, struct err **e);
+
+/* Does the argument of `define` name a file (-, with a /, ending in .json) rather than an instance? */
+bool input_is_file(const char *word);
+
+#endif

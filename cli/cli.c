@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/cli.h"
+
+#include "cli/text.h"
+
+#include <langinfo.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static unsigned terminal_width(void)
+{
+	struct winsize size;
+	const char *columns = getenv("COLUMNS");
+	int n;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	n = columns ? atoi(columns) : 0;
+	return n > 0 && n < 10000 ? (unsigned)n : 80;
+}
+
+void cli_init(struct cli *cli)
+{
+	const char *term = getenv("TERM");
+
+	*cli = (struct cli){ 0 };
+	cli->screen.tty = isatty(STDOUT_FILENO);
+	cli->screen.utf8 = str_eq(nl_langinfo(CODESET), "UTF-8");
+	if (!cli->screen.tty)
+		return;
+	cli->screen.width = terminal_width();
+	cli->screen.colour = str_empty(getenv("NO_COLOR")) && !str_empty(term) && !str_eq(term, "dumb");
+}
+
+void cli_clear(struct cli *cli)
+{
+	args_clear(&cli->args);
+	cli->client = client_free(cli->client);
+}
+
+struct client *cli_client(struct cli *cli, struct err **e)
+{
+	if (!cli->client)
+		cli->client = client_open(args_get(&cli->args, "socket"), e);
+	return cli->client;
+}
+
+bool cli_call(struct cli *cli, const char *command, struct json_object *arguments, struct json_object **ret,
+	      struct err **e)
+{
+	return cli_client(cli, e) && client_call(cli->client, command, arguments, ret, e);
+}
+
+void cli_print_json(const struct cli *cli, struct json_object *o)
+{
+	_cleanup_free_ char *text = cli->screen.tty ? json_print_indent(o) : json_print(o), *plain = NULL;
+
+	if (cli->screen.tty)
+		plain = text_plain_json(text);
+	printf("%s\n", plain ? plain : text);
+}
+
+void cli_print_text(const struct cli *cli, const char *text)
+{
+	if (cli->screen.tty)
+		text_block(stdout, text, 0, true);
+	else
+		fputs(text, stdout);
+}
+
+bool cli_output_gone(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
+}
+
+static void print_prefix(const char *subject)
+{
+	_cleanup_free_ char *plain = subject ? text_plain(subject, "") : NULL;
+
+	fprintf(stderr, "drover: %s%s", plain ? plain : "", plain ? ": " : "");
+}
+
+void cli_print_warnings(const struct cli *cli, const char *subject, struct json_object *result)
+{
+	struct json_object *warnings = json_get_typed(result, "warnings", json_type_array);
+	size_t n = warnings ? json_object_array_length(warnings) : 0;
+
+	if (cli->json) /* there they are in the result */
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *warning = json_object_array_get_idx(warnings, i);
+		_cleanup_free_ char *text = json_object_is_type(warning, json_type_string) ?
+						    xstrdup(json_object_get_string(warning)) :
+						    json_print(warning);
+		_cleanup_free_ char *plain = text_plain(text, "");
+
+		print_prefix(subject);
+		fprintf(stderr, "warning: %s\n", plain);
+	}
+}
+
+void cli_note(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+}
+
+/* The first row that fits counts. {} stands for the subject, or NAME where there is none. */
+static const struct {
+	enum err_class class;
+	const char *verb;   /* NULL: any */
+	const char *member; /* only if the error has it; NULL: any */
+	const char *text;
+} hints[] = {
+	{ ERR_UNAVAILABLE, NULL, NULL,
+	  "start it with 'systemctl start droverd', or 'droverd' for your own; --socket PATH names another" },
+	{ ERR_COMMAND_NOT_FOUND, "call", NULL, "'drover call query-commands' lists the commands" },
+	{ ERR_NOT_FOUND, "jobs cancel", NULL, "'drover jobs' lists the jobs" },
+	{ ERR_NOT_FOUND, "jobs dismiss", NULL, "'drover jobs' lists the jobs" },
+	{ ERR_NOT_FOUND, "call", NULL, NULL }, /* of whatever kind; a file of ours maybe */
+	{ ERR_NOT_FOUND, "define", NULL, NULL },
+	{ ERR_NOT_FOUND, NULL, NULL, "'drover list' shows what there is" },
+	{ ERR_BUSY, "console", NULL, "'drover console {} --take' takes it over, --ro only watches" },
+	{ ERR_BUSY, NULL, NULL, "'drover jobs' shows what is under way; try again when it has ended" },
+	{ ERR_WRONG_STATE, NULL, NULL, "'drover show {}' shows the state" },
+	{ ERR_TIMEOUT, NULL, "stalled",
+	  "QEMU does not answer, nothing was undone: 'drover jobs' follows it, 'drover stop {}' ends QEMU" },
+	{ ERR_TIMEOUT, "shutdown", NULL, "the guest did not obey: --then stop ends it hard, as does 'drover stop {}'" },
+	{ ERR_TIMEOUT, NULL, NULL, "'drover show {}' shows what became of it" },
+	{ ERR_GUEST_GONE, NULL, NULL, "'drover log {}' shows what QEMU said" },
+	{ ERR_GAP, "events", NULL, "without --since it starts from now" },
+	{ ERR_INVALID_PARAMETER, "define", "parameter", "'drover call query-schema' describes every member" },
+	{ ERR_INVALID_PARAMETER, "call", "parameter", "'drover call query-schema' describes every command" },
+};
+
+char *cli_hint(const char *verb, const char *subject, const struct err *e)
+{
+	const char *own = json_get_str(e->extra, "hint");
+
+	if (own)
+		return xstrdup(own);
+	for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
+		const char *text = hints[i].text, *gap;
+		struct json_object *member;
+
+		if (hints[i].class != e->class || (hints[i].verb && !str_eq(hints[i].verb, verb)))
+			continue;
+		if (hints[i].member && !json_object_object_get_ex(e->extra, hints[i].member, &member))
+			continue;
+		gap = text ? strstr(text, "{}") : NULL;
+		if (!gap)
+			return xstrdup(text);
+		return xasprintf("%.*s%s%s", (int)(gap - text), text, subject ? subject : "NAME", gap + 2);
+	}
+	return NULL;
+}
+
+static void print_step(const struct err *e)
+{
+	const char *step = json_get_str(e->extra, "step"), *what = "";
+	_cleanup_free_ char *plain = step ? text_plain(step, "") : NULL;
+	struct json_object *undone;
+
+	if (!step)
+		return;
+	if (json_object_object_get_ex(e->extra, "undone", &undone))
+		what = json_object_get_boolean(undone) ? ", undone" : ", not undone";
+	fprintf(stderr, "  step: %s%s\n", plain, what);
+}
+
+/* "log" is text or a list of lines. */
+static void print_log(const struct err *e)
+{
+	struct json_object *log = NULL;
+
+	if (!json_object_object_get_ex(e->extra, "log", &log) || !log)
+		return;
+	fprintf(stderr, "  the last words of QEMU:\n");
+	if (!json_object_is_type(log, json_type_array)) {
+		text_block(stderr, json_object_get_string(log), 4, true);
+		return;
+	}
+	for (size_t i = 0; i < json_object_array_length(log); i++) {
+		const char *line = json_object_get_string(json_object_array_get_idx(log, i));
+
+		text_block(stderr, line ? line : "", 4, true);
+	}
+}
+
+static void print_error_json(const char *subject, const struct err *e)
+{
+	_cleanup_json_ struct json_object *o = err_to_json(e);
+	_cleanup_free_ char *text = NULL, *plain = NULL;
+
+	json_add_str(o, "subject", subject);
+	text = json_print(o);
+	plain = text_plain_json(text);
+	fprintf(stderr, "%s\n", plain);
+}
+
+int cli_fail(const struct cli *cli, const char *subject, const struct err *e)
+{
+	const char *class = json_get_str(e->extra, "class");
+	_cleanup_free_ char *desc = text_plain(e->desc, ""), *hint = NULL, *plain_class = NULL;
+
+	fflush(stdout); /* what worked stands before what did not */
+	if (cli->json) {
+		print_error_json(subject, e);
+		return err_class_info(e->class)->exit;
+	}
+	hint = cli_hint(cli->args.verb ? cli->args.verb->name : NULL, subject, e);
+	plain_class = text_plain(class ? class : err_class_info(e->class)->name, "");
+	print_prefix(subject);
+	fprintf(stderr, "%s (%s)\n", desc, plain_class);
+	print_step(e);
+	print_log(e);
+	if (hint) {
+		_cleanup_free_ char *plain = text_plain(hint, "");
+
+		fprintf(stderr, "hint: %s\n", plain);
+	}
+	return err_class_info(e->class)->exit;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/shapes.h"
+
+#include "cli/text.h"
+
+#include <math.h>
+
+enum style shape_state_style(const char *state)
+{
+	static const struct {
+		const char *state;
+		enum style style;
+	} rows[] = {
+		{ "running", STYLE_GOOD },   { "paused", STYLE_WARN }, { "pmsuspended", STYLE_WARN },
+		{ "nostate", STYLE_WARN },   { "blocked", STYLE_BAD }, { "crashed", STYLE_BAD },
+		{ "unreadable", STYLE_BAD }, { "shutoff", STYLE_DIM }, { "shutdown", STYLE_DIM },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (str_eq(rows[i].state, state))
+			return rows[i].style;
+	return STYLE_NONE;
+}
+
+char *shape_value(struct json_object *value)
+{
+	if (!value)
+		return NULL;
+	if (json_object_is_type(value, json_type_string))
+		return xstrdup(json_object_get_string(value));
+	return json_print(value);
+}
+
+char *shape_member(struct json_object *o, const char *key)
+{
+	struct json_object *value = NULL;
+
+	return json_object_object_get_ex(o, key, &value) ? shape_value(value) : NULL;
+}
+
+char *shape_operation(struct json_object *operation)
+{
+	const char *command = json_get_str(operation, "command"), *step = json_get_str(operation, "step");
+
+	if (!command)
+		return shape_value(operation);
+	return xasprintf("%s%s%s", command, step ? ": " : "", step ? step : "");
+}
+
+char *shape_error(struct json_object *error)
+{
+	const char *desc = json_get_str(error, "desc"), *class = json_get_str(error, "class");
+
+	if (!desc)
+		return shape_value(error);
+	return class ? xasprintf("%s (%s)", desc, class) : xstrdup(desc);
+}
+
+char *shape_size(struct json_object *o, const char *key)
+{
+	int64_t bytes = json_get_int(o, key, -1);
+
+	return bytes >= 0 ? text_size((uint64_t)bytes) : shape_member(o, key);
+}
+
+char *shape_age(struct json_object *o, const char *key)
+{
+	double when = json_get_double(o, key, NAN);
+
+	return isnan(when) ? NULL : text_duration(time_now() - when);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `drover show`: all about an instance, in paragraphs of key and value; a part that is not there is left out. */
+#include "cli/shapes.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { KEY_COLUMN = 14 };
+
+static void title(const struct cli *cli, const char *text)
+{
+	_cleanup_free_ char *plain = text_plain(text, "");
+
+	printf("%s%s%s\n", style_on(&cli->screen, STYLE_TITLE), plain, style_off(&cli->screen, STYLE_TITLE));
+}
+
+/* Consumes VALUE; NULL prints nothing. */
+static void line_style(const struct cli *cli, const char *key, enum style style, char *value)
+{
+	_cleanup_free_ char *text = value, *plain = NULL;
+	size_t width = text_width(key);
+
+	if (!text)
+		return;
+	plain = text_plain(text, "");
+	printf("  %s%*s%s%s%s\n", key, width < KEY_COLUMN ? (int)(KEY_COLUMN - width) : 2, "",
+	       style_on(&cli->screen, style), plain, style_off(&cli->screen, style));
+}
+
+static void line(const struct cli *cli, const char *key, char *value)
+{
+	line_style(cli, key, STYLE_NONE, value);
+}
+
+/* TEXT with a further ", KEY VALUE" of O's member, if there is one. Consumes and returns text. */
+static char *append(char *text, const char *word, char *value)
+{
+	_cleanup_free_ char *before = text, *more = value;
+
+	if (!more)
+		return TAKE_PTR(before);
+	return xasprintf("%s%s%s%s%s", before ? before : "", before ? ", " : "", word, *word ? " " : "",
+			 *more ? more : "''");
+}
+
+static char *state_text(struct json_object *o)
+{
+	const char *reason = json_get_str(o, "reason");
+	_cleanup_free_ char *state = shape_member(o, "state"), *age = shape_age(o, "since");
+	_cleanup_free_ char *when = text_time(json_get_double(o, "since", NAN), false);
+
+	if (!state)
+		return NULL;
+	return xasprintf("%s%s%s%s%s%s%s%s", state, reason ? " (" : "", reason ? reason : "", reason ? ")" : "",
+			 age ? " for " : "", age ? age : "", age ? ", since " : "", age ? when : "");
+}
+
+static char *memory_text(struct json_object *o)
+{
+	struct json_object *memory = json_get_typed(o, "memory", json_type_object);
+	char *text;
+
+	if (!memory)
+		return shape_size(o, "memory");
+	text = append(NULL, "", shape_size(memory, "actual"));
+	text = append(text, "wanted", shape_size(memory, "wanted"));
+	return append(text, "max", shape_size(memory, "max"));
+}
+
+static char *process_text(struct json_object *o, struct json_object *runtime)
+{
+	struct json_object *qemu = json_get_typed(runtime, "qemu", json_type_object);
+	char *text = append(NULL, "pid", shape_member(o, "pid"));
+
+	text = append(text, "uid", shape_member(json_get_typed(runtime, "process", json_type_object), "uid"));
+	text = append(text, "QEMU", shape_member(qemu, "version"));
+	return append(text, "", shape_member(qemu, "binary"));
+}
+
+static char *operation_text(struct json_object *o)
+{
+	struct json_object *operation = json_get_typed(o, "operation", json_type_object);
+	char *text;
+
+	if (!operation)
+		return NULL;
+	text = append(shape_operation(operation), "job", shape_member(operation, "job-id"));
+	text = append(text, "for", shape_age(operation, "since"));
+	return append(text, "queued behind it:", json_get_int(o, "queued", 0) > 0 ? shape_member(o, "queued") : NULL);
+}
+
+static char *last_text(struct json_object *o)
+{
+	struct json_object *last = json_get_typed(o, "last", json_type_object);
+	char *text = append(NULL, "", shape_member(last, "state"));
+	double when = json_get_double(last, "time", NAN);
+
+	text = append(text, "", shape_member(last, "reason"));
+	return append(text, "", isnan(when) ? NULL : text_time(when, false));
+}
+
+static void show_head(const struct cli *cli, struct json_object *o)
+{
+	struct json_object *definition = json_get_typed(o, "definition", json_type_object), *error = NULL;
+	struct json_object *runtime = json_get_typed(o, "runtime", json_type_object);
+	const char *name = json_get_str(o, "name"), *monitor = json_get_str(o, "monitor");
+	const char *description = json_get_str(definition, "description");
+
+	title(cli, name ? name : cli->args.words[0]);
+	if (json_object_object_get_ex(o, "error", &error))
+		line_style(cli, "unreadable", STYLE_BAD, shape_error(error));
+	line(cli, "uuid", shape_member(o, "uuid"));
+	line(cli, "description", str_empty(description) ? NULL : xstrdup(description));
+	line_style(cli, "state", shape_state_style(json_get_str(o, "state")), state_text(o));
+	line(cli, "status", shape_member(o, "status"));
+	line_style(cli, "monitor", str_eq(monitor, "ok") ? STYLE_NONE : STYLE_WARN, xstrdup(monitor));
+	line(cli, "process", process_text(o, runtime));
+	line(cli, "operation", operation_text(o));
+	line(cli, "vcpus", shape_member(o, "vcpus"));
+	line(cli, "memory", memory_text(o));
+	line(cli, "autostart", shape_member(o, "autostart"));
+	line(cli, "last", last_text(o));
+}
+
+/* The list called KEY of the running QEMU, else of the definition. */
+static struct json_object *devices_of(struct json_object *o, const char *key)
+{
+	struct json_object *list = json_get_typed(json_get_typed(o, "runtime", json_type_object), key, json_type_array);
+
+	if (!list)
+		list = json_get_typed(json_get_typed(o, "definition", json_type_object), key, json_type_array);
+	return list && json_object_array_length(list) ? list : NULL;
+}
+
+/* "pci.0 0xc" */
+static char *address_of(struct json_object *device)
+{
+	struct json_object *hvinfo = json_get_typed(device, "hvinfo", json_type_object);
+	static const char *const members[] = { "bus", "addr", "channel", "scsi-id", "lun", "unit" };
+	char *text = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		_cleanup_free_ char *value = shape_member(hvinfo, members[i]), *before = text;
+
+		text = value ? xasprintf("%s%s%s", before ? before : "", before ? " " : "", value) : TAKE_PTR(before);
+	}
+	return text;
+}
+
+/* "/srv/web1.qcow2 (qcow2)" of a disk in the definition's shape or the runtime's. */
+static char *source_of(struct json_object *disk)
+{
+	struct json_object *source = json_get_typed(disk, "source", json_type_object);
+	const char *pool, *volume, *where, *format;
+
+	if (!source)
+		source = disk;
+	where = json_get_str(source, "path");
+	if (!where)
+		where = json_get_str(source, "uri");
+	pool = json_get_str(source, "pool");
+	volume = json_get_str(source, "volume");
+	format = json_get_str(source, "format");
+	_cleanup_free_ char *both = pool && volume ? xasprintf("%s/%s", pool, volume) : NULL;
+
+	if (!where)
+		where = both ? both : "empty";
+	return format ? xasprintf("%s (%s)", where, format) : xstrdup(where);
+}
+
+static void show_disks(const struct cli *cli, struct json_object *o)
+{
+	static const struct column columns[] = {
+		{ .title = "NAME" },  { .title = "STATE" }, { .title = "MODE" },   { .title = "SIZE", .right = true },
+		{ .title = "MEDIA" }, { .title = "AT" },    { .title = "SOURCE" },
+	};
+	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	struct json_object *list = devices_of(o, "disks");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *disk = json_object_array_get_idx(list, i);
+		_cleanup_free_ char *size = shape_size(disk, "size"), *at = address_of(disk), *source = source_of(disk);
+
+		table_row(t);
+		table_cell(t, STYLE_NONE, json_get_str(disk, "name"));
+		table_cell(t, STYLE_NONE, json_get_str(disk, "state"));
+		table_cell(t, STYLE_NONE, json_get_str(disk, "mode"));
+		table_cell(t, STYLE_NONE, size);
+		table_cell(t, STYLE_NONE, json_get_str(disk, "media"));
+		table_cell(t, STYLE_NONE, at);
+		table_cell(t, STYLE_NONE, source);
+	}
+	if (!list)
+		return;
+	putchar('\n');
+	title(cli, "Disks");
+	table_print(t, stdout, 2, &cli->screen);
+}
+
+static void show_nics(const struct cli *cli, struct json_object *o)
+{
+	static const struct column columns[] = {
+		{ .title = "NAME" }, { .title = "STATE" }, { .title = "MAC" }, { .title = "MODE" },
+		{ .title = "LINK" }, { .title = "TAP" },   { .title = "AT" },
+	};
+	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	struct json_object *list = devices_of(o, "nics");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *nic = json_object_array_get_idx(list, i);
+		static const char *const links[] = { "bridge", "link", "network" };
+		const char *link = NULL;
+		_cleanup_free_ char *at = address_of(nic);
+
+		for (size_t k = 0; k < ARRAY_SIZE(links) && !link; k++)
+			link = json_get_str(nic, links[k]);
+		table_row(t);
+		table_cell(t, STYLE_NONE, json_get_str(nic, "name"));
+		table_cell(t, STYLE_NONE, json_get_str(nic, "state"));
+		table_cell(t, STYLE_NONE, json_get_str(nic, "mac"));
+		table_cell(t, STYLE_NONE, json_get_str(nic, "mode"));
+		table_cell(t, STYLE_NONE, link);
+		table_cell(t, STYLE_NONE, json_get_str(nic, "tap"));
+		table_cell(t, STYLE_NONE, at);
+	}
+	if (!list)
+		return;
+	putchar('\n');
+	title(cli, "Network");
+	table_print(t, stdout, 2, &cli->screen);
+}
+
+/* A paragraph of lines, one for each element of a list, its members put together as `members` say. */
+struct part {
+	const char *list, *title;
+	const char *key;        /* the member that stands in front */
+	const char *members[5]; /* shown as "VALUE" or, where `named`, "NAME VALUE" */
+	bool named;
+};
+
+static const struct part parts[] = {
+	{ "ips", "Addresses", "nic", { "address", "source" }, false },
+	{ "consoles", "Consoles", "kind", { "writer", "readers" }, true },
+	{ "displays", "Displays", "kind", { "address", "port", "password" }, true },
+	{ "slots", "Slots", "bus", { "first", "last", "free" }, true },
+	{ "pending", "Pending", "path", { "from", "to", "needs" }, true },
+	{ "drift", "Drift", "what", { "id", "record", "qemu" }, true },
+};
+
+static void show_part(const struct cli *cli, struct json_object *o, const struct part *part)
+{
+	struct json_object *list = json_get_typed(o, part->list, json_type_array);
+	size_t n = list ? json_object_array_length(list) : 0;
+
+	if (!n)
+		return;
+	putchar('\n');
+	title(cli, part->title);
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *row = json_object_array_get_idx(list, i);
+		_cleanup_free_ char *key = shape_member(row, part->key), *shown = text_plain(key ? key : "-", "");
+		char *text = NULL;
+
+		for (size_t k = 0; k < ARRAY_SIZE(part->members) && part->members[k]; k++)
+			text = append(text, part->named ? part->members[k] : "", shape_member(row, part->members[k]));
+		line(cli, shown, text ? text : xstrdup("-"));
+	}
+}
+
+static void show_hotplug(const struct cli *cli, struct json_object *o)
+{
+	struct json_object *hotplug = json_get_typed(o, "hotplug", json_type_object);
+
+	if (!hotplug || !json_object_object_length(hotplug))
+		return;
+	putchar('\n');
+	title(cli, "Hotplug");
+	json_object_object_foreach(hotplug, key, value) {
+		_cleanup_free_ char *shown = text_plain(key, "");
+
+		line(cli, shown,
+		     json_object_is_type(value, json_type_boolean) ?
+			     xstrdup(json_object_get_boolean(value) ? "can be changed" : "cannot be changed") :
+			     shape_value(value));
+	}
+}
+
+int verb_show(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
+	_cleanup_err_ struct err *e = NULL;
+	const char *name = cli->args.words[0];
+
+	json_add_str(arguments, "instance", name);
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return cli_fail(cli, cli->client ? name : NULL, e);
+	if (cli->json) {
+		cli_print_json(cli, result);
+		return 0;
+	}
+	show_head(cli, result);
+	show_disks(cli, result);
+	show_nics(cli, result);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		show_part(cli, result, &parts[i]);
+	show_hotplug(cli, result);
+	return 0;
+}

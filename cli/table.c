@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/table.h"
+
+#include "cli/text.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { GAP = 2 };
+
+struct cell {
+	char *text;
+	enum style style;
+};
+
+struct row {
+	struct cell *cells; /* as many as the table has columns */
+	size_t used;
+	char *note;
+};
+
+struct table {
+	const struct column *columns;
+	size_t n;
+	struct row *rows;
+	size_t n_rows;
+};
+
+struct table *table_new(const struct column *columns, size_t n)
+{
+	struct table *t = xcalloc(1, sizeof(*t));
+
+	t->columns = columns;
+	t->n = n;
+	return t;
+}
+
+struct table *table_free(struct table *t)
+{
+	if (!t)
+		return NULL;
+	for (size_t r = 0; r < t->n_rows; r++) {
+		for (size_t c = 0; c < t->n; c++)
+			free(t->rows[r].cells[c].text);
+		free(t->rows[r].cells);
+		free(t->rows[r].note);
+	}
+	free(t->rows);
+	free(t);
+	return NULL;
+}
+
+void table_row(struct table *t)
+{
+	struct row *row;
+
+	t->rows = xrealloc(t->rows, t->n_rows + 1, sizeof(*t->rows));
+	row = &t->rows[t->n_rows++];
+	*row = (struct row){ .cells = xcalloc(t->n, sizeof(*row->cells)) };
+}
+
+static struct row *last_row(struct table *t)
+{
+	assert(t->n_rows > 0);
+	return &t->rows[t->n_rows - 1];
+}
+
+void table_cell(struct table *t, enum style style, const char *text)
+{
+	struct row *row = last_row(t);
+
+	assert(row->used < t->n);
+	row->cells[row->used++] = (struct cell){ .text = str_empty(text) ? NULL : text_plain(text, ""),
+						 .style = style };
+}
+
+void table_cellf(struct table *t, enum style style, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	table_cell(t, style, text);
+}
+
+void table_note(struct table *t, const char *text)
+{
+	struct row *row = last_row(t);
+
+	free(row->note);
+	row->note = text_plain(text, "");
+}
+
+size_t table_rows(const struct table *t)
+{
+	return t->n_rows;
+}
+
+/* The widest column that may shrink, N if there is none. */
+static size_t widest(const size_t *widths, const struct column *columns, size_t n, bool floor)
+{
+	size_t found = n;
+
+	for (size_t c = 0; c < n; c++) {
+		size_t least = floor ? TABLE_FLOOR : columns[c].min;
+
+		if (columns[c].min && widths[c] > least && (found == n || widths[c] > widths[found]))
+			found = c;
+	}
+	return found;
+}
+
+void table_fit(size_t *widths, const struct column *columns, size_t n, size_t width)
+{
+	size_t sum = n ? GAP * (n - 1) : 0;
+
+	for (size_t c = 0; c < n; c++)
+		sum += widths[c];
+	for (; sum > width; sum--) {
+		size_t c = widest(widths, columns, n, false);
+
+		if (c == n)
+			c = widest(widths, columns, n, true);
+		if (c == n)
+			return;
+		widths[c]--;
+	}
+}
+
+static const char *const styles[] = {
+	[STYLE_NONE] = "",         [STYLE_TITLE] = "\033[1m", [STYLE_GOOD] = "\033[32m",
+	[STYLE_WARN] = "\033[33m", [STYLE_BAD] = "\033[31m",  [STYLE_DIM] = "\033[2m",
+};
+
+const char *style_on(const struct screen *screen, enum style style)
+{
+	return screen->colour ? styles[style] : "";
+}
+
+const char *style_off(const struct screen *screen, enum style style)
+{
+	return screen->colour && style != STYLE_NONE ? "\033[0m" : "";
+}
+
+/* LAST: nothing follows in the line, so no blanks at its end either. */
+static void print_cell(FILE *f, const char *text, enum style style, const struct column *column, size_t width,
+		       bool last, const struct screen *screen)
+{
+	_cleanup_free_ char *cut = text_cut(text, width, screen->utf8 ? "\u2026" : "~");
+	size_t pad = width - text_width(cut);
+
+	if (column->right)
+		fprintf(f, "%*s", (int)pad, "");
+	fprintf(f, "%s%s%s", style_on(screen, style), cut, style_off(screen, style));
+	if (!last)
+		fprintf(f, "%*s", (int)(GAP + (column->right ? 0 : pad)), "");
+}
+
+void table_print(const struct table *t, FILE *f, unsigned indent, const struct screen *screen)
+{
+	_cleanup_free_ size_t *widths = xcalloc(t->n, sizeof(*widths));
+
+	for (size_t c = 0; c < t->n; c++) {
+		widths[c] = text_width(t->columns[c].title);
+		for (size_t r = 0; r < t->n_rows; r++) {
+			const char *text = t->rows[r].cells[c].text;
+			size_t w = text ? text_width(text) : 1;
+
+			if (w > widths[c])
+				widths[c] = w;
+		}
+	}
+	if (screen->width)
+		table_fit(widths, t->columns, t->n, screen->width > indent ? screen->width - indent : 1);
+
+	fprintf(f, "%*s", (int)indent, "");
+	for (size_t c = 0; c < t->n; c++)
+		print_cell(f, t->columns[c].title, STYLE_TITLE, &t->columns[c], widths[c], c + 1 == t->n, screen);
+	fputc('\n', f);
+	for (size_t r = 0; r < t->n_rows; r++) {
+		const struct row *row = &t->rows[r];
+
+		fprintf(f, "%*s", (int)indent, "");
+		for (size_t c = 0; c < t->n; c++)
+			print_cell(f, row->cells[c].text ? row->cells[c].text : "-",
+				   row->cells[c].text ? row->cells[c].style : STYLE_NONE, &t->columns[c], widths[c],
+				   c + 1 == t->n, screen);
+		fputc('\n', f);
+		if (row->note)
+			fprintf(f, "%*s%s\n", (int)indent + 2, "", row->note);
+	}
+}

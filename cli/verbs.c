@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/verbs.h"
+
+static const struct cli_option define_options[] = {
+	{ "file", OPTION_TEXT, "FILE", .doc = "Read the definition from FILE, whatever its name." },
+	{ "memory", OPTION_TEXT, "SIZE", .doc = "Memory at boot: 512M, 4G." },
+	{ "vcpus", OPTION_UINT, "N", .doc = "Virtual processors." },
+	{ "kernel", OPTION_TEXT, "PATH", .doc = "Boot this kernel (hvparam kernel_path)." },
+	{ "initrd", OPTION_TEXT, "PATH", .doc = "With this initial RAM disk (initrd_path)." },
+	{ "append", OPTION_TEXT, "TEXT", .doc = "And this kernel command line (kernel_args)." },
+	{ "set", OPTION_TEXT, "PARAM=VALUE", .doc = "Any other hvparam; may be repeated." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option undefine_options[] = {
+	{ "force", OPTION_FLAG, .member = "force", .doc = "Stop it first if it runs." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option start_options[] = {
+	{ "paused", OPTION_FLAG, .member = "paused", .doc = "Do not let the guest run yet." },
+	CLI_OPTION_END,
+};
+
+static const char *const shutdown_modes[] = { "auto", "agent", "acpi", NULL };
+static const char *const shutdown_thens[] = { "fail", "stop", NULL };
+static const struct cli_option shutdown_options[] = {
+	{ "timeout", OPTION_SECONDS, "SECONDS", .member = "timeout", .doc = "How long the guest may take (120)." },
+	{ "mode", OPTION_CHOICE, "MODE", shutdown_modes, "mode",
+	  "Whom to ask: the guest agent, the power button (acpi), or both in turn (auto)." },
+	{ "then", OPTION_CHOICE, "WHAT", shutdown_thens, "then", "What to do if the guest does not obey (fail)." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option argv_options[] = {
+	{ "json-argv", OPTION_FLAG, .doc = "The words as QEMU gets them, devices in JSON." },
+	CLI_OPTION_END,
+};
+
+static const char *const log_choices[] = { "qemu", "console", NULL };
+static const struct cli_option log_options[] = {
+	{ "which", OPTION_CHOICE, "LOG", log_choices, "which",
+	  "QEMU's own words (qemu) or the guest's serial console." },
+	{ "bytes", OPTION_UINT, "N", .member = "bytes", .doc = "At most the last N bytes (65536)." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option console_options[] = {
+	{ "log", OPTION_FLAG, .doc = "Print what the console's log holds, and end." },
+	{ "take", OPTION_FLAG, .member = "take", .doc = "Type here even if someone else does; they are cut off." },
+	{ "ro", OPTION_FLAG, .doc = "Watch only." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option events_options[] = {
+	{ "since", OPTION_UINT, "N", .doc = "Begin with the first event after number N." },
+	CLI_OPTION_END,
+};
+
+const struct verb cli_verbs[] = {
+	{
+		.name = "list",
+		.usage = "[NAME...]",
+		.summary = "List instances and their states.",
+		.max = WORDS_ANY,
+		.command = "query-instances",
+		.run = verb_list,
+	},
+	{
+		.name = "show",
+		.usage = "NAME",
+		.summary = "Show all about an instance.",
+		.min = 1,
+		.max = 1,
+		.command = "query-instance",
+		.run = verb_show,
+	},
+	{
+		.name = "define",
+		.usage = "{FILE | - | NAME [OPTIONS]}",
+		.summary = "Create or replace an instance's definition.",
+		.detail = "The definition is JSON from FILE or, with -, from the standard input. The word is a file if "
+			  "it is -, contains a / or ends in .json; else it is the name of an instance that the options "
+			  "describe. A VALUE is JSON if it reads as JSON, else text; PARAM:=JSON insists.",
+		.options = define_options,
+		.max = 1,
+		.command = "instance-define",
+		.run = verb_define,
+	},
+	{
+		.name = "undefine",
+		.usage = "NAME... [--force]",
+		.summary = "Forget instances.",
+		.options = undefine_options,
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "instance-undefine",
+		.done = "undefined",
+		.run = verb_each,
+	},
+	{
+		.name = "argv",
+		.usage = "NAME [--json-argv]",
+		.summary = "Print the QEMU command line of a start.",
+		.detail = "It can be pasted into a shell. Nothing is started or touched.",
+		.options = argv_options,
+		.min = 1,
+		.max = 1,
+		.command = "instance-argv",
+		.run = verb_argv,
+	},
+	{
+		.name = "start",
+		.usage = "NAME... [--paused]",
+		.summary = "Start instances.",
+		.options = start_options,
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "instance-start",
+		.run = verb_each,
+	},
+	{
+		.name = "shutdown",
+		.usage = "NAME... [--timeout SECONDS] [--mode MODE] [--then WHAT]",
+		.summary = "Ask guests to power off, and wait.",
+		.options = shutdown_options,
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "instance-shutdown",
+		.run = verb_each,
+	},
+	{
+		.name = "stop",
+		.usage = "NAME...",
+		.summary = "End instances at once, without asking the guest.",
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "instance-stop",
+		.run = verb_each,
+	},
+	{
+		.name = "pause",
+		.aliases = { "suspend" },
+		.usage = "NAME...",
+		.summary = "Halt the virtual processors.",
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "instance-pause",
+		.run = verb_each,
+	},
+	{
+		.name = "resume",
+		.usage = "NAME...",
+		.summary = "Let paused or blocked instances run on.",
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "instance-resume",
+		.run = verb_each,
+	},
+	{
+		.name = "reset",
+		.usage = "NAME...",
+		.summary = "Press the reset button.",
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "instance-reset",
+		.done = "reset",
+		.run = verb_each,
+	},
+	{
+		.name = "console",
+		.usage = "NAME [--log] [--take] [--ro]",
+		.summary = "Attach to the serial console.",
+		.detail = "On a terminal ^] (control and the closing bracket) leaves. Without one, input is typed to "
+			  "its end, and output printed until the console ends.",
+		.options = console_options,
+		.min = 1,
+		.max = 1,
+		.command = "console-attach",
+		.run = verb_console,
+	},
+	{
+		.name = "log",
+		.usage = "NAME [--which LOG] [--bytes N]",
+		.summary = "Print QEMU's or the console's log.",
+		.options = log_options,
+		.min = 1,
+		.max = 1,
+		.command = "query-log",
+		.run = verb_log,
+	},
+	{
+		.name = "events",
+		.usage = "[--since N]",
+		.summary = "Print events as they happen.",
+		.detail = "A line each, until interrupted; with --json one JSON object a line.",
+		.options = events_options,
+		.command = "query-events",
+		.run = verb_events,
+	},
+	{
+		.name = "jobs",
+		.usage = "[NAME]",
+		.summary = "List operations under way and finished jobs.",
+		.max = 1,
+		.command = "query-jobs",
+		.run = verb_jobs,
+	},
+	{
+		.name = "jobs cancel",
+		.usage = "ID...",
+		.summary = "Take back what a job has done so far.",
+		.detail = "A generated id needs quotes in a shell: '#17'.",
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "job-cancel",
+		.done = "cancelling",
+		.run = verb_each_job,
+	},
+	{
+		.name = "jobs dismiss",
+		.usage = "ID...",
+		.summary = "Forget a finished job.",
+		.detail = "A generated id needs quotes in a shell: '#17'.",
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "job-dismiss",
+		.done = "dismissed",
+		.run = verb_each_job,
+	},
+	{
+		.name = "call",
+		.usage = "COMMAND [KEY=VALUE...]",
+		.summary = "Send any command of the API.",
+		.detail = "A VALUE is JSON if it reads as JSON, else text. KEY:=JSON insists on JSON, KEY=@FILE reads "
+			  "the value from a file (- is the standard input), and dots in KEY make objects within "
+			  "objects: definition.name=web1. The result is printed as JSON.",
+		.min = 1,
+		.max = WORDS_ANY,
+		.run = verb_call,
+	},
+	{
+		.name = "help",
+		.usage = "[VERB]",
+		.summary = "Explain the verbs.",
+		.max = 2,
+		.run = verb_help,
+	},
+	{
+		.name = "version",
+		.usage = "",
+		.summary = "Print the versions of this program and of the daemon.",
+		.command = "query-version",
+		.run = verb_version,
+	},
+	VERB_END,
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of verbs and the functions behind it.
+ *
+ * Each function has the contract of struct verb's `run`. A new verb is a row in verbs.c, its
+ * options beside it, and, where no function here does already, a function.
+ */
+#ifndef DROVER_CLI_VERBS_H
+#define DROVER_CLI_VERBS_H
+
+#include "cli/cli.h"
+
+/* In the order of the help; ends with a row without a name. */
+extern const struct verb cli_verbs[];
+
+/* The row's command with {"instance": NAME, options} for each name given, a line for each. Goes on
+ * after a failure; the status is the first failure's. */
+int verb_each(struct cli *cli);
+/* The same with {"id": ID}. */
+int verb_each_job(struct cli *cli);
+/* What verb_each() says of a result: "running", "already running". The caller's. */
+char *verb_outcome(const struct verb *verb, struct json_object *result);
+int verb_define(struct cli *cli);
+
+int verb_list(struct cli *cli);
+int verb_show(struct cli *cli);
+int verb_argv(struct cli *cli);
+int verb_jobs(struct cli *cli);
+int verb_log(struct cli *cli);
+int verb_events(struct cli *cli);
+int verb_call(struct cli *cli);
+int verb_console(struct cli *cli);
+int verb_help(struct cli *cli);
+int verb_version(struct cli *cli);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The verbs that change an instance, and those that act on a job: a request and a line for each name. */
+#include "cli/assign.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+
+#include <string.h>
+#include <unistd.h>
+
+char *verb_outcome(const struct verb *verb, struct json_object *result)
+{
+	const char *state = json_get_str(result, "state"), *rung = json_get_str(result, "rung");
+	const char *done = verb->done;
+
+	if (!json_get_bool(result, "changed", true))
+		return state ? xasprintf("already %s", state) : xstrdup("unchanged");
+	return xasprintf("%s%s%s%s%s", done ? done : "", done && state ? ", " : "",
+			 state ? state :
+			 done  ? "" :
+				 "done",
+			 rung ? ", by " : "", rung ? rung : "");
+}
+
+static void print_outcome(const struct cli *cli, const char *subject, struct json_object *result)
+{
+	_cleanup_free_ char *text = NULL, *line = NULL;
+
+	if (cli->json) {
+		cli_print_json(cli, result);
+	} else {
+		text = verb_outcome(cli->args.verb, result);
+		line = xasprintf("%s: %s", subject, text);
+		_cleanup_free_ char *plain = text_plain(line, "");
+
+		printf("%s\n", plain);
+	}
+	fflush(stdout); /* the next name may take minutes */
+}
+
+static int each(struct cli *cli, const char *member)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < cli->args.n_words; i++) {
+		const char *name = cli->args.words[i];
+		_cleanup_json_ struct json_object *arguments = args_request(&cli->args), *result = NULL;
+		_cleanup_err_ struct err *e = NULL;
+
+		json_add_str(arguments, member, name);
+		if (cli_call(cli, cli->args.verb->command, arguments, &result, &e)) {
+			cli_print_warnings(cli, name, result);
+			print_outcome(cli, name, result);
+			continue;
+		}
+		int failed = cli_fail(cli, cli->client ? name : NULL, e);
+
+		status = status ? status : failed;
+		/* Without a daemon, or without this session, the others fare no better. */
+		if (e->class == ERR_UNAVAILABLE)
+			break;
+	}
+	return status;
+}
+
+int verb_each(struct cli *cli)
+{
+	return each(cli, "instance");
+}
+
+int verb_each_job(struct cli *cli)
+{
+	return each(cli, "id");
+}
+
+/* The options of `define` that describe an instance. */
+static const struct {
+	const char *option, *hvparam; /* hvparam NULL: a member of the definition */
+	bool path;
+} parts[] = {
+	{ "memory", NULL, false },         { "vcpus", NULL, false },           { "kernel", "kernel_path", true },
+	{ "initrd", "initrd_path", true }, { "append", "kernel_args", false }, { "set", NULL, false },
+};
+
+/* The daemon's working directory is not ours. */
+static char *absolute(const char *path)
+{
+	_cleanup_free_ char *here = *path && *path != '/' ? getcwd(NULL, 0) : NULL;
+
+	return here ? xasprintf("%s/%s", here, path) : xstrdup(path);
+}
+
+static struct json_object *from_options(const struct args *args, const char *name, struct err **e)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+	struct json_object *hvparams = json_object_new_object();
+	const char *vcpus = args_get(args, "vcpus"), *word;
+	size_t at = 0;
+
+	json_add_str(o, "name", name);
+	json_add_str(o, "memory", args_get(args, "memory"));
+	if (vcpus)
+		json_add_int(o, "vcpus", strtoll(vcpus, NULL, 10));
+	json_add(o, "hvparams", hvparams);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		const char *text = args_get(args, parts[i].option);
+		_cleanup_free_ char *path = text && parts[i].path ? absolute(text) : NULL;
+
+		if (parts[i].hvparam)
+			json_add_str(hvparams, parts[i].hvparam, path ? path : text);
+	}
+	while ((word = args_next(args, "set", &at)))
+		if (!assign_word(hvparams, word, e))
+			return NULL;
+	if (json_object_object_length(hvparams) == 0)
+		json_object_object_del(o, "hvparams");
+	return TAKE_PTR(o);
+}
+
+static struct json_object *from_file(const struct args *args, const char *name, struct err **e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (args_has(args, parts[i].option)) {
+			err_set_usage(e, xstrdup("'drover help define' shows both forms"),
+				      "'--%s' goes with a name, not with a file", parts[i].option);
+			return NULL;
+		}
+	if (!input_read(name, &text, &len, e))
+		return NULL;
+	if (!json_parse(text, len, &json_limits_request, &o, e)) {
+		if (e && *e)
+			(*e)->class = ERR_INVALID_PARAMETER;
+		return NULL;
+	}
+	if (!json_object_is_type(o, json_type_object)) {
+		err_set(e, ERR_INVALID_PARAMETER, "a definition is a JSON object");
+		return NULL;
+	}
+	return TAKE_PTR(o);
+}
+
+static struct json_object *definition_of(const struct args *args, const char **subject, struct err **e)
+{
+	const char *file = args_get(args, "file"), *word = args->n_words ? args->words[0] : NULL;
+
+	if (file && word) {
+		err_set_usage(e, NULL, "'--file' and '%s' are one too many", word);
+		return NULL;
+	}
+	if (!file && !word) {
+		err_set_usage(e, xstrdup("usage: drover define {FILE | - | NAME [OPTIONS]}"),
+			      "'define' needs a file or a name");
+		return NULL;
+	}
+	*subject = file ? file : word;
+	if (!file && !input_is_file(word))
+		return from_options(args, word, e);
+	file = *subject;
+	if (str_eq(file, "-"))
+		*subject = "standard input";
+	return from_file(args, file, e);
+}
+
+int verb_define(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *definition = NULL, *arguments = json_object_new_object(), *result = NULL;
+	_cleanup_err_ struct err *e = NULL;
+	const char *subject = NULL, *name, *uuid;
+
+	definition = definition_of(&cli->args, &subject, &e);
+	if (!definition)
+		return cli_fail(cli, subject, e);
+	name = json_get_str(definition, "name");
+	json_add(arguments, "definition", json_object_get(definition));
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return cli_fail(cli, !cli->client ? NULL : name ? name : subject, e);
+	cli_print_warnings(cli, name, result);
+	if (cli->json) {
+		cli_print_json(cli, result);
+		return 0;
+	}
+	uuid = json_get_str(result, "uuid");
+	_cleanup_free_ char *line = xasprintf("%s: %s%s%s", name ? name : subject,
+					      json_get_bool(result, "changed", true) ? "defined" : "unchanged",
+					      uuid ? ", " : "", uuid ? uuid : "");
+	_cleanup_free_ char *plain = text_plain(line, "");
+
+	printf("%s\n", plain);
+	return 0;
+}

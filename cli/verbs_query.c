@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The verbs that only ask: list, jobs, log, argv, call, version. `show` and `events` have files of their own. */
+#include "cli/assign.h"
+#include "cli/shapes.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+
+#include <string.h>
+
+static int fail(const struct cli *cli, const char *subject, const struct err *e)
+{
+	return cli_fail(cli, cli->client ? subject : NULL, e);
+}
+
+/* "monitor slow, pending" of an instance; NULL if there is nothing to remark. */
+static char *notes_of(struct json_object *o)
+{
+	const char *monitor = json_get_str(o, "monitor");
+	bool slow = monitor && !str_eq(monitor, "ok"), pending = json_get_bool(o, "pending", false);
+
+	if (!slow && !pending)
+		return NULL;
+	return xasprintf("%s%s%s%s", slow ? "monitor " : "", slow ? monitor : "", slow && pending ? ", " : "",
+			 pending ? "pending" : "");
+}
+
+static void list_row(struct table *t, struct json_object *o)
+{
+	struct json_object *error = NULL, *operation = NULL;
+	const char *name = json_get_str(o, "name"), *state = json_get_str(o, "state");
+	_cleanup_free_ char *pid = shape_member(o, "pid"), *vcpus = shape_member(o, "vcpus");
+	_cleanup_free_ char *memory = shape_size(o, "memory"), *age = shape_age(o, "since"), *doing = NULL;
+	_cleanup_free_ char *notes = notes_of(o), *words = NULL;
+
+	json_object_object_get_ex(o, "error", &error);
+	json_object_object_get_ex(o, "operation", &operation);
+	doing = shape_operation(operation);
+	if (error)
+		state = "unreadable";
+	table_row(t);
+	table_cell(t, STYLE_NONE, name);
+	table_cell(t, shape_state_style(state), state);
+	table_cell(t, STYLE_NONE, json_get_str(o, "reason"));
+	table_cell(t, STYLE_NONE, pid);
+	table_cell(t, STYLE_NONE, vcpus);
+	table_cell(t, STYLE_NONE, memory);
+	table_cell(t, STYLE_NONE, age);
+	table_cell(t, STYLE_NONE, doing);
+	table_cell(t, STYLE_WARN, notes);
+	if (error) {
+		words = shape_error(error);
+		table_note(t, words);
+	}
+}
+
+static struct json_object *words_of(const struct args *args)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < args->n_words; i++)
+		json_object_array_add(list, json_object_new_string(args->words[i]));
+	return list;
+}
+
+int verb_list(struct cli *cli)
+{
+	static const struct column columns[] = {
+		{ .title = "NAME", .min = 24 },      { .title = "STATE" },
+		{ .title = "REASON", .min = 9 },     { .title = "PID", .right = true },
+		{ .title = "VCPUS", .right = true }, { .title = "MEMORY", .right = true },
+		{ .title = "SINCE", .right = true }, { .title = "OPERATION", .min = 9 },
+		{ .title = "NOTES", .min = 13 },
+	};
+	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
+	_cleanup_err_ struct err *e = NULL;
+
+	if (cli->args.n_words)
+		json_add(arguments, "instances", words_of(&cli->args));
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return cli_fail(cli, NULL, e);
+	if (cli->json) {
+		cli_print_json(cli, result);
+		return 0;
+	}
+	for (size_t i = 0; json_object_is_type(result, json_type_array) && i < json_object_array_length(result); i++)
+		list_row(t, json_object_array_get_idx(result, i));
+	if (table_rows(t))
+		table_print(t, stdout, 0, &cli->screen);
+	else
+		cli_note("No instances. 'drover define' makes one.\n");
+	return 0;
+}
+
+static char *progress_of(struct json_object *o)
+{
+	double now = json_get_double(o, "current-progress", 0), all = json_get_double(o, "total-progress", 0);
+
+	return all > 0 && now >= 0 && now <= all ? xasprintf("%d%%", (int)(now / all * 100)) : NULL;
+}
+
+static void job_row(struct table *t, struct json_object *o)
+{
+	struct json_object *error = NULL;
+	const char *status = json_get_str(o, "status");
+	bool failed = json_object_object_get_ex(o, "error", &error);
+	_cleanup_free_ char *age = shape_age(o, "since"), *progress = progress_of(o), *words = NULL;
+
+	table_row(t);
+	table_cell(t, STYLE_NONE, json_get_str(o, "id"));
+	table_cell(t, STYLE_NONE, json_get_str(o, "type"));
+	table_cell(t, STYLE_NONE, json_get_str(o, "instance"));
+	table_cell(t, failed ? STYLE_BAD : STYLE_NONE, failed && str_eq(status, "concluded") ? "failed" : status);
+	table_cell(t, STYLE_NONE, json_get_str(o, "step"));
+	table_cell(t, STYLE_NONE, progress);
+	table_cell(t, STYLE_NONE, age);
+	if (failed) {
+		words = shape_error(error);
+		table_note(t, words ? words : "");
+	}
+}
+
+int verb_jobs(struct cli *cli)
+{
+	static const struct column columns[] = {
+		{ .title = "ID", .min = 6 },         { .title = "TYPE" },
+		{ .title = "INSTANCE", .min = 24 },  { .title = "STATUS" },
+		{ .title = "STEP", .min = 8 },       { .title = "PROGRESS", .right = true },
+		{ .title = "SINCE", .right = true },
+	};
+	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
+	_cleanup_err_ struct err *e = NULL;
+	const char *name = cli->args.n_words ? cli->args.words[0] : NULL;
+
+	json_add_str(arguments, "instance", name);
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return fail(cli, name, e);
+	if (cli->json) {
+		cli_print_json(cli, result);
+		return 0;
+	}
+	for (size_t i = 0; json_object_is_type(result, json_type_array) && i < json_object_array_length(result); i++)
+		job_row(t, json_object_array_get_idx(result, i));
+	if (table_rows(t))
+		table_print(t, stdout, 0, &cli->screen);
+	else
+		cli_note("No jobs.\n");
+	return 0;
+}
+
+int verb_log(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *arguments = args_request(&cli->args), *result = NULL;
+	_cleanup_err_ struct err *e = NULL;
+	const char *name = cli->args.words[0], *text;
+
+	json_add_str(arguments, "instance", name);
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return fail(cli, name, e);
+	if (cli->json) {
+		cli_print_json(cli, result);
+		return 0;
+	}
+	text = json_get_str(result, "text");
+	cli_print_text(cli, text ? text : "");
+	if (json_get_bool(result, "truncated", false)) {
+		fflush(stdout);
+		cli_note("(There is more: --bytes N.)\n");
+	}
+	return 0;
+}
+
+/* The words of a command line, an option and its values in one line, for a shell. */
+static void print_command(struct json_object *words)
+{
+	size_t n = json_object_array_length(words);
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *word = shape_value(json_object_array_get_idx(words, i));
+		_cleanup_free_ char *quoted = text_quote(word ? word : "");
+
+		if (i > 0)
+			fputs(word && *word == '-' ? " \\\n  " : " ", stdout);
+		fputs(quoted, stdout);
+	}
+	if (n)
+		putchar('\n');
+}
+
+int verb_argv(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *arguments = args_request(&cli->args), *result = NULL;
+	_cleanup_err_ struct err *e = NULL;
+	const char *name = cli->args.words[0];
+	const char *member = args_has(&cli->args, "json-argv") ? "argv" : "text";
+	struct json_object *words;
+
+	json_add_str(arguments, "instance", name);
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return fail(cli, name, e);
+	if (cli->json) {
+		cli_print_json(cli, result);
+		return 0;
+	}
+	words = json_get_typed(result, member, json_type_array);
+	if (words)
+		print_command(words);
+	return 0;
+}
+
+int verb_call(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
+	_cleanup_err_ struct err *e = NULL;
+
+	for (size_t i = 1; i < cli->args.n_words; i++)
+		if (!assign_word(arguments, cli->args.words[i], &e))
+			return cli_fail(cli, NULL, e);
+	if (!cli_call(cli, cli->args.words[0], arguments, &result, &e))
+		return fail(cli, json_get_str(arguments, "instance"), e);
+	cli_print_json(cli, result);
+	return 0;
+}
+
+/* The version that a daemon gives in QMP's shape. */
+static char *daemon_version(struct json_object *result)
+{
+	struct json_object *version = json_get_typed(result, "version", json_type_object), *qemu;
+	const char *package;
+
+	if (!version)
+		version = result;
+	package = json_get_str(version, "package");
+	if (package && str_starts(package, "drover-"))
+		return xstrdup(package + strlen("drover-"));
+	qemu = json_get_typed(version, "qemu", json_type_object);
+	return xasprintf("%lld.%lld.%lld", (long long)json_get_int(qemu, "major", 0),
+			 (long long)json_get_int(qemu, "minor", 0), (long long)json_get_int(qemu, "micro", 0));
+}
+
+int verb_version(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *result = NULL, *both = json_object_new_object();
+	_cleanup_err_ struct err *e = NULL;
+	_cleanup_free_ char *version = NULL, *line = NULL, *plain = NULL;
+	bool ok = cli_call(cli, cli->args.verb->command, NULL, &result, &e);
+
+	if (cli->json) {
+		json_add_str(both, "drover", DROVER_VERSION);
+		if (ok)
+			json_add(both, "droverd", json_object_get(result));
+		cli_print_json(cli, both);
+		return ok ? 0 : cli_fail(cli, NULL, e);
+	}
+	printf("drover %s\n", DROVER_VERSION);
+	if (!ok)
+		return cli_fail(cli, NULL, e);
+	version = daemon_version(result);
+	line = xasprintf("droverd %s at %s", version, client_path(cli->client));
+	plain = text_plain(line, "");
+	printf("%s\n", plain);
+	return 0;
+}

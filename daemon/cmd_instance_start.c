@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/commands.h"
+#include "daemon/job.h"
+#include "runtime/start.h"
+
+struct args {
+	char *instance;
+	bool paused;
+};
+
+static const struct param rows[] = {
+	PARAM_INSTANCE(struct args),
+	{ "paused", PARAM_BOOL, .def = "false", PARAM_AT(struct args, paused), .since = "0.1.0",
+	  .doc = "Do not run the guest yet; 'instance-resume' does." },
+	PARAM_END
+};
+
+static void ctx_free(void *ctx)
+{
+	start_free(ctx);
+}
+
+static bool plan(struct job *job, struct err **e)
+{
+	const struct args *args = job->args;
+	struct instance *inst = job_instance(job, e);
+
+	if (!inst)
+		return false;
+	if (inst->broken)
+		return err_set(e, ERR_WRONG_STATE, "the definition of '%s' cannot be read: %s", inst->name,
+			       inst->broken->desc);
+	if (inst->process && !job->recovered) {
+		job->changed = false;
+		if (inst->state == STATE_RUNNING)
+			return true;
+		return err_set(e, ERR_WRONG_STATE, "'%s' has a process already and is %s (%s)", inst->name,
+			       state_name(inst->state), inst->reason);
+	}
+	job->ctx = start_plan(job->op, inst, args->paused, e);
+	job->ctx_free = ctx_free;
+	return job->ctx != NULL;
+}
+
+const struct command cmd_instance_start = {
+	.name = "instance-start",
+	.class = CLASS_LONG,
+	.lane = LANE_CHANGE,
+	.params = rows,
+	.args_size = sizeof(struct args),
+	.doc = "Starts the guest. A guest that runs is left as it is.",
+	.returns = "{changed, state}",
+	.subject = subject_instance,
+	.plan = plan,
+	.result = job_result_state,
+};

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ways to end a guest: instance-stop, instance-shutdown, and the two that follow by themselves from an end
+ * that nobody asked for.
+ */
+#include "daemon/commands.h"
+#include "daemon/job.h"
+#include "runtime/start.h"
+
+#include <math.h>
+
+static const struct param stop_rows[] = { PARAM_INSTANCE(struct instance_args), PARAM_END };
+
+/* Whether there is anything of a run: a process, or what one left. */
+static bool is_there(const struct instance *inst)
+{
+	return inst->process || inst->run_dir >= 0;
+}
+
+static bool stop(struct job *job, struct err **e)
+{
+	struct instance *inst = job_instance(job, e);
+
+	if (!inst)
+		return false;
+	job->changed = is_there(inst) || job->recovered;
+	if (job->changed)
+		stop_plan(job->op, inst);
+	return true;
+}
+
+const struct command cmd_instance_stop = {
+	.name = "instance-stop",
+	.class = CLASS_LONG,
+	.lane = LANE_DESTROY,
+	.params = stop_rows,
+	.args_size = sizeof(struct instance_args),
+	.doc = "Ends the process at once: quit, after 10 s SIGTERM, after 5 s SIGKILL. Cancels what else is under way.",
+	.returns = "{changed, state}",
+	.subject = subject_instance,
+	.plan = stop,
+	.result = job_result_state,
+};
+
+/* The guest powered off, QEMU is held: end it. The reason stays the guest's. */
+static bool poweroff(struct job *job, struct err **e)
+{
+	struct instance *inst = instance_find(&job->d->rt, job->name);
+
+	job->changed = inst && inst->process && (inst->state == STATE_SHUTDOWN || job->recovered);
+	if (job->changed)
+		stop_plan(job->op, inst);
+	return true;
+}
+
+const struct command cmd_instance_poweroff = {
+	.name = "instance-poweroff",
+	.class = CLASS_LONG,
+	.lane = LANE_CHANGE,
+	.internal = true,
+	.params = stop_rows,
+	.args_size = sizeof(struct instance_args),
+	.doc = "Ends the process of a guest that powered itself off.",
+	.returns = "{changed, state}",
+	.subject = subject_instance,
+	.plan = poweroff,
+	.result = job_result_state,
+};
+
+static bool collect(struct job *job, struct err **e)
+{
+	struct instance *inst = instance_find(&job->d->rt, job->name);
+
+	job->changed = inst && !inst->process && inst->run_dir >= 0;
+	if (job->changed)
+		collect_plan(job->op, inst);
+	return true;
+}
+
+const struct command cmd_instance_collect = {
+	.name = "instance-collect",
+	.class = CLASS_LONG,
+	.lane = LANE_CHANGE,
+	.internal = true,
+	.params = stop_rows,
+	.args_size = sizeof(struct instance_args),
+	.doc = "Records the end of a process that is gone, and clears what it left.",
+	.returns = "{changed, state}",
+	.subject = subject_instance,
+	.plan = collect,
+	.result = job_result_state,
+};
+
+/* ---- instance-shutdown ---- */
+
+enum mode { MODE_AUTO, MODE_AGENT, MODE_ACPI };
+enum then { THEN_FAIL, THEN_STOP };
+
+struct shutdown_args {
+	char *instance;
+	double timeout;
+	int mode; /* enum mode */
+	int then; /* enum then */
+};
+
+static const char *const modes[] = { "auto", "agent", "acpi", NULL };
+static const char *const thens[] = { "fail", "stop", NULL };
+
+static const struct param shutdown_rows[] = {
+	PARAM_INSTANCE(struct shutdown_args),
+	{ "timeout", PARAM_TIME, .def = "120", .max = 86400, PARAM_AT(struct shutdown_args, timeout), .unit = "s",
+	  .since = "0.1.0", .doc = "How long the guest has." },
+	{ "mode", PARAM_CHOICE, .choices = modes, .def = "\"auto\"", PARAM_AT(struct shutdown_args, mode), .since = "0.1.0",
+	  .doc = "How the guest is asked: by the power button (acpi), or its agent." },
+	{ "then", PARAM_CHOICE, .choices = thens, .def = "\"fail\"", PARAM_AT(struct shutdown_args, then),
+	  .since = "0.1.0", .doc = "What to do when it has not obeyed in time." },
+	PARAM_END
+};
+
+/* Has the guest obeyed, or is the rest of the plan to end it? */
+static enum verdict note_rung(struct op *op, void *arg)
+{
+	struct job *job = arg;
+	struct instance *inst = instance_find(&job->d->rt, job->name);
+	static char acpi[] = "acpi", stop_rung[] = "stop";
+
+	job->ctx = inst && inst->process && inst->state != STATE_SHUTDOWN ? stop_rung : acpi;
+	return OP_DONE;
+}
+
+static const struct step step_rung = { "see whether it obeyed", note_rung };
+
+static bool shutdown_guest(struct job *job, struct err **e)
+{
+	const struct shutdown_args *args = job->args;
+	struct instance *inst = job_instance(job, e);
+	enum { ASKABLE = STATE_BIT(STATE_RUNNING) };
+
+	if (!inst)
+		return false;
+	job->changed = is_there(inst) || job->recovered;
+	if (!job->changed)
+		return true;
+	if (args->mode == MODE_AGENT)
+		return err_set(e, ERR_UNSUPPORTED, "this version does not speak to guest agents; use mode acpi");
+	if (STATE_BIT(inst->state) & ASKABLE || job->recovered)
+		shutdown_plan(job->op, inst, (unsigned)ceil(args->timeout * 1000), args->then == THEN_STOP);
+	else if (inst->state != STATE_SHUTDOWN && args->then != THEN_STOP)
+		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s) and cannot hear; resume it, or say then: stop",
+			       inst->name, state_name(inst->state), inst->reason);
+	op_add(job->op, &step_rung, job);
+	stop_plan(job->op, inst);
+	return true;
+}
+
+/* The rung of the ladder that did it. */
+static struct json_object *shutdown_result(struct job *job)
+{
+	struct json_object *o = job_result_state(job);
+
+	if (job->changed)
+		json_add_str(o, "rung", job->ctx);
+	return o;
+}
+
+const struct command cmd_instance_shutdown = {
+	.name = "instance-shutdown",
+	.class = CLASS_LONG,
+	.lane = LANE_CHANGE,
+	.params = shutdown_rows,
+	.args_size = sizeof(struct shutdown_args),
+	.doc = "Asks the guest to shut itself down and waits for it.",
+	.returns = "{changed, state, rung}: rung acpi or stop, whichever it took",
+	.subject = subject_instance,
+	.plan = shutdown_guest,
+	.result = shutdown_result,
+};

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/daemon.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/command.h"
+#include "daemon/follow.h"
+#include "daemon/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#define SOCKET_NAME "drover.sock"
+
+/* drover-launch beside droverd, or where both are installed. */
+static char *find_launcher(struct err **e)
+{
+	static const char *const places[] = { "drover-launch", "../libexec/drover/drover-launch" };
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	self[n > 0 ? n : 0] = '\0';
+	slash = strrchr(self, '/');
+	for (size_t i = 0; slash && i < ARRAY_SIZE(places); i++) {
+		_cleanup_free_ char *path = xasprintf("%.*s/%s", (int)(slash - self), self, places[i]);
+		char *full = access(path, X_OK) == 0 ? realpath(path, NULL) : NULL;
+
+		if (full)
+			return full;
+	}
+	err_set(e, ERR_NOT_FOUND, "'drover-launch' is neither beside droverd nor in ../libexec/drover");
+	return NULL;
+}
+
+/* One daemon per root: an open-file-description lock, which goes with us whatever happens. */
+static int take_lock(int dir, struct err **e)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	_cleanup_close_ int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0) {
+		err_set_errno(e, ERR_GENERIC, errno, "cannot open the lock");
+		return -1;
+	}
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		err_set(e, ERR_BUSY, "another droverd runs on this root");
+		return -1;
+	}
+	return TAKE_FD(fd);
+}
+
+bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err **e)
+{
+	uuid_t uuid;
+
+	d->loop = loop;
+	d->queues = queues_new();
+	LIST_INIT(&d->sessions);
+	TAILQ_INIT(&d->jobs);
+	uuid_generate_random(uuid);
+	uuid_unparse_lower(uuid, d->epoch);
+	d->lock_fd = d->listen_fd = -1;
+	if (!runtime_open(&d->rt, loop, root, &follow_ops, d, e))
+		return false;
+	d->rt.launcher = find_launcher(e);
+	if (!d->rt.launcher)
+		return false;
+	d->lock_fd = take_lock(d->rt.dirs.run_fd, e);
+	return d->lock_fd >= 0;
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events)
+{
+	struct daemon *d = poll->data;
+
+	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
+		int fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (fd < 0) {
+			if (errno != EAGAIN)
+				log_error("cannot accept a client: %s", strerror(errno));
+			return;
+		}
+		session_new(d, fd);
+	}
+}
+
+/* A socket that the service manager made, or our own at run/drover.sock. */
+static int open_socket(struct daemon *d, struct err **e)
+{
+	_cleanup_free_ char *path = xasprintf("%s/" SOCKET_NAME, d->rt.dirs.run);
+	int given = sd_listen_fds(1);
+
+	if (given == 1) {
+		fcntl(SD_LISTEN_FDS_START, F_SETFL, O_NONBLOCK);
+		return SD_LISTEN_FDS_START;
+	}
+	if (given > 1) {
+		err_set(e, ERR_UNSUPPORTED, "%d sockets were passed, one is wanted", given);
+		return -1;
+	}
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
+		err_set(e, ERR_UNSUPPORTED, "the path of the socket is too long for clients: '%s'; choose a shorter root",
+			path);
+		return -1;
+	}
+	return dirs_listen(d->rt.dirs.run_fd, SOCKET_NAME, 0660, e);
+}
+
+bool listener_open(struct daemon *d, struct err **e)
+{
+	d->listen_fd = open_socket(d, e);
+	if (d->listen_fd < 0)
+		return false;
+	listen(d->listen_fd, SOMAXCONN);
+	uv_poll_init(d->loop, &d->listener, d->listen_fd);
+	d->listener.data = d;
+	uv_poll_start(&d->listener, UV_READABLE, on_connection);
+	return true;
+}
+
+struct instance *call_instance(struct call *call, struct err **e)
+{
+	const struct instance_args *args = call->args;
+	struct instance *inst = instance_find(&call->d->rt, args->instance);
+
+	if (!inst)
+		err_set(e, ERR_NOT_FOUND, "no instance '%s'", args->instance);
+	return inst;
+}
+
+char *subject_instance(struct call *call, struct err **e)
+{
+	struct instance *inst = call_instance(call, e);
+
+	return inst ? xasprintf("instance-%s", inst->name) : NULL;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon: what hangs together at the top.
+ */
+#ifndef DROVER_DAEMON_DAEMON_H
+#define DROVER_DAEMON_DAEMON_H
+
+#include "base/queue.h"
+#include "daemon/event.h"
+#include "runtime/instance.h"
+
+#include <sys/queue.h>
+
+struct session;
+struct job;
+
+struct daemon {
+	uv_loop_t *loop;
+	struct runtime rt;
+	struct queues *queues;
+	struct events events;
+	char epoch[37]; /* a uuid of this run */
+
+	uv_poll_t listener;
+	int listen_fd, lock_fd;
+	LIST_HEAD(session_list, session) sessions;
+	unsigned n_sessions;
+
+	TAILQ_HEAD(job_list, job) jobs; /* in the order of their beginning */
+	int64_t last_job;
+	unsigned n_concluded;
+};
+
+/* The process that holds the lock of this root; SOCKET_FD -1: bind our own. False with *e set. */
+bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err **e);
+bool listener_open(struct daemon *d, struct err **e);
+/* Loads all definitions, adopts what runs, takes up what was interrupted. */
+void recover(struct daemon *d);
+
+/* {"qemu": {"major": ...}, "package": ...} */
+struct json_object *daemon_version(void);
+
+#endif

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/job.h"
+
+#include "base/log.h"
+#include "daemon/marker.h"
+#include "daemon/session.h"
+
+static void job_free(struct job *job)
+{
+	TAILQ_REMOVE(&job->d->jobs, job, link);
+	if (job->args)
+		param_clear(job->command->params, job->args);
+	free(job->args);
+	json_object_put(job->raw);
+	json_object_put(job->result);
+	json_object_put(job->request_id);
+	err_free(job->err);
+	free(job->id);
+	free(job->subject);
+	free(job->name);
+	free(job);
+}
+
+static const char *status_of(const struct job *job)
+{
+	if (!job->op || job->op->phase == OP_ENDED)
+		return "concluded";
+	if (job->op->phase == OP_QUEUED)
+		return "created";
+	return job->op->phase == OP_BACK ? "aborting" : "running";
+}
+
+/* JOB_STATUS_CHANGE, when it did. Operations of our own making are told of by their effects. */
+static void tell_status(struct job *job)
+{
+	struct json_object *o;
+
+	if (job->command->internal || str_eq(job->status, status_of(job)))
+		return;
+	job->status = status_of(job);
+	o = json_object_new_object();
+	json_add_str(o, "id", job->id);
+	json_add_str(o, "type", job->command->name);
+	json_add_str(o, "instance", job->name);
+	json_add_str(o, "status", job->status);
+	event_emit(job->d, "JOB_STATUS_CHANGE", o);
+}
+
+static void reply(struct job *job, struct json_object *ret, struct err *e)
+{
+	struct session *s = TAKE_PTR(job->session);
+
+	if (s) {
+		session_reply(s, ret, e, job->request_id, job->has_id);
+		return;
+	}
+	json_object_put(ret);
+	err_free(e);
+}
+
+/* ---- what the engine asks of us ---- */
+
+static bool on_begin(struct op *op)
+{
+	struct job *job = op->owner;
+	struct err *e = NULL;
+
+	job->changed = true;
+	if (job->command->plan(job, &e)) {
+		tell_status(job);
+		return true;
+	}
+	err_keep_first(&op->err, e);
+	return false;
+}
+
+static bool on_mark(struct op *op, struct err **e)
+{
+	/* What runs beside everything has nothing to take back. */
+	return op->n < 2 || op->lane < LANE_CHANGE || marker_write(op->owner, e);
+}
+
+static void on_unmark(struct op *op)
+{
+	marker_remove(op->owner);
+}
+
+static void on_changed(struct op *op)
+{
+	tell_status(op->owner);
+}
+
+static void on_stalled(struct op *op)
+{
+	struct job *job = op->owner;
+	struct err *e = NULL;
+
+	if (!job->session)
+		return;
+	err_set(&e, ERR_TIMEOUT,
+		"'%s' does not go on at step '%s': no answer; nothing was undone, and it may still take effect. "
+		"It ends as job %s when QEMU answers or dies; 'instance-stop' works",
+		job->command->name, op_step(op)->name, job->id);
+	err_add(e, "stalled", json_object_new_boolean(true));
+	err_add(e, "job-id", json_object_new_string(job->id));
+	err_add(e, "step", json_object_new_string(op_step(op)->name));
+	err_add(e, "undone", json_object_new_boolean(false));
+	job->named = true; /* its result is wanted later */
+	reply(job, NULL, e);
+}
+
+static void add_details(struct op *op)
+{
+	struct json_object *ignored;
+
+	if (!op->failed)
+		return;
+	if (!op->err->extra || !json_object_object_get_ex(op->err->extra, "step", &ignored))
+		err_add(op->err, "step", json_object_new_string(op->failed));
+	err_add(op->err, "undone", json_object_new_boolean(op->went_back));
+}
+
+static void forget_oldest(struct daemon *d)
+{
+	struct job *job;
+
+	if (d->n_concluded <= JOBS_KEPT)
+		return;
+	TAILQ_FOREACH(job, &d->jobs, link)
+		if (!job->op)
+			break;
+	job_free(job);
+	d->n_concluded--;
+}
+
+static void on_done(struct op *op)
+{
+	struct job *job = op->owner;
+	struct daemon *d = job->d;
+
+	if (op->err) {
+		add_details(op);
+		job->err = TAKE_PTR(op->err);
+		log_write(job->command->internal ? LOG_WARNING : LOG_INFO, job->name, "%s (job %s): %s", job->command->name,
+			  job->id, job->err->desc);
+	} else if (job->command->result) {
+		job->result = job->command->result(job);
+	} else {
+		job->result = json_object_new_object();
+	}
+	tell_status(job);
+	job->until = time_now();
+	job->op = NULL;
+	if (job->ctx && job->ctx_free)
+		job->ctx_free(job->ctx);
+	job->ctx = NULL;
+	op_free(op);
+	reply(job, json_object_get(job->result), err_copy(job->err));
+	if (!job->named) {
+		job_free(job);
+		return;
+	}
+	d->n_concluded++;
+	forget_oldest(d);
+}
+
+static const struct op_ops job_ops = {
+	.begin = on_begin,
+	.mark = on_mark,
+	.unmark = on_unmark,
+	.changed = on_changed,
+	.stalled = on_stalled,
+	.done = on_done,
+};
+
+/* ---- making them ---- */
+
+static struct job *job_new(struct daemon *d, const struct command *command, const char *id)
+{
+	struct job *job = xcalloc(1, sizeof(*job));
+
+	job->d = d;
+	job->command = command;
+	job->id = id ? xstrdup(id) : xasprintf("#%" PRId64, ++d->last_job);
+	job->named = id != NULL;
+	job->since = time_now();
+	job->op = op_new(d->loop, &job_ops, job);
+	job->op->name = command->name;
+	job->op->id = job->id;
+	TAILQ_INSERT_TAIL(&d->jobs, job, link);
+	return job;
+}
+
+/* "instance-web1" -> "web1" */
+static char *name_of_subject(const char *subject)
+{
+	return str_starts(subject, "instance-") ? xstrdup(subject + sizeof("instance-") - 1) : NULL;
+}
+
+static unsigned queue_limit(struct json_object *args)
+{
+	double timeout = json_get_double(args, "timeout", 0);
+
+	return timeout > 0 && timeout < QUEUE_WAIT_MS / 1000.0 ? (unsigned)(timeout * 1000) + 1 : 0;
+}
+
+static enum lane lane_of(const struct job *job)
+{
+	return job->command->lane_of ? job->command->lane_of(job->args) : job->command->lane;
+}
+
+bool job_submit(struct call *call, const char *job_id, struct json_object *request_id, bool has_id, struct err **e)
+{
+	_cleanup_free_ char *subject = NULL;
+	struct job *job;
+
+	if (job_id && job_find(call->d, job_id))
+		return err_set(e, ERR_EXISTS, "there is a job '%s' already; dismiss it, or choose another id", job_id);
+	subject = call->command->subject(call, e);
+	if (!subject)
+		return false;
+	job = job_new(call->d, call->command, job_id);
+	job->subject = TAKE_PTR(subject);
+	job->name = name_of_subject(job->subject);
+	job->raw = json_object_get(call->raw);
+	job->args = TAKE_PTR(call->args);
+	job->uid = call->uid;
+	job->pid = call->pid;
+	if (job_id) {
+		session_reply(call->session, json_object_new_object(), NULL, request_id, has_id);
+	} else {
+		job->session = call->session;
+		job->request_id = json_object_get(request_id);
+		job->has_id = has_id;
+	}
+	tell_status(job);
+	queue_submit(call->d->queues, job->subject, job->op, lane_of(job), queue_limit(job->raw));
+	return true;
+}
+
+static bool decode_args(struct job *job, struct err **e)
+{
+	job->args = xcalloc(1, job->command->args_size);
+	if (param_decode(job->command->params, job->raw, "", job->args, e))
+		return true;
+	free(job->args);
+	job->args = NULL;
+	return false;
+}
+
+void job_internal(struct daemon *d, const char *command, const char *instance)
+{
+	struct job *job = job_new(d, command_find(command), NULL);
+
+	job->subject = xasprintf("instance-%s", instance);
+	job->name = xstrdup(instance);
+	job->raw = json_object_new_object();
+	json_add_str(job->raw, "instance", instance);
+	decode_args(job, NULL);
+	queue_submit(d->queues, job->subject, job->op, lane_of(job), 0);
+}
+
+/* So that numbers of this life do not repeat those of the last. */
+static void note_number(struct daemon *d, const char *id)
+{
+	int64_t n = id[0] == '#' ? strtoll(id + 1, NULL, 10) : 0;
+
+	if (n > d->last_job)
+		d->last_job = n;
+}
+
+bool job_recover(struct daemon *d, struct json_object *marker, struct err **e)
+{
+	const char *name = json_get_str(marker, "command"), *id = json_get_str(marker, "job-id");
+	const char *subject = json_get_str(marker, "subject");
+	struct json_object *args = json_get_typed(marker, "arguments", json_type_object);
+	const struct command *command = name ? command_find(name) : NULL;
+	struct json_object *peer = json_get_typed(marker, "peer", json_type_object);
+	struct job *job;
+
+	if (json_get_int(marker, "version", 0) != MARKER_VERSION)
+		return err_set(e, ERR_UNSUPPORTED, "of version %" PRId64, json_get_int(marker, "version", 0));
+	if (!command || !command->plan || !id || !subject || !args)
+		return err_set(e, ERR_GENERIC, "of no known command");
+	note_number(d, id);
+	job = job_new(d, command, id);
+	job->named = json_get_bool(marker, "named", false) || !command->internal;
+	job->raw = json_object_get(args);
+	if (!decode_args(job, e)) {
+		op_free(job->op);
+		job_free(job);
+		return false;
+	}
+	job->subject = xstrdup(subject);
+	job->name = name_of_subject(subject);
+	job->since = json_get_double(marker, "since", job->since);
+	job->uid = (uid_t)json_get_int(peer, "uid", -1);
+	job->pid = (pid_t)json_get_int(peer, "pid", 0);
+	job->recovered = job->marked = true;
+	if (json_get_typed(marker, "error", json_type_object))
+		job->op->err = err_from_json(json_get_typed(marker, "error", json_type_object));
+	log_notice("%s (job %s): interrupted at step '%s', taken up again", name, id, json_get_str(marker, "step-name"));
+	queue_recover(d->queues, subject, job->op, lane_of(job), (int)json_get_int(marker, "step", 0), str_eq(json_get_str(marker, "direction"), "back"),
+		      json_get_bool(marker, "committed", false));
+	return true;
+}
+
+/* ---- asking about them ---- */
+
+struct job *job_find(struct daemon *d, const char *id)
+{
+	struct job *job;
+
+	TAILQ_FOREACH(job, &d->jobs, link)
+		if (str_eq(job->id, id))
+			return job;
+	return NULL;
+}
+
+bool job_cancel(struct job *job, struct err **e)
+{
+	if (!job->op)
+		return err_set(e, ERR_WRONG_STATE, "job '%s' has ended", job->id);
+	return op_cancel(job->op, e);
+}
+
+bool job_dismiss(struct job *job, struct err **e)
+{
+	if (job->op)
+		return err_set(e, ERR_WRONG_STATE, "job '%s' has not ended; cancel it first", job->id);
+	job->d->n_concluded--;
+	job_free(job);
+	return true;
+}
+
+void job_forget_session(struct daemon *d, struct session *s)
+{
+	struct job *job;
+
+	TAILQ_FOREACH(job, &d->jobs, link)
+		if (job->session == s)
+			job->session = NULL;
+}
+
+/* Whether job-cancel would be obeyed. */
+static bool is_cancellable(const struct op *op)
+{
+	const struct step *s = op_step(op);
+
+	return op->phase == OP_QUEUED ||
+	       (op->phase == OP_FORWARD && !op->committed && !op->cancelled && !(s && s->commit && op->wait));
+}
+
+struct json_object *job_describe(const struct job *job)
+{
+	struct json_object *o = json_object_new_object(), *client;
+
+	json_add_str(o, "id", job->id);
+	json_add_str(o, "type", job->command->name);
+	json_add_str(o, "instance", job->name);
+	json_add_str(o, "status", status_of(job));
+	if (job->op) {
+		json_add_str(o, "step", op_step(job->op) ? op_step(job->op)->name : NULL);
+		json_add_int(o, "current-progress", job->op->total ? job->op->progress : job->op->at);
+		json_add_int(o, "total-progress", job->op->total ? job->op->total : job->op->n);
+		if (job->op->stalled)
+			json_add_bool(o, "stalled", true);
+	}
+	json_add_time(o, "since", job->since);
+	if (!job->op)
+		json_add_time(o, "until", job->until);
+	json_add_bool(o, "cancellable", job->op && is_cancellable(job->op));
+	if (!job->command->internal) {
+		client = json_object_new_object();
+		json_add_int(client, "uid", (int)job->uid);
+		json_add_int(client, "pid", job->pid);
+		json_add(o, "client", client);
+	}
+	if (job->err)
+		json_add(o, "error", err_to_json(job->err));
+	else if (job->result)
+		json_add(o, "result", json_object_get(job->result));
+	return o;
+}
+
+struct json_object *job_describe_operation(struct daemon *d, const char *subject)
+{
+	struct op *op = queue_current(d->queues, subject);
+	const struct job *job = op ? op->owner : NULL;
+	struct json_object *o;
+
+	if (!op)
+		return NULL;
+	o = json_object_new_object();
+	json_add_str(o, "job-id", job->id);
+	json_add_str(o, "command", job->command->name);
+	json_add_str(o, "step", op_step(op) ? op_step(op)->name : NULL);
+	json_add_time(o, "since", job->since);
+	json_add_bool(o, "cancellable", is_cancellable(op));
+	if (op->stalled)
+		json_add_bool(o, "stalled", true);
+	return o;
+}
+
+struct instance *job_instance(struct job *job, struct err **e)
+{
+	struct instance *inst = instance_find(&job->d->rt, job->name);
+
+	if (!inst)
+		err_set(e, ERR_NOT_FOUND, "no instance '%s'", job->name);
+	return inst;
+}
+
+struct json_object *job_result_state(struct job *job)
+{
+	struct json_object *o = json_object_new_object();
+	struct instance *inst = instance_find(&job->d->rt, job->name);
+
+	json_add_bool(o, "changed", job->changed);
+	if (inst)
+		json_add_str(o, "state", state_name(inst->state));
+	return o;
+}

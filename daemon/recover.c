@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The start of the daemon: read all definitions, find what runs, take up what was interrupted.
+ *
+ * All instances side by side and without waiting: a QEMU that does not answer, or a file that cannot be read, hinders
+ * nobody else. An operation found half done waits for its own QEMU by the waits of its own steps; the first reply of
+ * a new connection is the barrier behind all commands of the last.
+ */
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/marker.h"
+#include "runtime/adopt.h"
+
+#include <unistd.h>
+
+static void load(const char *name, void *data)
+{
+	struct daemon *d = data;
+
+	if (name[0] == '.') {
+		/* What was to be gone, or had not come to be. */
+		file_remove_tree(d->rt.dirs.lib_instances, name, NULL);
+		return;
+	}
+	if (!param_is_name(name)) {
+		log_warning("'%s' among the instances has no instance's name; ignoring it", name);
+		return;
+	}
+	instance_load(&d->rt, name);
+}
+
+/* A run directory of no instance: nobody could ever ask for it, so it is told of and left alone. */
+static void find_strays(const char *name, void *data)
+{
+	struct daemon *d = data;
+
+	if (!instance_find(&d->rt, name))
+		log_error("'%s' has a run directory and no definition; ignoring it", name);
+}
+
+void recover(struct daemon *d)
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct instance *inst, *next;
+	unsigned running = 0;
+
+	if (!file_list(d->rt.dirs.lib_instances, load, d, &e))
+		log_error("instances: %s", e->desc);
+	for (inst = instance_first(&d->rt); inst; inst = instance_next(inst))
+		running += adopt(inst) == ADOPT_RUNNING;
+	file_list(d->rt.dirs.run_instances, find_strays, d, NULL);
+	marker_recover_all(d);
+	/* What has no process and is in nobody's hands is cleared. */
+	for (inst = instance_first(&d->rt); inst; inst = next) {
+		_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
+
+		next = instance_next(inst);
+		if (!inst->process && inst->run_dir >= 0 && !queue_current(d->queues, subject))
+			d->rt.ops->ended(inst, d->rt.data);
+	}
+	log_info("%u instances, %u of them running", d->rt.count, running);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Finding again what a former life of droverd left running.
+ */
+#ifndef DROVER_RUNTIME_ADOPT_H
+#define DROVER_RUNTIME_ADOPT_H
+
+#include "runtime/instance.h"
+
+enum adopted {
+	ADOPT_NOTHING, /* no run directory */
+	ADOPT_RUNNING, /* its process is held, its monitors are connected and being asked */
+	ADOPT_ENDED,   /* a run directory without a process: to be cleared */
+	ADOPT_HALF,    /* a process that was never recorded: a launcher that waits, or its remains */
+};
+
+/* Looks at run/instances/NAME. Does not wait: the state follows by itself when QEMU answers. */
+enum adopted adopt(struct instance *inst);
+
+#endif

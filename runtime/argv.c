@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/argv.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QEMU_BINARY "qemu-system-x86_64"
+
+struct argv {
+	char **items;
+	size_t n;
+};
+
+static void put(struct argv *a, char *item)
+{
+	a->items = xrealloc(a->items, a->n + 2, sizeof(char *));
+	a->items[a->n++] = item;
+	a->items[a->n] = NULL;
+}
+
+static void opt(struct argv *a, const char *name, const char *fmt, ...) _printf_(3, 4);
+static void opt(struct argv *a, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	put(a, xstrdup(name));
+	if (!fmt)
+		return;
+	va_start(ap, fmt);
+	put(a, xvasprintf(fmt, ap));
+	va_end(ap);
+}
+
+char *argv_escape(const char *value)
+{
+	char *out = xcalloc(strlen(value) * 2 + 1, 1), *p = out;
+
+	for (; *value; value++) {
+		if (*value == ',')
+			*p++ = ',';
+		*p++ = *value;
+	}
+	return out;
+}
+
+static void put_kernel(struct argv *a, const struct hvparams *hv)
+{
+	_cleanup_free_ char *root = NULL, *console = NULL;
+
+	if (str_empty(hv->kernel_path))
+		return;
+	opt(a, "-kernel", "%s", hv->kernel_path);
+	if (!str_empty(hv->initrd_path))
+		opt(a, "-initrd", "%s", hv->initrd_path);
+	/* Words in order: root, what the definition says, the console; those that are empty leave no space. */
+	root = str_empty(hv->root_path) ? xstrdup("") : xasprintf("root=%s ", hv->root_path);
+	console = hv->serial_console ? xasprintf("console=ttyS0,%" PRId64 " ", hv->serial_speed) : xstrdup("");
+	opt(a, "-append", "%s%s%s", root, console, hv->kernel_args);
+}
+
+static void put_monitors(struct argv *a)
+{
+	opt(a, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", FD_QMP);
+	opt(a, "-mon", "chardev=qmp,mode=control");
+	opt(a, "-chardev", "socket,id=qmp2,fd=%d,server=on,wait=off", FD_QMP2);
+	opt(a, "-mon", "chardev=qmp2,mode=control");
+}
+
+static void put_serial(struct argv *a)
+{
+	opt(a, "-add-fd", "fd=%d,set=1,opaque=console", FD_CONSOLE_LOG);
+	opt(a, "-chardev", "socket,id=serial0,fd=%d,server=on,wait=off,logfile=/dev/fdset/1,logappend=on", FD_SERIAL);
+	opt(a, "-serial", "chardev:serial0");
+}
+
+char **argv_build(const struct definition *def, const char *binary)
+{
+	_cleanup_free_ char *name = argv_escape(def->name), *machine = argv_escape(def->hvparams.machine_version);
+	struct argv a = { 0 };
+
+	put(&a, xstrdup(binary));
+	opt(&a, "-name", "%s,debug-threads=on", name);
+	opt(&a, "-uuid", "%s", def->uuid);
+	opt(&a, "-nodefaults", NULL);
+	opt(&a, "-no-user-config", NULL);
+	opt(&a, "-S", NULL);
+	opt(&a, "-action", "shutdown=pause,panic=pause,reboot=reset");
+	opt(&a, "-display", "none");
+	opt(&a, "-machine", "%s,accel=tcg", machine);
+	opt(&a, "-smp", "%" PRId64, def->vcpus);
+	opt(&a, "-m", "size=%" PRIu64 "B", def->memory);
+	put_monitors(&a);
+	if (def->hvparams.serial_console)
+		put_serial(&a);
+	put_kernel(&a, &def->hvparams);
+	return a.items;
+}
+
+char **argv_free(char **argv)
+{
+	if (argv)
+		for (char **p = argv; *p; p++)
+			free(*p);
+	free(argv);
+	return NULL;
+}
+
+struct json_object *argv_to_json(char **argv)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (; *argv; argv++)
+		json_object_array_add(list, json_object_new_string(*argv));
+	return list;
+}
+
+static char *shell_quote(const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+:,./@%";
+	char *out, *p;
+
+	if (*s && strspn(s, plain) == strlen(s))
+		return xstrdup(s);
+	p = out = xcalloc(strlen(s) * 4 + 3, 1);
+	*p++ = '\'';
+	for (; *s; s++) {
+		if (*s == '\'')
+			p = stpcpy(p, "'\\''");
+		else
+			*p++ = *s;
+	}
+	*p = '\'';
+	return out;
+}
+
+struct json_object *argv_to_text(char **argv)
+{
+	struct json_object *list = json_object_new_array();
+	_cleanup_free_ char *line = NULL;
+
+	for (; *argv; argv++) {
+		_cleanup_free_ char *word = shell_quote(*argv), *old = TAKE_PTR(line);
+
+		if (old && **argv == '-') {
+			json_object_array_add(list, json_object_new_string(old));
+			line = TAKE_PTR(word);
+		} else {
+			line = old ? xasprintf("%s %s", old, word) : TAKE_PTR(word);
+		}
+	}
+	if (line)
+		json_object_array_add(list, json_object_new_string(line));
+	return list;
+}
+
+char *argv_binary(const struct definition *def, struct err **e)
+{
+	const char *path = getenv("PATH");
+	_cleanup_free_ char *copy = xstrdup(path ? path : "/usr/local/bin:/usr/bin:/bin");
+
+	if (!str_empty(def->hvparams.kvm_path))
+		return xstrdup(def->hvparams.kvm_path);
+	for (char *save = NULL, *dir = strtok_r(copy, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+		_cleanup_free_ char *full = xasprintf("%s/" QEMU_BINARY, dir);
+
+		if (dir[0] == '/' && access(full, X_OK) == 0)
+			return TAKE_PTR(full);
+	}
+	err_set(e, ERR_NOT_FOUND, "'" QEMU_BINARY "' is not in PATH; install QEMU or set 'kvm_path'");
+	return NULL;
+}

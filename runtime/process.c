@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/process.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* One of the two: QEMU or its keeper. */
+struct half {
+	struct process *whole;
+	pid_t pid;
+	int fd; /* pidfd; -1: ended, or never found */
+	uv_poll_t poll;
+	bool polled;
+};
+
+struct process {
+	struct half qemu, keeper;
+	uint64_t start_time;
+	unsigned open;
+	void (*end)(struct process *p, void *data);
+	void *data;
+};
+
+pid_t process_lock_holder(int dirfd, const char *name)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	_cleanup_close_ int fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+		return 0;
+	return lock.l_pid;
+}
+
+/* What follows the name of the program in /proc/PID/stat, which itself may hold anything. */
+static bool read_stat(pid_t pid, char *buf, size_t size, const char **rest)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/stat", pid);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	*rest = strrchr(buf, ')');
+	return *rest && (*rest)[1] == ' ';
+}
+
+uint64_t process_start_time(pid_t pid)
+{
+	enum { STATE_FIELD = 3, START_FIELD = 22 };
+	char buf[1024];
+	const char *p;
+
+	if (!read_stat(pid, buf, sizeof(buf), &p))
+		return 0;
+	p += 2;
+	for (int field = STATE_FIELD; field < START_FIELD && p; field++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	return p ? strtoull(p, NULL, 10) : 0;
+}
+
+char process_run_state(pid_t pid)
+{
+	char buf[1024];
+	const char *p;
+
+	return read_stat(pid, buf, sizeof(buf), &p) ? p[2] : '\0';
+}
+
+const char *process_boot_id(void)
+{
+	static char id[37];
+
+	if (!*id) {
+		_cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd < 0 ? 0 : read(fd, id, sizeof(id) - 1);
+
+		id[n > 0 ? n : 0] = '\0';
+	}
+	return id;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct half *h = handle->data;
+
+	if (--h->whole->open == 0)
+		free(h->whole);
+}
+
+static void half_close(struct half *h)
+{
+	if (h->polled)
+		uv_close((uv_handle_t *)&h->poll, on_closed);
+	h->polled = false;
+	closep(&h->fd);
+}
+
+static void on_half_ended(uv_poll_t *poll, int status, int events)
+{
+	struct half *h = poll->data;
+	struct process *p = h->whole;
+
+	half_close(h);
+	if (p->qemu.fd < 0 && p->keeper.fd < 0)
+		p->end(p, p->data);
+}
+
+static void half_hold(struct process *p, struct half *h, uv_loop_t *loop, pid_t pid, int fd)
+{
+	h->pid = pid;
+	h->fd = fd;
+	if (fd < 0)
+		return;
+	uv_poll_init(loop, &h->poll, fd);
+	h->poll.data = h;
+	h->polled = true;
+	p->open++;
+	uv_poll_start(&h->poll, UV_READABLE, on_half_ended);
+}
+
+static int pidfd(pid_t pid)
+{
+	return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+}
+
+struct process *process_hold(uv_loop_t *loop, int dirfd, pid_t pid, uint64_t start_time,
+			     void (*end)(struct process *p, void *data), void *data)
+{
+	pid_t holder = process_lock_holder(dirfd, "qemu.lock"), keeper = process_lock_holder(dirfd, "lock");
+	_cleanup_close_ int qemu_fd = -1, keeper_fd = -1;
+	struct process *p;
+
+	if (pid && holder != pid)
+		holder = 0;
+	qemu_fd = pidfd(holder);
+	/* The pid may have ended and been given to another between the question and the descriptor; who
+	 * still holds the lock now is the one the descriptor stands for. */
+	if (qemu_fd >= 0 && process_lock_holder(dirfd, "qemu.lock") != holder)
+		closep(&qemu_fd);
+	keeper_fd = pidfd(keeper);
+	if (keeper_fd >= 0 && process_lock_holder(dirfd, "lock") != keeper)
+		closep(&keeper_fd);
+	if (qemu_fd >= 0 && start_time && process_start_time(holder) != start_time)
+		closep(&qemu_fd);
+	if (qemu_fd < 0 && keeper_fd < 0)
+		return NULL;
+	p = xcalloc(1, sizeof(*p));
+	p->end = end;
+	p->data = data;
+	p->open = 1;
+	p->qemu.whole = p->keeper.whole = p;
+	half_hold(p, &p->qemu, loop, holder, TAKE_FD(qemu_fd));
+	half_hold(p, &p->keeper, loop, keeper, TAKE_FD(keeper_fd));
+	p->start_time = holder ? process_start_time(holder) : 0;
+	return p;
+}
+
+struct process *process_free(struct process *p)
+{
+	if (!p)
+		return NULL;
+	half_close(&p->qemu);
+	half_close(&p->keeper);
+	if (--p->open == 0)
+		free(p);
+	return NULL;
+}
+
+pid_t process_pid(const struct process *p)
+{
+	return p->qemu.pid;
+}
+
+bool process_alive(const struct process *p)
+{
+	return p->qemu.fd >= 0;
+}
+
+void process_signal(const struct process *p, int signal)
+{
+	if (p->qemu.fd >= 0)
+		syscall(SYS_pidfd_send_signal, p->qemu.fd, signal, NULL, 0);
+}
+
+struct json_object *process_to_json(const struct process *p)
+{
+	struct json_object *o = json_object_new_object();
+	_cleanup_free_ char *path = xasprintf("/proc/%d", p->qemu.pid);
+	struct stat st;
+
+	json_add_int(o, "pid", p->qemu.pid);
+	json_add_uint(o, "start-time", p->start_time);
+	json_add_str(o, "boot-id", process_boot_id());
+	json_add_int(o, "uid", stat(path, &st) == 0 ? (int64_t)st.st_uid : -1);
+	return o;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The records of a run: runtime.json while there is a process, state.json after it.
+ */
+#ifndef DROVER_RUNTIME_RECORD_H
+#define DROVER_RUNTIME_RECORD_H
+
+#include "base/op.h"
+#include "runtime/instance.h"
+
+enum { RUNTIME_VERSION = 1 };
+
+/* runtime.json of inst->process, which was given ARGV; also kept as inst->record. */
+bool record_write(struct instance *inst, char **argv, struct err **e);
+/* Reads runtime.json; refuses one of a newer version. */
+bool record_read(struct instance *inst, struct err **e);
+/* A wait: writes state.json, durably. */
+enum verdict record_state(struct op *op, struct instance *inst);
+/* Removes run/instances/NAME and forgets the run. There must be no process. */
+void record_clear(struct instance *inst);
+
+#endif

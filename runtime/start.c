@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The start, step by step. Before "let QEMU go" nothing of the guest exists: a launcher that loses us
+ * ends by itself. From there until "run the guest" the process is killed on the way back.
+ */
+#include "runtime/start.h"
+
+#include "base/child.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "qmp/wait.h"
+#include "runtime/argv.h"
+#include "runtime/observe.h"
+#include "runtime/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SOCKET_FD = 4, LOG_MAX = 1 << 20, SPAWN_MS = 30000, LINGER_MS = 2000, READY_MS = 60000, CALL_MS = 30000 };
+
+struct start {
+	struct instance *inst;
+	bool paused;
+	char **argv;
+	int fds[FD_COUNT]; /* as QEMU will see them; [SOCKET_FD] is the launcher's end of `control` */
+	int control;       /* our end: pids come, "go" goes, end of file means that exec worked */
+	uv_poll_t *poll;
+	struct op *op; /* that waits for `control` */
+};
+
+static void close_all(struct start *s)
+{
+	for (int i = 0; i < FD_COUNT; i++)
+		closep(&s->fds[i]);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void control_close(struct start *s)
+{
+	if (s->poll)
+		uv_close((uv_handle_t *)s->poll, on_poll_closed);
+	s->poll = NULL;
+	closep(&s->control);
+}
+
+void start_free(struct start *s)
+{
+	if (!s)
+		return;
+	close_all(s);
+	control_close(s);
+	argv_free(s->argv);
+	free(s);
+}
+
+/* ---- the run directory ---- */
+
+static enum verdict dir_make(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	struct instance *inst = s->inst;
+	struct err *e = NULL;
+
+	/* What is there without a process is a leftover. */
+	if (!file_remove_tree(inst->rt->dirs.run_instances, inst->name, &e))
+		return op_fail_err(op, e);
+	if (mkdirat(inst->rt->dirs.run_instances, inst->name, 0700) < 0) {
+		err_set_errno(&e, ERR_GENERIC, errno, "cannot make the run directory of '%s'", inst->name);
+		return op_fail_err(op, e);
+	}
+	inst->run_dir = file_open_dir(inst->rt->dirs.run_instances, inst->name, &e);
+	if (inst->run_dir < 0)
+		return op_fail_err(op, e);
+	inst->ending = false;
+	instance_enter(inst, STATE_NOSTATE, "", "starting");
+	return OP_DONE;
+}
+
+/* The last of the way back: there is no process, so the instance is off. */
+static enum verdict dir_remove(struct op *op, void *arg)
+{
+	struct start *s = arg;
+
+	record_clear(s->inst);
+	instance_enter(s->inst, STATE_SHUTOFF, "", op->err && op->err->class == ERR_CANCELLED ? "admin" : "failed");
+	return record_state(op, s->inst);
+}
+
+/* ---- what QEMU is given ---- */
+
+static int open_log(struct instance *inst, const char *suffix, struct err **e)
+{
+	_cleanup_free_ char *name = xasprintf("%s.%s", inst->name, suffix);
+	_cleanup_close_ int fd = openat(inst->rt->dirs.log_fd, name,
+					O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		err_set_errno(e, ERR_GENERIC, errno, "cannot open log '%s'", name);
+		return -1;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		err_set(e, ERR_GENERIC, "log '%s' is not a regular file", name);
+		return -1;
+	}
+	if (st.st_size > LOG_MAX && ftruncate(fd, 0) < 0)
+		log_debug("cannot truncate '%s'", name);
+	return TAKE_FD(fd);
+}
+
+static enum verdict sockets_bind(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	struct instance *inst = s->inst;
+	struct err *e = NULL;
+
+	s->fds[STDOUT_FILENO] = open_log(inst, "log", &e);
+	if (!e && ftruncate(s->fds[STDOUT_FILENO], 0) < 0)
+		err_set_errno(&e, ERR_GENERIC, errno, "cannot empty the log of '%s'", inst->name);
+	if (!e)
+		s->fds[FD_QMP] = dirs_listen(inst->run_dir, "qmp.sock", 0600, &e);
+	if (!e)
+		s->fds[FD_QMP2] = dirs_listen(inst->run_dir, "qmp2.sock", 0600, &e);
+	if (!e && inst->def.hvparams.serial_console)
+		s->fds[FD_SERIAL] = dirs_listen(inst->run_dir, "serial.sock", 0600, &e);
+	if (!e && inst->def.hvparams.serial_console)
+		s->fds[FD_CONSOLE_LOG] = open_log(inst, "console", &e);
+	return e ? op_fail_err(op, e) : OP_DONE;
+}
+
+static void add_log(struct err *e, const struct instance *inst)
+{
+	_cleanup_free_ char *log = instance_log_tail(inst);
+
+	if (log)
+		err_add(e, "log", json_object_new_string(log));
+}
+
+/* QEMU ended by itself during the start: its own words are the error. */
+static void explain_end(struct op *op, struct instance *inst)
+{
+	int64_t status = json_get_int(inst->exit, "status", -1), signal = json_get_int(inst->exit, "signal", 0);
+	struct err *e = NULL;
+
+	if (!op->err || op->err->class != ERR_GUEST_GONE)
+		return;
+	if (signal)
+		err_set(&e, ERR_QEMU, "QEMU was ended by signal %" PRId64 " before it was ready", signal);
+	else
+		err_set(&e, ERR_QEMU, "QEMU ended with status %" PRId64 " before it was ready", status);
+	add_log(e, inst);
+	err_free(op->err);
+	op->err = e;
+}
+
+static enum verdict sockets_close(struct op *op, void *arg)
+{
+	struct start *s = arg;
+
+	close_all(s);
+	explain_end(op, s->inst);
+	return OP_DONE;
+}
+
+/* ---- the process ---- */
+
+static void control_forget(struct op *op, void *data)
+{
+	((struct start *)data)->op = NULL;
+}
+
+static void control_done(struct start *s, struct err *e)
+{
+	struct op *op = TAKE_PTR(s->op);
+
+	if (op)
+		op_resume(op, e);
+	else
+		err_free(e);
+}
+
+static enum verdict control_wait(struct op *op, struct start *s, uv_poll_cb cb)
+{
+	static const struct op_wait_ops ops = { .what = "answer of the launcher", .forget = control_forget };
+
+	s->op = op;
+	if (!s->poll) {
+		s->poll = xcalloc(1, sizeof(*s->poll));
+		uv_poll_init(s->inst->rt->loop, s->poll, s->control);
+		s->poll->data = s;
+	}
+	uv_poll_start(s->poll, UV_READABLE | UV_DISCONNECT, cb);
+	return op_wait(op, &ops, s);
+}
+
+/* One line of the launcher: a pid, or what went wrong. */
+static void on_pid(uv_poll_t *poll, int status, int events)
+{
+	struct start *s = poll->data;
+	struct err *e = NULL;
+	char text[512];
+	ssize_t n = read(s->control, text, sizeof(text) - 1);
+	char *end;
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	uv_poll_stop(poll);
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	if (n <= 0)
+		err_set(&e, ERR_GENERIC, "the launcher ended without a word");
+	else if (strtol(text, &end, 10) <= 0 || *end)
+		err_set(&e, ERR_GENERIC, "the launcher: %s", text);
+	else if (!observe_hold(s->inst, (pid_t)strtol(text, NULL, 10), 0))
+		err_set(&e, ERR_GENERIC, "the launcher ended at once");
+	control_done(s, e);
+}
+
+static enum verdict process_spawn(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	_cleanup_close_ int dir = -1;
+	struct child_spec spec = { .fds = s->fds, .n_fds = FD_COUNT };
+	_cleanup_free_ const char **argv = NULL;
+	struct err *e = NULL;
+	int pair[2];
+	size_t n = 0;
+
+	while (s->argv[n])
+		n++;
+	argv = xcalloc(n + 2, sizeof(char *));
+	argv[0] = s->inst->rt->launcher;
+	memcpy(argv + 1, s->argv, n * sizeof(char *));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return op_fail(op, ERR_GENERIC, "cannot make a socket pair: %s", strerror(errno));
+	s->control = pair[0];
+	fcntl(s->control, F_SETFL, O_NONBLOCK);
+	s->fds[SOCKET_FD] = pair[1];
+	s->fds[SOCKET_FD - 1] = fcntl(s->inst->run_dir, F_DUPFD_CLOEXEC, 0);
+	s->fds[STDERR_FILENO] = fcntl(s->fds[STDOUT_FILENO], F_DUPFD_CLOEXEC, 0);
+	spec.argv = argv;
+	if (!child_spawn(s->inst->rt->loop, &spec, NULL, NULL, &e)) {
+		err_prefix(e, "'%s'", s->inst->rt->launcher);
+		return op_fail_err(op, e);
+	}
+	close_all(s);
+	return control_wait(op, s, on_pid);
+}
+
+/* Kills what holds the locks, whoever of our lives started it. */
+static enum verdict process_kill(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	struct instance *inst = s->inst;
+
+	control_close(s); /* a launcher that was not told to go ends by this */
+	inst->going = false;
+	if (!inst->process && inst->run_dir >= 0)
+		observe_hold(inst, 0, 0);
+	if (!inst->process)
+		return OP_DONE;
+	process_signal(inst->process, SIGKILL);
+	return instance_wait_end(op, inst, false);
+}
+
+static enum verdict record_put(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	struct err *e = NULL;
+
+	s->inst->starts++;
+	return record_write(s->inst, s->argv, &e) ? OP_DONE : op_fail_err(op, e);
+}
+
+static void on_exec(uv_poll_t *poll, int status, int events)
+{
+	struct start *s = poll->data;
+	struct err *e = NULL;
+	char text[512];
+	ssize_t n = read(s->control, text, sizeof(text) - 1);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	uv_poll_stop(poll);
+	if (n > 0) {
+		text[n] = '\0';
+		text[strcspn(text, "\n")] = '\0';
+		err_set(&e, ERR_QEMU, "the launcher: %s", text);
+	}
+	control_done(s, e);
+}
+
+static enum verdict process_go(struct op *op, void *arg)
+{
+	struct start *s = arg;
+
+	if (send(s->control, "g", 1, MSG_NOSIGNAL) != 1)
+		return op_fail(op, ERR_GENERIC, "the launcher is gone");
+	s->inst->going = true;
+	return control_wait(op, s, on_exec);
+}
+
+/* A monitor that hung up means that QEMU is ending by itself: its status is worth waiting for. */
+static enum verdict process_linger(struct op *op, void *arg)
+{
+	struct start *s = arg;
+
+	if (!s->inst->process || !op->err || op->err->class != ERR_GUEST_GONE)
+		return OP_DONE;
+	op_wait_ms(op, LINGER_MS);
+	return instance_wait_end(op, s->inst, true);
+}
+
+static enum verdict monitors_connect(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	struct err *e = NULL;
+
+	control_close(s);
+	if (!observe_connect(s->inst, &e))
+		return op_fail_err(op, e);
+	return observe_ask(op, s->inst, "starting");
+}
+
+/* ---- the guest ---- */
+
+static enum verdict guest_run(struct op *op, void *arg)
+{
+	struct start *s = arg;
+
+	if (s->paused)
+		return OP_DONE;
+	s->inst->next_reason = "booted";
+	return qmp_call(op, s->inst->qmp, "cont", NULL, NULL, NULL);
+}
+
+static enum verdict on_probed(struct op *op, struct json_object *ret, void *arg)
+{
+	struct start *s = arg;
+	const char *status = json_get_str(ret, "status");
+
+	if (!s->paused && str_eq(status, "prelaunch"))
+		return op_fail(op, ERR_CANCELLED, "the guest had not been started");
+	return OP_DONE;
+}
+
+static enum verdict guest_probe(struct op *op, void *arg)
+{
+	struct start *s = arg;
+
+	return qmp_call(op, s->inst->qmp, "query-status", NULL, on_probed, s);
+}
+
+static enum verdict guest_ask(struct op *op, void *arg)
+{
+	struct start *s = arg;
+
+	return observe_ask(op, s->inst, s->paused ? "starting" : "booted");
+}
+
+static const struct step step_dir = { "make the run directory", dir_make, dir_remove, .timeout_ms = CALL_MS };
+static const struct step step_sockets = { "bind the sockets", sockets_bind, sockets_close };
+static const struct step step_spawn = { "spawn the launcher", process_spawn, process_kill, .timeout_ms = SPAWN_MS };
+static const struct step step_record = { "write the runtime record", record_put, NULL };
+static const struct step step_go = { "let QEMU go", process_go, process_linger, .timeout_ms = SPAWN_MS };
+static const struct step step_connect = { "connect the monitors", monitors_connect, NULL, .timeout_ms = READY_MS };
+static const struct step step_run = { "run the guest", guest_run, NULL, guest_probe, .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_ask = { "ask for its state", guest_ask, NULL, .timeout_ms = CALL_MS };
+
+struct start *start_plan(struct op *op, struct instance *inst, bool paused, struct err **e)
+{
+	_cleanup_free_ char *binary = argv_binary(&inst->def, e);
+	struct start *s;
+
+	if (!binary)
+		return NULL;
+	s = xcalloc(1, sizeof(*s));
+	s->inst = inst;
+	s->paused = paused;
+	s->control = -1;
+	for (int i = 0; i < FD_COUNT; i++)
+		s->fds[i] = -1;
+	s->argv = argv_build(&inst->def, binary);
+	op_add(op, &step_dir, s);
+	op_add(op, &step_sockets, s);
+	op_add(op, &step_spawn, s);
+	op_add(op, &step_record, s);
+	op_add(op, &step_go, s);
+	op_add(op, &step_connect, s);
+	op_add(op, &step_run, s);
+	op_add(op, &step_ask, s);
+	return s;
+}

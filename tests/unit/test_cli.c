@@ -1,0 +1,770 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The parts of the command line that need no daemon: parse, text, tables, help, hints, the session over a socket pair. */
+#include "cli/assign.h"
+#include "cli/console.h"
+#include "cli/help.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* --- text --- */
+
+START_TEST(test_plain)
+{
+	static const struct {
+		const char *text, *keep, *plain;
+	} rows[] = { { "", "", "" },
+		     { "web1 \xc3\xbc", "", "web1 \xc3\xbc" },
+		     { "\033[31mred\033]0;x\a", "", "\\x1b[31mred\\x1b]0;x\\x07" },
+		     { "a\nb\tc\r", "", "a\\x0ab\\x09c\\x0d" },
+		     { "a\nb\tc\r", "\n\t", "a\nb\tc\\x0d" },
+		     { "\xc2\x9b"
+		       "2J\x7f",
+		       "", "\\u009b2J\\x7f" },
+		     { "\xe2\x80\xae"
+		       "txt\xe2\x81\xa6",
+		       "", "\\u202etxt\\u2066" },
+		     { "\xff\x9b\xc3", "", "\\xff\\x9b\\xc3" },
+		     { "\xed\xa0\x80", "", "\\xed\\xa0\\x80" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *plain = text_plain(rows[i].text, rows[i].keep);
+
+		ck_assert_str_eq(plain, rows[i].plain);
+	}
+}
+END_TEST
+
+START_TEST(test_plain_json_is_the_same_json)
+{
+	static const char text[] = "{\"a\xc2\x9b\":\"\x7f \xe2\x80\xae \xc3\xbc\"}";
+	_cleanup_free_ char *plain = text_plain_json(text);
+	_cleanup_json_ struct json_object *before = NULL, *after = NULL;
+
+	ck_assert_str_eq(plain, "{\"a\\u009b\":\"\\u007f \\u202e \xc3\xbc\"}");
+	ck_assert(json_parse(text, strlen(text), &json_limits_request, &before, NULL));
+	ck_assert(json_parse(plain, strlen(plain), &json_limits_request, &after, NULL));
+	ck_assert(json_object_equal(before, after));
+}
+END_TEST
+
+START_TEST(test_block)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	text_block(f, "boot\r\n\n\033[1m\tok\rno\nlast", 2, true);
+	fclose(f);
+	ck_assert_str_eq(text, "  boot\n  \n  \\x1b[1m\tok\\x0dno\n  last\n");
+}
+END_TEST
+
+START_TEST(test_cut)
+{
+	static const struct {
+		const char *text;
+		size_t width;
+		const char *mark, *cut;
+	} rows[] = {
+		{ "web1", 4, "~", "web1" },
+		{ "web12", 4, "~", "web~" },
+		{ "web12", 1, "~", "~" },
+		{ "web12", 0, "~", "" },
+		{ "web12", 2, "...", "" },
+		{ "\xc3\xbc\xc3\xbc\xc3\xbc", 2, "~", "\xc3\xbc~" },
+		{ "\xe6\xbc\xa2\xe5\xad\x97", 3, "~", "\xe6\xbc\xa2~" },
+		{ "\xe6\xbc\xa2\xe5\xad\x97", 2, "~", "~" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *cut = text_cut(rows[i].text, rows[i].width, rows[i].mark);
+
+		ck_assert_str_eq(cut, rows[i].cut);
+		ck_assert_uint_le(text_width(cut), rows[i].width);
+	}
+}
+END_TEST
+
+START_TEST(test_wrap)
+{
+	static const struct {
+		const char *text;
+		unsigned at, indent, width;
+		const char *lines;
+	} rows[] = { { "", 0, 0, 10, "\n" },
+		     { "one two three", 0, 0, 9, "one two\nthree\n" },
+		     { "one two three", 4, 4, 11, "one two\n    three\n" },
+		     { "one\n two", 0, 2, 20, "  one\n  two\n" },
+		     { "incomprehensible one", 0, 0, 5, "incomprehensible\none\n" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *lines = NULL;
+		size_t len;
+		FILE *f = open_memstream(&lines, &len);
+
+		text_wrap(f, rows[i].text, rows[i].at, rows[i].indent, rows[i].width);
+		fclose(f);
+		ck_assert_str_eq(lines, rows[i].lines);
+	}
+}
+END_TEST
+
+START_TEST(test_sizes)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} rows[] = { { 0, "0" },
+		     { 512, "512" },
+		     { 1024, "1K" },
+		     { 1000, "1000" },
+		     { 268435456, "256M" },
+		     { 1610612736, "1536M" },
+		     { 10737418240, "10G" },
+		     { 1500000, "1.4M" },
+		     { 1048575, "1.0M" },
+		     { 1023 * 1024 + 1, "1023.0K" },
+		     { UINT64_MAX, "16.0E" },
+		     { 1ULL << 63, "8E" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *text = text_size(rows[i].bytes);
+
+		ck_assert_str_eq(text, rows[i].text);
+	}
+}
+END_TEST
+
+START_TEST(test_durations)
+{
+	static const struct {
+		double seconds;
+		const char *text;
+	} rows[] = { { -5, "0s" },      { 0.9, "0s" },      { 59.9, "59s" }, { 60, "1m" },
+		     { 8000, "2h13m" }, { 277200, "3d5h" }, { 1e300, "0s" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *text = text_duration(rows[i].seconds);
+
+		ck_assert_str_eq(text, rows[i].text);
+	}
+}
+END_TEST
+
+START_TEST(test_quote)
+{
+	static const struct {
+		const char *text, *quoted;
+	} rows[] = { { "", "''" },
+		     { "-name", "-name" },
+		     { "id=disk-1,bus=pci.0", "id=disk-1,bus=pci.0" },
+		     { "a b", "'a b'" },
+		     { "it's", "'it'\\''s'" },
+		     { "$(reboot)", "'$(reboot)'" },
+		     { "~", "'~'" },
+		     { "\xc3\xbc", "'\xc3\xbc'" },
+		     { "a\033'\\", "$'a\\x1b\\'\\\\'" },
+		     { "\xc2\x9b", "$'\\xc2\\x9b'" },
+		     { "\xff", "$'\\xff'" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *quoted = text_quote(rows[i].text);
+
+		ck_assert_str_eq(quoted, rows[i].quoted);
+	}
+}
+END_TEST
+
+/* --- tables --- */
+
+static char *print_table(unsigned width, bool colour)
+{
+	static const struct column columns[] = {
+		{ .title = "NAME", .min = 6 },
+		{ .title = "PID", .right = true },
+		{ .title = "NOTE", .min = 5 },
+	};
+	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	const struct screen screen = { .tty = width > 0, .width = width, .colour = colour };
+	char *text = NULL;
+	size_t len;
+	FILE *f;
+
+	table_row(t);
+	table_cell(t, STYLE_GOOD, "web1");
+	table_cellf(t, STYLE_NONE, "%d", 12345);
+	table_row(t);
+	table_cell(t, STYLE_NONE, "a-long-name");
+	table_cell(t, STYLE_NONE, "");
+	table_cell(t, STYLE_NONE, "new\nline \033");
+	table_note(t, "bad\n");
+	f = open_memstream(&text, &len);
+	table_print(t, f, 0, &screen);
+	fclose(f);
+	return text;
+}
+
+START_TEST(test_table)
+{
+	_cleanup_free_ char *wide = print_table(0, false), *narrow = print_table(24, false),
+			    *least = print_table(1, false);
+	_cleanup_free_ char *colour = print_table(0, true);
+
+	ck_assert_str_eq(wide, "NAME           PID  NOTE\n"
+			       "web1         12345  -\n"
+			       "a-long-name      -  new\\x0aline \\x1b\n"
+			       "  bad\\x0a\n");
+	ck_assert_str_eq(narrow, "NAME        PID  NOTE\n"
+				 "web1      12345  -\n"
+				 "a-long-~      -  new\\x0~\n"
+				 "  bad\\x0a\n");
+	ck_assert_str_eq(least, "NAME    PID  NOTE\n"
+				"web1  12345  -\n"
+				"a-l~      -  new~\n"
+				"  bad\\x0a\n");
+	ck_assert_ptr_nonnull(strstr(colour, "\033[32mweb1\033[0m"));
+	ck_assert_ptr_null(strchr(wide, '\033'));
+}
+END_TEST
+
+START_TEST(test_fit)
+{
+	static const struct column columns[] = { { .title = "A", .min = 10 },
+						 { .title = "B" },
+						 { .title = "C", .min = 5 } };
+	static const struct {
+		size_t width, before[3], after[3];
+	} rows[] = {
+		{ 100, { 20, 20, 20 }, { 20, 20, 20 } }, /* enough room */
+		{ 64, { 20, 20, 20 }, { 20, 20, 20 } },  { 63, { 20, 20, 20 }, { 19, 20, 20 } },
+		{ 54, { 20, 20, 20 }, { 15, 20, 15 } },                                         /* both shrink alike */
+		{ 44, { 20, 20, 20 }, { 10, 20, 10 } },  { 41, { 20, 20, 20 }, { 10, 20, 7 } }, /* one is at its min */
+		{ 36, { 20, 20, 20 }, { 7, 20, 5 } },                                           /* all are */
+		{ 1, { 20, 20, 20 }, { 4, 20, 4 } },                                            /* hopeless */
+		{ 1, { 2, 20, 3 }, { 2, 20, 3 } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t widths[3];
+
+		memcpy(widths, rows[i].before, sizeof(widths));
+		table_fit(widths, columns, 3, rows[i].width);
+		for (size_t c = 0; c < 3; c++)
+			ck_assert_msg(widths[c] == rows[i].after[c], "row %zu, column %zu: %zu", i, c, widths[c]);
+	}
+}
+END_TEST
+
+/* --- the command line --- */
+
+struct line {
+	const char *argv[10];
+	const char *verb, *request, *words; /* of a proper one; the words with '|' between them */
+	const char *error, *hint;           /* parts of them */
+};
+
+static const struct line command_lines[] = {
+	{ { "start", "web1" }, "start", "{}", "web1", NULL, NULL },
+	{ { "start", "a", "--paused", "b" }, "start", "{\"paused\":true}", "a|b", NULL, NULL },
+	{ { "--json", "--socket", "/s", "list" }, "list", "{}", "", NULL, NULL },
+	{ { "list", "--socket=/s", "--json" }, "list", "{}", "", NULL, NULL },
+	{ { "suspend", "a" }, "pause", "{}", "a", NULL, NULL },
+	{ { "shutdown", "a", "--timeout", "5", "--mode=acpi", "--then", "stop" },
+	  "shutdown",
+	  "{\"timeout\":5,\"mode\":\"acpi\",\"then\":\"stop\"}",
+	  "a",
+	  NULL,
+	  NULL },
+	{ { "shutdown", "a", "--timeout", "0.5" }, "shutdown", "{\"timeout\":0.5}", "a", NULL, NULL },
+	{ { "start", "--", "--paused" }, "start", "{}", "--paused", NULL, NULL },
+	{ { "define", "-" }, "define", "{}", "-", NULL, NULL },
+	{ { "jobs" }, "jobs", "{}", "", NULL, NULL },
+	{ { "jobs", "web1" }, "jobs", "{}", "web1", NULL, NULL },
+	{ { "jobs", "cancel", "#1" }, "jobs cancel", "{}", "#1", NULL, NULL },
+	{ { "jobs", "--", "cancel" }, "jobs", "{}", "cancel", NULL, NULL },
+	{ { "log", "a", "--bytes", "9223372036854775807" }, "log", "{\"bytes\":9223372036854775807}", "a", NULL, NULL },
+	{ { "start", "--help" }, "start", "{}", "", NULL, NULL },
+	{ { "-h" }, NULL, NULL, "", NULL, NULL },
+	{ { NULL }, NULL, NULL, "", NULL, NULL },
+	{ { "strat", "a" }, NULL, NULL, NULL, "unknown verb 'strat'", "did you mean 'start'?" },
+	{ { "frobnicate" }, NULL, NULL, NULL, "unknown verb", "drover help" },
+	{ { "jobs", "cancl", "3" }, NULL, NULL, NULL, "one word too many", "did you mean 'jobs cancel'?" },
+	{ { "start", "a", "--pasued" }, NULL, NULL, NULL, "unknown option '--pasued'", "did you mean '--paused'?" },
+	{ { "--paused", "start", "a" }, NULL, NULL, NULL, "before the verb", NULL },
+	{ { "start", "-p", "a" }, NULL, NULL, NULL, "unknown option '-p'", "drover help start" },
+	{ { "start", "a", "--paused=yes" }, NULL, NULL, NULL, "takes no value", NULL },
+	{ { "list", "--socket" }, NULL, NULL, NULL, "needs a value, PATH", NULL },
+	{ { "start" }, NULL, NULL, NULL, "needs NAME...", "usage: drover start" },
+	{ { "show", "a", "b" }, NULL, NULL, NULL, "'b' is one word too many", "usage: drover show" },
+	{ { "shutdown", "a", "--mode", "acip" }, NULL, NULL, NULL, "one of auto, agent, acpi", "did you mean 'acpi'?" },
+	{ { "shutdown", "a", "--timeout", "1m" }, NULL, NULL, NULL, "takes seconds", NULL },
+	{ { "shutdown", "a", "--timeout", "." }, NULL, NULL, NULL, "takes seconds", NULL },
+	{ { "shutdown", "a", "--timeout", "-1" }, NULL, NULL, NULL, "takes seconds", NULL },
+	{ { "log", "a", "--bytes", "9223372036854775808" }, NULL, NULL, NULL, "takes a number", NULL },
+	{ { "log", "a", "--bytes", "" }, NULL, NULL, NULL, "takes a number", NULL },
+	{ { "log", "a", "--bytes", "-1" }, NULL, NULL, NULL, "takes a number", NULL },
+};
+
+/* ARGV of a row, behind the program's name. */
+static bool parse_line(const struct line *line, struct args *args, struct err **e)
+{
+	const char *argv[ARRAY_SIZE(line->argv) + 2] = { "drover" };
+	int argc = 1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(line->argv) && line->argv[i]; i++)
+		argv[argc++] = line->argv[i];
+	return args_parse(cli_verbs, argc, (char **)(uintptr_t)argv, args, e);
+}
+
+START_TEST(test_command_line)
+{
+	const struct line *line = &command_lines[_i];
+	_cleanup_err_ struct err *e = NULL;
+	_cleanup_json_ struct json_object *request = NULL;
+	_cleanup_free_ char *text = NULL;
+	char words[64] = "";
+	struct args args;
+	bool ok = parse_line(line, &args, &e);
+
+	if (line->error) {
+		ck_assert(!ok);
+		ck_assert_int_eq(e->class, ERR_INVALID_PARAMETER);
+		ck_assert_msg(strstr(e->desc, line->error), "%s", e->desc);
+		if (line->hint)
+			ck_assert_msg(strstr(json_get_str(e->extra, "hint"), line->hint), "%s",
+				      json_get_str(e->extra, "hint"));
+		args_clear(&args);
+		return;
+	}
+	ck_assert_msg(ok, "%s", e ? e->desc : "");
+	ck_assert_pstr_eq(args.verb ? args.verb->name : NULL, line->verb);
+	for (size_t i = 0; i < args.n_words; i++)
+		snprintf(words + strlen(words), sizeof(words) - strlen(words), "%s%s", i ? "|" : "", args.words[i]);
+	ck_assert_str_eq(words, line->words);
+	request = args_request(&args);
+	text = json_print(request);
+	ck_assert_str_eq(text, line->request ? line->request : "{}");
+	args_clear(&args);
+}
+END_TEST
+
+START_TEST(test_global_options)
+{
+	static const struct line line = { .argv = { "--socket", "/a", "define", "w", "--set", "a=1", "--socket=/b",
+						    "--set", "b=2" } };
+	static const struct line bad = { .argv = { "lisst", "--json" } };
+	_cleanup_err_ struct err *e = NULL;
+	struct args args;
+	size_t at = 0;
+
+	ck_assert(parse_line(&line, &args, NULL));
+	ck_assert_str_eq(args_get(&args, "socket"), "/b");
+	ck_assert(!args_has(&args, "json"));
+	ck_assert_str_eq(args_next(&args, "set", &at), "a=1");
+	ck_assert_str_eq(args_next(&args, "set", &at), "b=2");
+	ck_assert_ptr_null(args_next(&args, "set", &at));
+	args_clear(&args);
+
+	ck_assert(!parse_line(&bad, &args, &e));
+	ck_assert(args_has(&args, "json")); /* though it stands behind the fault */
+	args_clear(&args);
+}
+END_TEST
+
+START_TEST(test_assign)
+{
+	static const struct {
+		const char *words[4], *json, *error;
+	} rows[] = {
+		{ { "a=1" }, "{\"a\":1}", NULL },
+		{ { "a=web1", "b=", "c=true", "d=01" }, "{\"a\":\"web1\",\"b\":\"\",\"c\":true,\"d\":\"01\"}", NULL },
+		{ { "a=[1, 2]", "b={\"x\":\"y\"}" }, "{\"a\":[1,2],\"b\":{\"x\":\"y\"}}", NULL },
+		{ { "a={\"x\":1,\"x\":2}" }, "{\"a\":\"{\\\"x\\\":1,\\\"x\\\":2}\"}", NULL },
+		{ { "a=x=y", "b=1 2" }, "{\"a\":\"x=y\",\"b\":\"1 2\"}", NULL },
+		{ { "a:=\"1\"" }, "{\"a\":\"1\"}", NULL },
+		{ { "d.name=web1", "d.hvparams.rng=false", "d.vcpus=2" },
+		  "{\"d\":{\"name\":\"web1\",\"hvparams\":{\"rng\":false},\"vcpus\":2}}",
+		  NULL },
+		{ { "a={}", "a.b=1" }, "{\"a\":{\"b\":1}}", NULL },
+		{ { "a:=web1" }, NULL, "no JSON" },
+		{ { "a" }, NULL, "KEY=VALUE" },
+		{ { "=a" }, NULL, "KEY=VALUE" },
+		{ { ":=1" }, NULL, "KEY=VALUE" },
+		{ { "a=1", "a=2" }, NULL, "given twice" },
+		{ { "a=1", "a.b=2" }, NULL, "given twice" },
+		{ { "a.b=1", "a=2" }, NULL, "given twice" },
+		{ { "a..b=1" }, NULL, "dot too many" },
+		{ { ".a=1" }, NULL, "dot too many" },
+		{ { "a.=1" }, NULL, "dot too many" },
+		{ { "a=@/nonexistent/file" }, NULL, "/nonexistent/file" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ struct json_object *o = json_object_new_object();
+		_cleanup_err_ struct err *e = NULL;
+		_cleanup_free_ char *text = NULL;
+		bool ok = true;
+
+		for (size_t k = 0; ok && k < ARRAY_SIZE(rows[i].words) && rows[i].words[k]; k++)
+			ok = assign_word(o, rows[i].words[k], &e);
+		text = json_print(o);
+		if (rows[i].json)
+			ck_assert_str_eq(text, rows[i].json);
+		ck_assert_msg(ok == !rows[i].error, "row %zu", i);
+		if (rows[i].error)
+			ck_assert_msg(strstr(e->desc, rows[i].error), "%s", e->desc);
+	}
+}
+END_TEST
+
+START_TEST(test_files)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+	_cleanup_free_ char *text = NULL, *word = NULL, *nul = NULL;
+	_cleanup_close_ int fd = memfd_create("input", 0);
+	_cleanup_err_ struct err *e = NULL;
+
+	ck_assert(input_is_file("-") && input_is_file("./web1") && input_is_file("web1.json"));
+	ck_assert(!input_is_file("web1") && !input_is_file("json") && !input_is_file("web.json.old"));
+
+	ck_assert_int_eq(write(fd, "{\"a\":1}\n", 8), 8);
+	word = xasprintf("f=@/proc/self/fd/%d", fd);
+	ck_assert(assign_word(o, word, NULL));
+	text = json_print(o);
+	ck_assert_str_eq(text, "{\"f\":{\"a\":1}}");
+
+	ck_assert_int_eq(pwrite(fd, "a\0b", 3, 0), 3);
+	nul = xasprintf("g=@/proc/self/fd/%d", fd);
+	ck_assert(!assign_word(o, nul, &e));
+	ck_assert_ptr_nonnull(strstr(e->desc, "NUL"));
+	e = err_free(e);
+
+	ck_assert_int_eq(ftruncate(fd, (1 << 20) + 1), 0);
+	ck_assert(!assign_word(o, nul, &e));
+	ck_assert_ptr_nonnull(strstr(e->desc, "1 MiB"));
+}
+END_TEST
+
+/* --- what people read --- */
+
+static void check_help(const char *text)
+{
+	ck_assert_str_ne(text, "");
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+
+		ck_assert_msg(n <= HELP_WIDTH, "%.*s", (int)n, text);
+		ck_assert_msg(n == 0 || text[n - 1] != ' ', "blank at the end: %.*s", (int)n, text);
+		text += n + (text[n] == '\n');
+	}
+}
+
+START_TEST(test_help_fits)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	help_overview(cli_verbs, f);
+	fclose(f);
+	check_help(text);
+	for (const struct verb *v = cli_verbs; v->name; v++) {
+		ck_assert_msg(strstr(text, v->name), "%s", v->name);
+		ck_assert_msg(strstr(text, v->summary), "%s does not fit in a line", v->name);
+	}
+	free(text);
+	for (const struct verb *v = cli_verbs; v->name; v++) {
+		f = open_memstream(&text, &len);
+		help_verb(cli_verbs, v, f);
+		fclose(f);
+		check_help(text);
+		for (const struct cli_option *o = v->options; o && o->name; o++)
+			ck_assert_msg(strstr(text, o->name), "%s --%s", v->name, o->name);
+		free(text);
+	}
+}
+END_TEST
+
+START_TEST(test_verbs_are_sound)
+{
+	for (const struct verb *v = cli_verbs; v->name; v++) {
+		ck_assert_msg(v->usage && v->summary && v->run && v->min <= v->max, "%s", v->name);
+		ck_assert_msg(verb_find(cli_verbs, v->name) == v, "'%s' is there twice", v->name);
+		for (size_t i = 0; v->aliases[i]; i++)
+			ck_assert_msg(verb_find(cli_verbs, v->aliases[i]) == v, "'%s' is there twice", v->aliases[i]);
+		for (const struct cli_option *o = v->options; o && o->name; o++) {
+			ck_assert_msg(o->doc && !o->value == (o->type == OPTION_FLAG), "%s --%s", v->name, o->name);
+			ck_assert_msg(!o->choices == (o->type != OPTION_CHOICE), "%s --%s", v->name, o->name);
+			for (const struct cli_option *g = cli_global_options; g->name; g++)
+				ck_assert_str_ne(o->name, g->name);
+		}
+	}
+}
+END_TEST
+
+START_TEST(test_outcomes)
+{
+	static const struct {
+		const char *verb, *result, *text;
+	} rows[] = {
+		{ "start", "{\"changed\":true,\"state\":\"running\"}", "running" },
+		{ "start", "{\"changed\":false,\"state\":\"running\"}", "already running" },
+		{ "shutdown", "{\"changed\":true,\"state\":\"shutoff\",\"rung\":\"acpi\"}", "shutoff, by acpi" },
+		{ "reset", "{\"changed\":true,\"state\":\"running\"}", "reset, running" },
+		{ "undefine", "{\"changed\":true}", "undefined" },
+		{ "undefine", "{\"changed\":false}", "unchanged" },
+		{ "stop", "{}", "done" },
+		{ "stop", "7", "done" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ struct json_object *result = NULL;
+		_cleanup_free_ char *text = NULL;
+
+		ck_assert(json_parse(rows[i].result, strlen(rows[i].result), &json_limits_request, &result, NULL));
+		text = verb_outcome(verb_find(cli_verbs, rows[i].verb), result);
+		ck_assert_str_eq(text, rows[i].text);
+	}
+}
+END_TEST
+
+START_TEST(test_hints)
+{
+	static const struct {
+		const char *verb, *subject, *error, *hint; /* hint NULL: none */
+	} rows[] = {
+		{ "start", "w", "{\"class\":\"Busy\"}", "drover jobs" },
+		{ "console", "w", "{\"class\":\"Busy\"}", "drover console w --take" },
+		{ "start", "w", "{\"class\":\"WrongState\"}", "'drover show w'" },
+		{ "start", NULL, "{\"class\":\"WrongState\"}", "'drover show NAME'" },
+		{ "start", NULL, "{\"class\":\"Unavailable\"}", "systemctl start droverd" },
+		{ "stop", "w", "{\"class\":\"Timeout\",\"stalled\":true}", "drover stop w" },
+		{ "shutdown", "w", "{\"class\":\"Timeout\"}", "--then stop" },
+		{ "define", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"memory\"}", "query-schema" },
+		{ "define", "w", "{\"class\":\"InvalidParameter\"}", NULL },
+		{ "define", "w", "{\"class\":\"NotFound\"}", NULL },
+		{ "start", "w", "{\"class\":\"Cancelled\"}", NULL },
+		{ "start", "w", "{\"class\":\"Busy\",\"hint\":\"wait\"}", "wait" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ struct json_object *o = NULL;
+		_cleanup_err_ struct err *e = NULL;
+		_cleanup_free_ char *hint = NULL;
+
+		ck_assert(json_parse(rows[i].error, strlen(rows[i].error), &json_limits_request, &o, NULL));
+		e = err_from_json(o);
+		hint = cli_hint(rows[i].verb, rows[i].subject, e);
+		ck_assert_msg(!hint == !rows[i].hint, "row %zu: %s", i, hint);
+		if (hint)
+			ck_assert_msg(strstr(hint, rows[i].hint), "%s", hint);
+	}
+}
+END_TEST
+
+/* --- the session --- */
+
+START_TEST(test_paths)
+{
+	static const struct {
+		const char *option, *env, *xdg, *paths[3];
+	} rows[] = {
+		{ "/a", "/b", "/x", { "/a" } },
+		{ NULL, "/b", "/x", { "/b" } },
+		{ "", "", "/x", { "/run/drover/drover.sock", "/x/drover/drover.sock" } },
+		{ NULL, NULL, NULL, { "/run/drover/drover.sock" } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char **paths = client_paths(rows[i].option, rows[i].env, rows[i].xdg);
+		size_t n = 0;
+
+		for (; rows[i].paths[n]; n++)
+			ck_assert_pstr_eq(paths[n], rows[i].paths[n]);
+		ck_assert_ptr_null(paths[n]);
+		client_paths_free(paths);
+	}
+}
+END_TEST
+
+#define GREETING "{\"QMP\":{\"version\":{},\"capabilities\":[],\"epoch\":\"e1\"}}\r\n{\"return\":{},\"id\":1}\r\n"
+
+/* A session with someone who says SAID, whatever is asked, and hangs up. */
+static struct client *session(const char *said, struct err **e)
+{
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert_int_eq(write(fds[1], said, strlen(said)), (ssize_t)strlen(said));
+	ck_assert_int_eq(shutdown(fds[1], SHUT_WR), 0); /* it still takes what is sent */
+	return client_new(fds[0], "/socket", e);
+}
+
+static void count_event(struct json_object *event, void *data)
+{
+	*(int64_t *)data += json_get_int(event, "seq", 0);
+}
+
+START_TEST(test_call)
+{
+	_cleanup_err_ struct err *e = NULL;
+	_cleanup_json_ struct json_object *result = NULL;
+	_cleanup_free_ char *rest = NULL;
+	int64_t seen = 0;
+	size_t len;
+	struct client *c = session(GREETING "{\"event\":\"A\",\"seq\":1}\r\n{\"return\":7,\"id\":99}\r\n[]null\r\n"
+					    "{\"return\":8,\"id\":2}\r\n"
+					    "{\"error\":{\"class\":\"NewClass\",\"desc\":\"d\",\"x\":1},\"id\":3}\r\n"
+					    "{\"event\":\"B\",\"seq\":20}\r\n"
+					    "{\"error\":{\"class\":\"Busy\",\"desc\":\"no id\"}}\r\n\x1braw",
+				   &e);
+	_cleanup_close_ int fd = -1;
+
+	ck_assert_msg(c, "%s", e ? e->desc : "");
+	ck_assert_str_eq(client_epoch(c), "e1");
+	client_on_event(c, count_event, &seen);
+	ck_assert(client_call(c, "x", NULL, &result, &e));
+	ck_assert_int_eq(json_object_get_int(result), 8); /* not the reply to someone else's request */
+	ck_assert_int_eq(seen, 1);
+
+	ck_assert(!client_call(c, "x", NULL, &result, &e));
+	ck_assert_int_eq(e->class, ERR_GENERIC);
+	ck_assert_str_eq(json_get_str(e->extra, "class"), "NewClass");
+	e = err_free(e);
+
+	ck_assert(client_wait(c, &e));
+	ck_assert_int_eq(seen, 21);
+	ck_assert(!client_call(c, "x", NULL, &result, &e)); /* a request that could not be read */
+	ck_assert_int_eq(e->class, ERR_BUSY);
+	ck_assert(client_buffered(c));
+	fd = client_detach(c, &rest, &len);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_uint_eq(len, 6);
+	ck_assert_mem_eq(rest, "\r\n\x1braw", 6);
+}
+END_TEST
+
+START_TEST(test_no_daemon)
+{
+	static const struct {
+		const char *said, *desc;
+		enum err_class class;
+	} rows[] = {
+		{ "", "closed the connection", ERR_UNAVAILABLE },
+		{ "SSH-2.0\r\n", "does not speak", ERR_UNAVAILABLE },
+		{ "{}\r\n", "no drover daemon", ERR_UNAVAILABLE },
+		{ "null\r\n", "no drover daemon", ERR_UNAVAILABLE },
+		{ "{\"QMP\":{}}\r\n", "closed the connection", ERR_UNAVAILABLE },
+		{ "{\"error\":{\"class\":\"Busy\",\"desc\":\"too many\"}}\r\n", "too many", ERR_BUSY },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_err_ struct err *e = NULL;
+
+		ck_assert_ptr_null(session(rows[i].said, &e));
+		ck_assert_int_eq(e->class, rows[i].class);
+		ck_assert_msg(strstr(e->desc, rows[i].desc), "%s", e->desc);
+	}
+}
+END_TEST
+
+/* --- the console --- */
+
+START_TEST(test_skip_eol)
+{
+	static const struct {
+		const char *text, *rest;
+	} rows[] = { { "\r\nlogin", "login" }, { "\r\n\r\nx", "\r\nx" }, { "x\r\n", "x\r\n" }, { "\r\n", "" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t len = strlen(rows[i].text);
+
+		for (size_t cut = 0; cut <= len; cut++) { /* in two portions */
+			unsigned state = 0;
+			size_t skip = console_skip_eol(&state, rows[i].text, cut);
+
+			skip += console_skip_eol(&state, rows[i].text + cut, len - cut);
+			ck_assert_str_eq(rows[i].text + skip, rows[i].rest);
+		}
+	}
+}
+END_TEST
+
+START_TEST(test_console)
+{
+	_cleanup_err_ struct err *e = NULL;
+	_cleanup_close_ int out = memfd_create("out", 0), in = memfd_create("in", 0);
+	_cleanup_close_ int old_out = dup(STDOUT_FILENO), old_in = dup(STDIN_FILENO);
+	char text[64] = "";
+	bool left = true, ok;
+	int fds[2];
+
+	fflush(stdout);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert_int_eq(write(fds[1], "\n\r\nlogin: \0\xff", 12), 12);
+	ck_assert_int_eq(write(in, "root\x1d\n", 6), 6);
+	ck_assert_int_eq(lseek(in, 0, SEEK_SET), 0);
+	ck_assert(dup2(out, STDOUT_FILENO) >= 0 && dup2(in, STDIN_FILENO) >= 0);
+	ck_assert_int_eq(shutdown(fds[1], SHUT_WR), 0);
+	ok = console_run(fds[0], "\r", 1, false, &left, &e);
+	dup2(old_out, STDOUT_FILENO);
+	dup2(old_in, STDIN_FILENO);
+
+	ck_assert_msg(ok, "%s", e ? e->desc : "");
+	ck_assert(!left); /* ^] is a byte like others where stdin is no terminal */
+	ck_assert_int_eq(pread(out, text, sizeof(text), 0), 11);
+	ck_assert_mem_eq(text, "\r\nlogin: \0\xff", 11);
+	ck_assert_int_eq(read(fds[1], text, sizeof(text)), 6);
+	ck_assert_mem_eq(text, "root\x1d\n", 6);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("cli");
+	TCase *tc = tcase_create("cli");
+	SRunner *runner;
+	int failed;
+
+	setlocale(LC_CTYPE, "C.UTF-8");
+	suite_add_tcase(suite, tc);
+	tcase_add_test(tc, test_plain);
+	tcase_add_test(tc, test_plain_json_is_the_same_json);
+	tcase_add_test(tc, test_block);
+	tcase_add_test(tc, test_cut);
+	tcase_add_test(tc, test_wrap);
+	tcase_add_test(tc, test_sizes);
+	tcase_add_test(tc, test_durations);
+	tcase_add_test(tc, test_quote);
+	tcase_add_test(tc, test_table);
+	tcase_add_test(tc, test_fit);
+	tcase_add_loop_test(tc, test_command_line, 0, ARRAY_SIZE(command_lines));
+	tcase_add_test(tc, test_global_options);
+	tcase_add_test(tc, test_assign);
+	tcase_add_test(tc, test_files);
+	tcase_add_test(tc, test_help_fits);
+	tcase_add_test(tc, test_verbs_are_sound);
+	tcase_add_test(tc, test_outcomes);
+	tcase_add_test(tc, test_hints);
+	tcase_add_test(tc, test_paths);
+	tcase_add_test(tc, test_call);
+	tcase_add_test(tc, test_no_daemon);
+	tcase_add_test(tc, test_skip_eol);
+	tcase_add_test(tc, test_console);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
