@@ -21,10 +21,11 @@ drover()
 	"$bin/drover" --socket "$root/run/drover.sock" "$@"
 }
 
-tell()
+tell() # TITLE [LINE...]
 {
 	chapter=$1
-	printf '\n# %s\n' "$@"
+	printf '\n'
+	printf '# %s\n' "$@"
 }
 
 # Shows a command as one would type it, then runs it.
@@ -89,7 +90,9 @@ cleanup()
 		kill "$daemon" 2> /dev/null && is_gone "$daemon" || kill -9 "$daemon" 2> /dev/null || :
 	fi
 	# only where droverd could not do it
-	[ -n "$qemu" ] || qemu=$(member pid < "$root/run/instances/demo/runtime.json" 2> /dev/null) || :
+	if [ -z "$qemu" ] && [ -s "$root/run/instances/demo/runtime.json" ]; then
+		qemu=$(member pid < "$root/run/instances/demo/runtime.json") || :
+	fi
 	if [ -n "$qemu" ] && [[ $(readlink "/proc/$qemu/exe") == *qemu* ]]; then
 		kill -9 "$qemu" 2> /dev/null || :
 	fi
@@ -104,7 +107,8 @@ start_daemon()
 	local tries
 
 	printf '$ %s\n' "droverd --root $root &"
-	"$bin/droverd" --root "$root" >> "$root/droverd.log" 2>&1 &
+	# a session of its own: Ctrl-C is for us, who then take leave of it in order
+	setsid "$bin/droverd" --root "$root" >> "$root/droverd.log" 2>&1 &
 	daemon=$!
 	disown "$daemon"
 	for ((tries = 0; tries < 300; tries++)); do
@@ -140,11 +144,12 @@ list_is_empty()
 	! drover --json list | grep -q '"name"'
 }
 
-tell "drover's daemon starts. Below one directory it has everything that it needs; an ordinary one would have" \
-	"the system's directories, and be started by systemd. (Each 'drover' here has --socket $root/run/drover.sock.)"
+tell "The daemon starts." \
+	"All that it has lies below one directory; the system's own daemon has /etc/drover, /var/lib/drover and so on." \
+	"(Each 'drover' below is run with --socket $root/run/drover.sock.)"
 start_daemon
 
-tell "A virtual machine is defined by a JSON document. What it leaves out has a default."
+tell "A machine is defined by a JSON document. What that leaves out has a default."
 cat > "$root/demo.json" << END
 {
   "name": "demo",
@@ -157,7 +162,8 @@ cat > "$root/demo.json" << END
 }
 END
 show cat "$root/demo.json"
-show drover define - < "$root/demo.json"
+printf '$ %s\n' "drover define - < $root/demo.json"
+drover define - < "$root/demo.json"
 show drover list
 check "demo is defined and does not run" state_is shutoff
 

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "rig.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- programs ---- */
+
+char *rig_program(const char *name)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	ck_assert_int_gt(n, 0);
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	return xasprintf("%s/%s", self, name);
+}
+
+const char *rig_guest(void)
+{
+	return getenv("DROVER_GUEST");
+}
+
+struct rig *rig_new(const char *program)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct rig *r = xcalloc(1, sizeof(*r));
+
+	r->root = xasprintf("%s/drover-test-XXXXXX", str_empty(tmp) ? "/tmp" : tmp);
+	ck_assert_ptr_nonnull(mkdtemp(r->root));
+	r->program = rig_program(program);
+	return r;
+}
+
+static void child_exec(struct rig *r, pid_t parent)
+{
+	_cleanup_free_ char *log = xasprintf("%s/droverd.log", r->root);
+	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600), null = open("/dev/null", O_RDONLY);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	dup2(null, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+	close_range(3, ~0U, 0);
+	if (r->fault)
+		setenv("DROVER_FAULT", r->fault, 1);
+	else
+		unsetenv("DROVER_FAULT");
+	execl(r->program, r->program, "--root", r->root, "--log-level", "debug", NULL);
+	_exit(127);
+}
+
+void rig_spawn(struct rig *r)
+{
+	pid_t self = getpid();
+
+	ck_assert_int_eq(r->pid, 0);
+	r->pid = fork();
+	ck_assert_int_ge(r->pid, 0);
+	if (r->pid == 0)
+		child_exec(r, self);
+}
+
+/* The socket is bound before the daemon is ready and answers when it is: the greeting is the sign. */
+void rig_start(struct rig *r)
+{
+	_cleanup_free_ char *socket = xasprintf("%s/run/drover.sock", r->root);
+	struct json_object *greeting;
+	struct client *c;
+
+	unlink(socket); /* that of a former life would refuse */
+	rig_spawn(r);
+	c = client_raw(r, &greeting);
+	json_object_put(greeting);
+	client_free(c);
+}
+
+int rig_wait(struct rig *r)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(r->pid, &status, 0), r->pid);
+	r->pid = 0;
+	return status;
+}
+
+void rig_kill(struct rig *r)
+{
+	kill(r->pid, SIGKILL);
+	rig_wait(r);
+}
+
+void rig_stop(struct rig *r)
+{
+	int status;
+
+	kill(r->pid, SIGTERM);
+	status = rig_wait(r);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "droverd ended with wait status %#x", status);
+}
+
+char *rig_file(struct rig *r, const char *fmt, ...)
+{
+	_cleanup_free_ char *name = NULL, *path = NULL;
+	char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	name = xvasprintf(fmt, ap);
+	va_end(ap);
+	path = xasprintf("%s/%s", r->root, name);
+	file_read(AT_FDCWD, path, FILE_MAX, &text, NULL, NULL);
+	return text;
+}
+
+/* ---- the world ---- */
+
+struct lines {
+	char **items;
+	size_t n;
+};
+
+static void add_line(struct lines *l, char *line)
+{
+	l->items = xrealloc(l->items, l->n + 1, sizeof(char *));
+	l->items[l->n++] = line;
+}
+
+static void add_files(struct lines *l, const char *root, const char *below)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", root, below);
+	DIR *dir = opendir(path);
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		_cleanup_free_ char *name = xasprintf("%s/%s", below, d->d_name);
+
+		if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
+			continue;
+		add_line(l, xasprintf("file %s", name));
+		if (d->d_type == DT_DIR)
+			add_files(l, root, name);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* Calls fn for each live process of a root: one whose working files are below it. */
+static void each_process(struct rig *r, void (*fn)(pid_t pid, const char *what, void *data), void *data)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+
+	while ((d = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+		_cleanup_free_ char *fds = xasprintf("/proc/%d/fd", pid), *exe = xasprintf("/proc/%d/exe", pid);
+		char target[PATH_MAX];
+		DIR *dir = pid > 0 && pid != getpid() && pid != r->pid ? opendir(fds) : NULL;
+		bool ours = false;
+		struct dirent *f;
+		ssize_t n;
+
+		while (dir && (f = readdir(dir))) {
+			n = readlinkat(dirfd(dir), f->d_name, target, sizeof(target) - 1);
+			target[n > 0 ? n : 0] = '\0';
+			ours |= str_starts(target, r->root);
+		}
+		if (dir)
+			closedir(dir);
+		if (!ours)
+			continue;
+		n = readlink(exe, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		fn(pid, strrchr(target, '/') ? strrchr(target, '/') + 1 : "?", data);
+	}
+	closedir(proc);
+}
+
+static void note_process(pid_t pid, const char *what, void *data)
+{
+	add_line(data, xasprintf("process %s", what));
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void add_fds(struct lines *l, pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", pid);
+	DIR *dir = opendir(path);
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		char target[PATH_MAX];
+		ssize_t n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
+
+		if (n <= 0)
+			continue;
+		target[n] = '\0';
+		if (strchr(target, ':'))
+			*strchr(target, ':') = '\0'; /* socket:[123] */
+		add_line(l, xasprintf("fd %s", target));
+	}
+	if (dir)
+		closedir(dir);
+}
+
+char *rig_world(struct rig *r, bool daemon)
+{
+	static const char *const parts[] = { "etc", "lib", "run" };
+	struct lines l = { 0 };
+	char *text = xstrdup("");
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		add_files(&l, r->root, parts[i]);
+	each_process(r, note_process, &l);
+	if (daemon && r->pid)
+		add_fds(&l, r->pid);
+	if (l.n)
+		qsort(l.items, l.n, sizeof(char *), compare_lines);
+	for (size_t i = 0; i < l.n; i++) {
+		char *longer = xasprintf("%s%s\n", text, l.items[i]);
+
+		free(text);
+		free(l.items[i]);
+		text = longer;
+	}
+	free(l.items);
+	return text;
+}
+
+static void end_process(pid_t pid, const char *what, void *data)
+{
+	kill(pid, SIGKILL);
+	process_await_end(pid);
+}
+
+void rig_free(struct rig *r)
+{
+	if (r->pid)
+		rig_kill(r);
+	each_process(r, end_process, NULL);
+	if (!getenv("DROVER_KEEP"))
+		file_remove_tree(AT_FDCWD, r->root, NULL);
+	free(r->root);
+	free(r->program);
+	free(r->fault);
+	free(r);
+}
+
+unsigned process_fds(pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", pid);
+	DIR *dir = opendir(path);
+	unsigned n = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+unsigned process_rss(pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/status", pid);
+	char line[256];
+	unsigned kib = 0;
+	FILE *f = fopen(path, "re");
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmRSS: %u", &kib) == 1)
+			break;
+	fclose(f);
+	return kib;
+}
+
+void process_await_end(pid_t pid)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (fd < 0)
+		return;
+	ck_assert_msg(poll(&p, 1, RIG_DEADLINE_MS) == 1, "process %d does not end", pid);
+}
+
+/* ---- JSON ---- */
+
+static struct json_object *find(struct json_object *o, const char *path)
+{
+	_cleanup_free_ char *copy = xstrdup(path);
+	char *save = NULL;
+
+	for (char *key = strtok_r(copy, ".", &save); key; key = strtok_r(NULL, ".", &save)) {
+		if (json_object_is_type(o, json_type_array)) {
+			size_t i = strtoul(key, NULL, 10);
+
+			if (i >= json_object_array_length(o))
+				return NULL;
+			o = json_object_array_get_idx(o, i);
+		} else if (!json_object_object_get_ex(o, key, &o)) {
+			return NULL;
+		}
+	}
+	return o;
+}
+
+struct json_object *at(struct json_object *o, const char *path)
+{
+	struct json_object *value = find(o, path);
+
+	ck_assert_msg(value != NULL, "no '%s' in %s", path, json_object_to_json_string(o));
+	return value;
+}
+
+const char *str_at(struct json_object *o, const char *path)
+{
+	return json_object_get_string(at(o, path));
+}
+
+int64_t int_at(struct json_object *o, const char *path)
+{
+	return json_object_get_int64(at(o, path));
+}
+
+bool has(struct json_object *o, const char *path)
+{
+	return find(o, path) != NULL;
+}
+
+/* ---- the suite ---- */
+
+static int run_suite(Suite *(*make)(void))
+{
+	SRunner *runner = srunner_create(make());
+	int failed;
+
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Process 1 of a namespace takes all others with it; its /proc shows them only. */
+static int run_as_init(Suite *(*make)(void))
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0) {
+		perror("mount");
+		return EXIT_FAILURE;
+	}
+	return run_suite(make);
+}
+
+int rig_main(Suite *(*make)(void))
+{
+	int status;
+	pid_t pid;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS) < 0) {
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+		return run_suite(make);
+	}
+	pid = fork();
+	if (pid == 0) {
+		int result = run_as_init(make);
+
+		fflush(NULL);
+		exit(result);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return EXIT_FAILURE;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What scenario tests need: a droverd on a temporary root, clients of it, and the world to compare.
+ *
+ * RIG_MAIN runs the suite as process 1 of a PID namespace of its own where the host allows that: when the
+ * test ends, however it ends, the kernel ends everything that it started. Failures abort the test with file
+ * and line, by check's ck_assert. Every wait has a generous deadline (RIG_DEADLINE_MS); no test asserts a
+ * duration.
+ */
+#ifndef DROVER_TESTS_RIG_H
+#define DROVER_TESTS_RIG_H
+
+#include "base/json.h"
+
+#include <check.h>
+#include <sys/types.h>
+
+enum { RIG_DEADLINE_MS = 60000 };
+
+struct rig {
+	char *root;
+	char *program; /* path of the droverd that is run */
+	char *fault;   /* DROVER_FAULT for droverd-faulty, or NULL */
+	pid_t pid;     /* 0: not running */
+};
+
+struct client;
+
+/* PROGRAM: "droverd" or "droverd-faulty"; a fresh root below $TMPDIR. Not started yet. */
+struct rig *rig_new(const char *program);
+/* Ends the daemon and every process of its guests, checks that nothing is left, removes the root. */
+void rig_free(struct rig *r);
+/* Starts the daemon and waits until its socket answers. */
+void rig_start(struct rig *r);
+/* Starts it without waiting for anything. */
+void rig_spawn(struct rig *r);
+/* SIGKILL, and reaped. */
+void rig_kill(struct rig *r);
+/* SIGTERM, reaped; its exit status must be 0. */
+void rig_stop(struct rig *r);
+/* Waits until the daemon has ended by itself (a fault that kills it); its wait status. */
+int rig_wait(struct rig *r);
+/* The text of a file below the root, or NULL. */
+char *rig_file(struct rig *r, const char *fmt, ...) _printf_(2, 3);
+/* Path of a program of this build; of the test guest's directory (NULL: there is none). */
+char *rig_program(const char *name);
+const char *rig_guest(void);
+
+/* A connected and negotiated client. */
+struct client *client_new(struct rig *r);
+/* Connected only: the greeting has been read. */
+struct client *client_raw(struct rig *r, struct json_object **greeting);
+void client_free(struct client *c);
+int client_fd(struct client *c);
+/* Sends bytes as they are. */
+void client_write(struct client *c, const char *data, size_t len);
+/* The next value of any kind; NULL at the end of the stream. The caller's. */
+struct json_object *client_read(struct client *c);
+/* Sends {"execute": COMMAND, "arguments": ARGS} with a fresh id, which it returns. ARGS: JSON text with ' for ",
+ * printf-like; NULL for none. */
+int client_send(struct client *c, const char *command, const char *args, ...) _printf_(3, 4);
+/* The reply to ID; events that come meanwhile are kept for client_event(). The whole reply; the caller's. */
+struct json_object *client_reply(struct client *c, int id);
+/* Both; the reply must be a "return", which is the result. */
+struct json_object *client_ok(struct client *c, const char *command, const char *args, ...) _printf_(3, 4);
+/* Both; the reply must be an "error" of CLASS, which is the result. */
+struct json_object *client_error(struct client *c, const char *class, const char *command, const char *args, ...)
+	_printf_(4, 5);
+/* The next event NAME (NULL: any) that has not been taken yet; earlier other ones are dropped. The caller's. */
+struct json_object *client_event(struct client *c, const char *name);
+/* Waits until the instance is in STATE (and for REASON, if not NULL), by events and one question first. */
+void client_await_state(struct client *c, const char *instance, const char *state, const char *reason);
+/* Waits for TEXT in the console log of an instance. */
+void client_await_console(struct client *c, const char *instance, const char *text);
+
+/* Defines and, with START, starts an instance: EXTRA are further members of the definition, in JSON with '. */
+void client_define(struct client *c, const char *name, const char *extra, ...) _printf_(3, 4);
+
+/* What there is: files below etc, lib, run (with sizes left out), processes that belong to the root, one a line,
+ * sorted. The caller's. DAEMON: the daemon's own open descriptors as well. */
+char *rig_world(struct rig *r, bool daemon);
+/* Number of open descriptors of a process; resident memory in KiB. */
+unsigned process_fds(pid_t pid);
+unsigned process_rss(pid_t pid);
+/* Waits until a process is gone (by pidfd). */
+void process_await_end(pid_t pid);
+
+/* member chain: "a.b.0.c" of an object; fails the test if absent. */
+struct json_object *at(struct json_object *o, const char *path);
+const char *str_at(struct json_object *o, const char *path);
+int64_t int_at(struct json_object *o, const char *path);
+bool has(struct json_object *o, const char *path);
+
+/* Runs SUITE; the exit status for main(). */
+int rig_main(Suite *(*make)(void));
+#define RIG_MAIN(make)           \
+	int main(void)           \
+	{                        \
+		return rig_main(make); \
+	}
+
+#endif
