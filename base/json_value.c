@@ -105,10 +105,17 @@ static void put_string(struct text *t, const char *p, size_t n)
 
 	put(t, "\"", 1);
 	while (i < n) {
-		size_t length = char_length(p + i, n - i);
+		unsigned char c = (unsigned char)p[i];
+		const char *instead;
+		size_t length;
 		char buf[8];
-		const char *instead = length ? escape_of((unsigned char)p[i], buf) : REPLACEMENT;
 
+		if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
+			i++;
+			continue;
+		}
+		length = char_length(p + i, n - i);
+		instead = length ? escape_of(c, buf) : REPLACEMENT;
 		if (instead) {
 			put(t, p + start, i - start);
 			put_str(t, instead);

@@ -251,7 +251,7 @@ void op_recover(struct op *op, int at, bool back, bool committed)
 	op->at = at < op->n ? at : op->n;
 	s = op_step(op);
 	op->committed = committed;
-	if (!committed && op->n) {
+	if (!committed && op->n && !(s && s->again && !back)) {
 		op->at = op->at < op->n ? op->at : op->n - 1;
 		err_keep_first(&op->err, NULL);
 		if (!op->err)

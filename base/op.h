@@ -35,6 +35,7 @@ struct step {
 	void (*stop)(struct op *op, void *arg); /* optional: makes a wait of run() end early */
 	unsigned timeout_ms;                    /* of each wait of the step; needed by all that wait */
 	bool commit;
+	bool again; /* run() may run twice: op_recover() runs it again where it would go back */
 };
 
 enum op_phase {
@@ -111,7 +112,8 @@ void *op_alloc(struct op *op, size_t size);
 /* Begins and walks; it may have ended and been freed on return. */
 void op_start(struct op *op);
 /* Takes a plan up where a marker says it stood. begin() has to rebuild the same plan. Forward and
- * not committed goes back, but a commit that was under way is probed first. */
+ * not committed goes back, but a commit that was under way is probed first, and a step marked `again`
+ * is run again. */
 void op_recover(struct op *op, int at, bool back, bool committed);
 /* Ends an operation that was never started, with the error. Consumes E. */
 void op_refuse(struct op *op, struct err *e);

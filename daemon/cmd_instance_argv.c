@@ -21,7 +21,8 @@ static bool query(struct call *call, struct json_object **ret, struct err **e)
 	argv = argv_build(&inst->def, binary);
 	*ret = json_object_new_object();
 	json_add(*ret, "argv", argv_to_json(argv));
-	json_add(*ret, "text", argv_to_text(argv));
+	/* For people: devices in QEMU's string notation. There are none yet that would be JSON in argv. */
+	json_add(*ret, "text", argv_to_json(argv));
 	argv_free(argv);
 	return true;
 }
@@ -32,6 +33,6 @@ const struct command cmd_instance_argv = {
 	.params = rows,
 	.args_size = sizeof(struct instance_args),
 	.doc = "The command line that a start would use now. Nothing is touched.",
-	.returns = "{argv, text}: text has an option with its values to an element, for people",
+	.returns = "{argv, text}: text is the same list for people, devices in QEMU's string notation",
 	.query = query,
 };

@@ -24,6 +24,8 @@ static bool stop(struct job *job, struct err **e)
 	if (!inst)
 		return false;
 	job->changed = is_there(inst) || job->recovered;
+	if (job->recovered)
+		inst->ending = true; /* the end that is under way is ours */
 	if (job->changed)
 		stop_plan(job->op, inst);
 	return true;
@@ -134,20 +136,21 @@ static bool shutdown_guest(struct job *job, struct err **e)
 {
 	const struct shutdown_args *args = job->args;
 	struct instance *inst = job_instance(job, e);
-	enum { ASKABLE = STATE_BIT(STATE_RUNNING) };
+	enum { ASKABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_SHUTDOWN) };
 
 	if (!inst)
 		return false;
 	job->changed = is_there(inst) || job->recovered;
 	if (!job->changed)
 		return true;
+	if (job->recovered)
+		inst->ending = true;
 	if (args->mode == MODE_AGENT)
 		return err_set(e, ERR_UNSUPPORTED, "this version does not speak to guest agents; use mode acpi");
-	if (STATE_BIT(inst->state) & ASKABLE || job->recovered)
-		shutdown_plan(job->op, inst, (unsigned)ceil(args->timeout * 1000), args->then == THEN_STOP);
-	else if (inst->state != STATE_SHUTDOWN && args->then != THEN_STOP)
+	if (!job->recovered && !(STATE_BIT(inst->state) & ASKABLE) && args->then != THEN_STOP)
 		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s) and cannot hear; resume it, or say then: stop",
 			       inst->name, state_name(inst->state), inst->reason);
+	shutdown_plan(job->op, inst, (unsigned)ceil(args->timeout * 1000), args->then == THEN_STOP);
 	op_add(job->op, &step_rung, job);
 	stop_plan(job->op, inst);
 	return true;

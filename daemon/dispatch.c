@@ -39,12 +39,14 @@ static bool negotiate(struct session *s, struct json_object *arguments, struct e
 {
 	struct json_object *enable = NULL;
 
-	json_object_object_foreach(arguments, key, value) {
-		if (!str_eq(key, "enable"))
-			return err_set_param(e, key, "unknown");
-		if (!json_object_is_type(value, json_type_array))
-			return err_set_param(e, key, "must be a list");
-		enable = value;
+	if (arguments) {
+		json_object_object_foreach(arguments, key, value) {
+			if (!str_eq(key, "enable"))
+				return err_set_param(e, key, "unknown");
+			if (!json_object_is_type(value, json_type_array))
+				return err_set_param(e, key, "must be a list");
+			enable = value;
+		}
 	}
 	if (enable && json_object_array_length(enable) > 0)
 		return err_set_param(e, "enable", "no such capability");

@@ -44,7 +44,10 @@ enum adopted adopt(struct instance *inst)
 		return ADOPT_NOTHING;
 	if (!record_read(inst, &e)) {
 		log_write(LOG_NOTICE, inst->name, "no runtime record: %s", e->desc);
-		observe_hold(inst, 0, 0);
+		if (observe_hold(inst, 0, 0)) {
+			instance_recall(inst);
+			ask(inst); /* the lock says whose it is; one that waits to be let go ends by itself */
+		}
 		return ADOPT_HALF;
 	}
 	process = json_get_typed(inst->record, "process", json_type_object);
@@ -53,6 +56,7 @@ enum adopted adopt(struct instance *inst)
 	if (!str_eq(json_get_str(process, "boot-id"), process_boot_id()) || pid <= 0 ||
 	    !observe_hold(inst, pid, start_time)) {
 		inst->going = true;
+		instance_recall(inst);
 		file_read_json(inst->run_dir, "exit.json", &inst->exit, NULL);
 		return ADOPT_ENDED;
 	}

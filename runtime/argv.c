@@ -115,45 +115,6 @@ struct json_object *argv_to_json(char **argv)
 	return list;
 }
 
-static char *shell_quote(const char *s)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+:,./@%";
-	char *out, *p;
-
-	if (*s && strspn(s, plain) == strlen(s))
-		return xstrdup(s);
-	p = out = xcalloc(strlen(s) * 4 + 3, 1);
-	*p++ = '\'';
-	for (; *s; s++) {
-		if (*s == '\'')
-			p = stpcpy(p, "'\\''");
-		else
-			*p++ = *s;
-	}
-	*p = '\'';
-	return out;
-}
-
-struct json_object *argv_to_text(char **argv)
-{
-	struct json_object *list = json_object_new_array();
-	_cleanup_free_ char *line = NULL;
-
-	for (; *argv; argv++) {
-		_cleanup_free_ char *word = shell_quote(*argv), *old = TAKE_PTR(line);
-
-		if (old && **argv == '-') {
-			json_object_array_add(list, json_object_new_string(old));
-			line = TAKE_PTR(word);
-		} else {
-			line = old ? xasprintf("%s %s", old, word) : TAKE_PTR(word);
-		}
-	}
-	if (line)
-		json_object_array_add(list, json_object_new_string(line));
-	return list;
-}
-
 char *argv_binary(const struct definition *def, struct err **e)
 {
 	const char *path = getenv("PATH");

@@ -20,8 +20,6 @@ enum {
 char **argv_build(const struct definition *def, const char *binary);
 char **argv_free(char **argv);
 struct json_object *argv_to_json(char **argv);
-/* One option with its values to an element, quoted for a shell: for people. */
-struct json_object *argv_to_text(char **argv);
 /* QEMU's string notation: a comma in a value is doubled. */
 char *argv_escape(const char *value);
 /* kvm_path, or the architecture's binary found in PATH; NULL and NotFound. */

@@ -46,6 +46,7 @@ static void enter_status(struct instance *inst, const char *status)
 
 	inst->next_reason = NULL;
 	inst->monitor = MONITOR_OK;
+	inst->going = true; /* who answers has been let go, whoever recorded that or not */
 	instance_enter(inst, s, status, reason);
 	if (inst->state == STATE_SHUTDOWN && !was && !inst->ending)
 		inst->rt->ops->powered_off(inst, inst->rt->data);
@@ -156,10 +157,18 @@ static void enter_end(struct instance *inst)
 		instance_enter(inst, STATE_CRASHED, "", reason);
 }
 
+void observe_judge_end(struct instance *inst)
+{
+	if (!inst->going)
+		return;
+	inst->going = false;
+	enter_end(inst);
+}
+
 static void on_end(struct process *p, void *data)
 {
 	struct instance *inst = data;
-	bool awaited = instance_is_awaited(inst), went = inst->going;
+	bool awaited = instance_is_awaited(inst);
 
 	process_free(inst->process);
 	inst->process = NULL;
@@ -175,9 +184,7 @@ static void on_end(struct process *p, void *data)
 	inst->qmp2 = qmp_free(inst->qmp2);
 	inst->monitor = MONITOR_NONE;
 	inst->console = console_free(inst->console);
-	inst->going = false;
-	if (went)
-		enter_end(inst);
+	observe_judge_end(inst);
 	instance_poke(inst);
 	if (!awaited)
 		inst->rt->ops->ended(inst, inst->rt->data);

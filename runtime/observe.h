@@ -16,6 +16,9 @@ bool observe_connect(struct instance *inst, struct err **e);
 /* Takes hold of the process that holds the locks of inst->run_dir; false if there is none. PID and
  * START_TIME, if not 0, must be its. */
 bool observe_hold(struct instance *inst, pid_t pid, uint64_t start_time);
+/* Judges the end of a process that ended while nobody looked: state and reason from exit.json, what was
+ * observed last, and whether an end of ours was under way. Nothing if it was judged already. */
+void observe_judge_end(struct instance *inst);
 /* A wait: asks for the RunState and enters what it says, with REASON if that is a change to running
  * or paused. */
 enum verdict observe_ask(struct op *op, struct instance *inst, const char *reason);

@@ -19,7 +19,8 @@ void start_free(struct start *s);
 /* Adds: quit, after 10 s SIGTERM, after 5 s SIGKILL; then wait to be alone, record the end, clear. The
  * first is the commit. The process may be gone at any step. */
 void stop_plan(struct op *op, struct instance *inst);
-/* Adds: the ACPI power button, then waiting for the guest. SOFT: its silence is no failure. */
+/* Adds: the ACPI power button, then waiting for the guest. SOFT: its silence is no failure, and one that cannot hear
+ * is not waited for. After a restart of droverd both go on. */
 void shutdown_plan(struct op *op, struct instance *inst, unsigned timeout_ms, bool soft);
 /* Adds: record the end of a process that is gone, clear. */
 void collect_plan(struct op *op, struct instance *inst);

@@ -53,7 +53,8 @@ static enum verdict record_end(struct op *op, void *arg)
 {
 	struct instance *inst = arg;
 
-	/* Its end was not seen by this life of droverd, or was that of a launcher that never went. */
+	observe_judge_end(inst);
+	/* That of a launcher that never went. */
 	if (inst->state != STATE_SHUTOFF && inst->state != STATE_CRASHED)
 		instance_enter(inst, STATE_SHUTOFF, "", inst->ending ? "admin" : "failed");
 	return record_state(op, inst);
@@ -94,6 +95,8 @@ static enum verdict press(struct op *op, void *arg)
 	struct instance *inst = arg;
 
 	inst->ending = true;
+	if (inst->state != STATE_RUNNING)
+		return OP_DONE; /* it would not hear */
 	return qmp_call(op, inst->qmp, "system_powerdown", NULL, NULL, NULL);
 }
 
@@ -106,7 +109,7 @@ static enum verdict unpress(struct op *op, void *arg)
 
 enum { DOWN = STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_SHUTOFF) | STATE_BIT(STATE_CRASHED) };
 
-static const struct step step_press = { "press the power button", press, unpress, .timeout_ms = CALL_MS };
+static const struct step step_press = { "press the power button", press, unpress, .timeout_ms = CALL_MS, .again = true };
 
 /* The deadline is the caller's, so the step that waits is the plan's own. */
 struct patience {
@@ -118,12 +121,15 @@ struct patience {
 static enum verdict wait_guest(struct op *op, void *arg)
 {
 	struct patience *p = arg;
+	enum { DEAF = STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) | STATE_BIT(STATE_PMSUSPENDED) };
 
+	if (p->soft && STATE_BIT(p->inst->state) & DEAF)
+		return OP_DONE;
 	op_wait_ms(op, p->ms);
 	return instance_wait(op, p->inst, DOWN, p->soft);
 }
 
-static const struct step step_guest = { "wait for the guest", wait_guest };
+static const struct step step_guest = { "wait for the guest", wait_guest, .again = true };
 
 void shutdown_plan(struct op *op, struct instance *inst, unsigned timeout_ms, bool soft)
 {

@@ -91,7 +91,8 @@ static char *wrap(const char *text, unsigned at, unsigned indent, unsigned width
 START_TEST(test_wrap)
 {
 	is(wrap("", 0, 0, 10), "\n");
-	is(wrap("one two three", 0, 0, 9), "one two\nthree\n");
+	is(wrap("one two three", 0, 0, 7), "one two\nthree\n");
+	is(wrap("one two three", 0, 0, 6), "one\ntwo\nthree\n");
 	is(wrap("one two three", 4, 4, 11), "one two\n    three\n");
 	is(wrap("one\n two", 0, 2, 20), "  one\n  two\n");
 	is(wrap("incomprehensible one", 0, 0, 5), "incomprehensible\none\n");
@@ -236,7 +237,6 @@ static const struct line command_lines[] = {
 	{ { "shutdown", "a", "--timeout", "0.5" }, "shutdown", "{\"timeout\":0.5}", "a", NULL, NULL },
 	{ { "start", "--", "--paused" }, "start", "{}", "--paused", NULL, NULL },
 	{ { "define", "-" }, "define", "{}", "-", NULL, NULL },
-	{ { "jobs", "web1" }, "jobs", "{}", "web1", NULL, NULL },
 	{ { "jobs", "cancel", "#1" }, "jobs cancel", "{}", "#1", NULL, NULL },
 	{ { "jobs", "--", "cancel" }, "jobs", "{}", "cancel", NULL, NULL },
 	{ { "log", "a", "--bytes", "9223372036854775807" }, "log", "{\"bytes\":9223372036854775807}", "a", NULL, NULL },
@@ -619,7 +619,9 @@ START_TEST(test_skip_eol)
 	static const struct {
 		const char *text, *rest;
 	} rows[] = { { "\r\nlogin", "login" }, { "\r\n\r\nx", "\r\nx" }, { "x\r\n", "x\r\n" }, { "\r\n", "" } };
+	unsigned at = 0;
 
+	ck_assert_uint_eq(console_skip_eol(&at, "\r\n\0x", 4), 2);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		size_t len = strlen(rows[i].text);
 
