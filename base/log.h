@@ -31,5 +31,7 @@ void log_write(int level, const char *instance, const char *fmt, ...) _printf_(3
 
 /* A copy of TEXT in which control bytes other than newline are \xNN. */
 char *text_escape(const char *text);
+/* In place: what is no UTF-8, and NUL, becomes '?'. A guest writes what it likes; the wire carries text. */
+void text_make_valid(char *s, size_t n);
 
 #endif

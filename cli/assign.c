@@ -13,7 +13,7 @@ bool input_is_file(const char *word)
 	return str_eq(word, "-") || strchr(word, '/') || (n >= 5 && str_eq(word + n - 5, ".json"));
 }
 
-bool input_read(const char *name, char **ret, size_t *len, struct err **e)
+char *input_read(const char *name, size_t *len, struct err **e)
 {
 	const size_t max = json_limits_request.bytes;
 	bool standard = str_eq(name, "-");
@@ -21,26 +21,31 @@ bool input_read(const char *name, char **ret, size_t *len, struct err **e)
 	_cleanup_free_ char *text = NULL;
 	size_t n = 0;
 
-	if (!standard && opened < 0)
-		return err_set_errno(e, ERR_GENERIC, errno, "cannot open '%s'", name);
+	if (!standard && opened < 0) {
+		err_set_errno(e, ERR_GENERIC, errno, "cannot open '%s'", name);
+		return NULL;
+	}
 	text = xcalloc(1, max + 2);
 	while (n <= max) {
 		ssize_t got = read(standard ? STDIN_FILENO : opened, text + n, max + 1 - n);
 
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got < 0)
-			return err_set_errno(e, ERR_GENERIC, errno, "cannot read '%s'", name);
+		if (got < 0) {
+			err_set_errno(e, ERR_GENERIC, errno, "cannot read '%s'", name);
+			return NULL;
+		}
 		if (got == 0)
 			break;
 		n += (size_t)got;
 	}
-	if (n > max)
-		return err_set(e, ERR_INVALID_PARAMETER, "'%s' is longer than a request may be, 1 MiB", name);
+	if (n > max) {
+		err_set(e, ERR_INVALID_PARAMETER, "'%s' is longer than a request may be, 1 MiB", name);
+		return NULL;
+	}
 	text[n] = '\0';
-	*ret = TAKE_PTR(text);
 	*len = n;
-	return true;
+	return TAKE_PTR(text);
 }
 
 static bool parse_value(const char *key, const char *text, size_t len, bool json, struct json_object **ret,
@@ -102,7 +107,8 @@ bool assign_word(struct json_object *o, const char *word, struct err **e)
 	text = equals + 1;
 	len = strlen(text);
 	if (*text == '@') {
-		if (!input_read(text + 1, &file, &len, e))
+		file = input_read(text + 1, &len, e);
+		if (!file)
 			return false;
 		text = file;
 	}

@@ -18,8 +18,8 @@
 bool assign_word(struct json_object *o, const char *word, struct err **e);
 
 /* All of a file, or of the standard input ("-"), at most a request's 1 MiB; pipes are read to their
- * end. *RET is NUL-terminated and the caller's. */
-bool input_read(const char *name, char **ret, size_t *len, struct err **e);
+ * end. The text, NUL behind its *LEN bytes, is the caller's; NULL on failure. */
+char *input_read(const char *name, size_t *len, struct err **e);
 
 /* Does the argument of `define` name a file (-, with a /, ending in .json) rather than an instance? */
 bool input_is_file(const char *word);

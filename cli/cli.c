@@ -13,11 +13,11 @@ static unsigned terminal_width(void)
 {
 	struct winsize size;
 	const char *columns = getenv("COLUMNS");
-	int n;
+	long n;
 
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
-	n = columns ? atoi(columns) : 0;
+	n = columns ? strtol(columns, NULL, 10) : 0;
 	return n > 0 && n < 10000 ? (unsigned)n : 80;
 }
 

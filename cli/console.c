@@ -189,8 +189,11 @@ static bool type(struct copy *c)
 
 static void transmit(struct copy *c)
 {
-	ssize_t n = send(c->fd, c->typed, c->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n;
 
+	if (!c->len)
+		return;
+	n = send(c->fd, c->typed, c->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n > 0) {
 		c->len -= (size_t)n;
 		memmove(c->typed, c->typed + n, c->len);
@@ -227,8 +230,7 @@ static bool copy_all(struct copy *c, struct err **e)
 			transmit(c); /* what was typed before ^], as far as it is taken at once */
 			break;
 		}
-		if (c->len > 0)
-			transmit(c);
+		transmit(c);
 	}
 	if (!why)
 		return true;

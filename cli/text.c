@@ -201,8 +201,12 @@ char *text_size(uint64_t bytes)
 	if (bytes / unit < 10000) /* exact */
 		return n ? xasprintf("%llu%c", (unsigned long long)(bytes / unit), units[n - 1]) :
 			   xasprintf("%llu", (unsigned long long)bytes);
-	for (n = 0, value = (double)bytes; n < 6 && value >= 1023.95; n++)
+	n = 0;
+	value = (double)bytes;
+	do {
 		value /= 1024;
+		n++;
+	} while (n < 6 && value >= 1023.95);
 	return xasprintf("%.1f%c", value, units[n - 1]);
 }
 

@@ -128,7 +128,8 @@ static struct json_object *from_file(const struct args *args, const char *name, 
 				      "'--%s' goes with a name, not with a file", parts[i].option);
 			return NULL;
 		}
-	if (!input_read(name, &text, &len, e))
+	text = input_read(name, &len, e);
+	if (!text)
 		return NULL;
 	if (!json_parse(text, len, &json_limits_request, &o, e)) {
 		if (e && *e)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "base/file.h"
-#include "base/log.h"
 #include "daemon/commands.h"
 #include "runtime/console.h"
+#include "runtime/logs.h"
 
 #include <string.h>
 
@@ -42,12 +41,11 @@ static void attach(struct call *call, int fd, const char *out, size_t out_len, c
 	const struct args *args = call->args;
 	struct instance *inst = call_instance(call, NULL);
 	_cleanup_free_ char *label = xasprintf("uid %d, pid %d", call->uid, call->pid), *text = NULL, *all = NULL;
-	_cleanup_free_ char *name = xasprintf("%s.console", inst->name);
 	size_t len = 0;
 	bool cut;
 
 	if (args->log > 0)
-		file_read_tail(inst->rt->dirs.log_fd, name, (size_t)args->log, &text, &len, &cut, NULL);
+		logs_tail(inst, LOG_CONSOLE, (size_t)args->log, &text, &len, &cut, NULL);
 	all = xcalloc(out_len + len + 1, 1);
 	if (out_len)
 		memcpy(all, out, out_len);

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "daemon/commands.h"
 #include "daemon/job.h"
+#include "runtime/logs.h"
 #include "runtime/start.h"
 
 #include <errno.h>
@@ -46,11 +47,7 @@ static bool remove_definition(void *data, struct err **e)
 	if (fsync(r->dir) < 0)
 		return err_set_errno(e, ERR_GENERIC, errno, "cannot sync the directory of '%s'", r->name);
 	file_remove_tree(r->dir, gone, NULL);
-	for (size_t i = 0; i < 2; i++) {
-		_cleanup_free_ char *log = xasprintf("%s.%s", r->name, i ? "console" : "log");
-
-		file_remove(r->log_dir, log, NULL);
-	}
+	logs_remove(r->log_dir, r->name);
 	return true;
 }
 

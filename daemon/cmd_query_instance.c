@@ -3,9 +3,11 @@
  * query-instances, query-instance, query-log: from memory and our own files, whatever QEMU does.
  */
 #include "base/file.h"
+#include "base/log.h"
 #include "daemon/commands.h"
 #include "daemon/job.h"
 #include "runtime/console.h"
+#include "runtime/logs.h"
 #include "runtime/pending.h"
 
 #include <fcntl.h>
@@ -227,48 +229,18 @@ static const struct param log_rows[] = {
 	PARAM_END
 };
 
-/* A guest writes what it likes; the wire carries UTF-8 without NUL. */
-static void make_text(char *s, size_t n)
-{
-	for (size_t i = 0; i < n;) {
-		unsigned char c = (unsigned char)s[i];
-		size_t len = c == 0 ? 0 : c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 :
-			     c >= 0xf0 && c < 0xf5			     ? 4 :
-									       0;
-		size_t good = len ? 1 : 0;
-
-		while (good && good < len && i + good < n && ((unsigned char)s[i + good] & 0xc0) == 0x80)
-			good++;
-		if (len == 0 || good < len)
-			s[i++] = '?';
-		else
-			i += len;
-	}
-}
-
 static bool log_tail(struct call *call, struct json_object **ret, struct err **e)
 {
 	const struct log_args *args = call->args;
 	struct instance *inst = call_instance(call, e);
-	_cleanup_free_ char *name = NULL, *text = NULL;
-	struct err *inner = NULL;
-	size_t len = 0;
-	bool cut = false;
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	bool cut;
 
-	if (!inst)
+	if (!inst || !logs_tail(inst, args->which == LOG_OF_CONSOLE ? LOG_CONSOLE : LOG_QEMU, (size_t)args->bytes, &text,
+				&len, &cut, e))
 		return false;
-	name = xasprintf("%s.%s", inst->name, args->which == LOG_OF_CONSOLE ? "console" : "log");
-	if (!file_read_tail(inst->rt->dirs.log_fd, name, (size_t)args->bytes, &text, &len, &cut, &inner)) {
-		bool absent = inner->class == ERR_NOT_FOUND;
-
-		if (!absent && e)
-			*e = err_copy(inner);
-		err_free(inner);
-		if (!absent)
-			return false;
-		text = xstrdup("");
-	}
-	make_text(text, len);
+	text_make_valid(text, len);
 	*ret = json_object_new_object();
 	json_add(*ret, "text", json_object_new_string_len(text, (int)len));
 	json_add_bool(*ret, "truncated", cut);

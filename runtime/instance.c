@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "runtime/console.h"
+#include "runtime/logs.h"
 
 #include <assert.h>
 #include <string.h>
@@ -148,6 +149,7 @@ struct instance *instance_free(struct instance *inst)
 	RB_REMOVE(instance_tree, &inst->rt->instances, inst);
 	inst->rt->count--;
 	console_free(inst->console);
+	logs_unwatch(inst);
 	inst->qmp = qmp_free(inst->qmp);
 	inst->qmp2 = qmp_free(inst->qmp2);
 	process_free(inst->process);
@@ -298,13 +300,13 @@ void instance_describe_state(const struct instance *inst, struct json_object *o)
 char *instance_log_tail(const struct instance *inst)
 {
 	enum { TAIL = 4096 };
-	_cleanup_free_ char *name = xasprintf("%s.log", inst->name);
 	char *text = NULL;
 	size_t len;
 	bool cut;
 
-	if (!file_read_tail(inst->rt->dirs.log_fd, name, TAIL, &text, &len, &cut, NULL))
+	if (!logs_tail(inst, LOG_QEMU, TAIL, &text, &len, &cut, NULL))
 		return NULL;
+	text_make_valid(text, len);
 	if (len == 0) {
 		free(text);
 		return NULL;

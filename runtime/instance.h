@@ -19,6 +19,7 @@
 #include <uv/tree.h>
 
 struct console;
+struct log_watch;
 struct instance;
 
 enum state {
@@ -85,6 +86,7 @@ struct instance {
 	struct qmp *qmp, *qmp2;
 	enum monitor monitor;
 	struct console *console;
+	struct log_watch *logs[2]; /* while there is a process */
 
 	const char *next_reason; /* of the next change to running or paused, set by who causes it */
 	bool ending;             /* a stop or shutdown of ours is under way: its end is ours */

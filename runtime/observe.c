@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "qmp/wait.h"
 #include "runtime/console.h"
+#include "runtime/logs.h"
 
 #include <string.h>
 
@@ -184,6 +185,7 @@ static void on_end(struct process *p, void *data)
 	inst->qmp2 = qmp_free(inst->qmp2);
 	inst->monitor = MONITOR_NONE;
 	inst->console = console_free(inst->console);
+	logs_unwatch(inst);
 	observe_judge_end(inst);
 	instance_poke(inst);
 	if (!awaited)
@@ -196,5 +198,6 @@ bool observe_hold(struct instance *inst, pid_t pid, uint64_t start_time)
 	if (!inst->process)
 		return false;
 	inst->pid = process_pid(inst->process);
+	logs_watch(inst);
 	return true;
 }

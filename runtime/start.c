@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "qmp/wait.h"
 #include "runtime/argv.h"
+#include "runtime/logs.h"
 #include "runtime/observe.h"
 #include "runtime/record.h"
 
@@ -22,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SOCKET_FD = 4, LOG_MAX = 1 << 20, SPAWN_MS = 30000, LINGER_MS = 2000, READY_MS = 60000, CALL_MS = 30000 };
+enum { SOCKET_FD = 4, SPAWN_MS = 30000, LINGER_MS = 2000, READY_MS = 60000, CALL_MS = 30000 };
 
 struct start {
 	struct instance *inst;
@@ -98,46 +99,6 @@ static enum verdict dir_remove(struct op *op, void *arg)
 
 /* ---- what QEMU is given ---- */
 
-static int open_log(struct instance *inst, const char *suffix, struct err **e)
-{
-	_cleanup_free_ char *name = xasprintf("%s.%s", inst->name, suffix);
-	_cleanup_close_ int fd = openat(inst->rt->dirs.log_fd, name,
-					O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		err_set_errno(e, ERR_GENERIC, errno, "cannot open log '%s'", name);
-		return -1;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		err_set(e, ERR_GENERIC, "log '%s' is not a regular file", name);
-		return -1;
-	}
-	if (st.st_size > LOG_MAX && ftruncate(fd, 0) < 0)
-		log_debug("cannot truncate '%s'", name);
-	return TAKE_FD(fd);
-}
-
-static enum verdict sockets_bind(struct op *op, void *arg)
-{
-	struct start *s = arg;
-	struct instance *inst = s->inst;
-	struct err *e = NULL;
-
-	s->fds[STDOUT_FILENO] = open_log(inst, "log", &e);
-	if (!e && ftruncate(s->fds[STDOUT_FILENO], 0) < 0)
-		err_set_errno(&e, ERR_GENERIC, errno, "cannot empty the log of '%s'", inst->name);
-	if (!e)
-		s->fds[FD_QMP] = dirs_listen(inst->run_dir, "qmp.sock", 0600, &e);
-	if (!e)
-		s->fds[FD_QMP2] = dirs_listen(inst->run_dir, "qmp2.sock", 0600, &e);
-	if (!e && inst->def.hvparams.serial_console)
-		s->fds[FD_SERIAL] = dirs_listen(inst->run_dir, "serial.sock", 0600, &e);
-	if (!e && inst->def.hvparams.serial_console)
-		s->fds[FD_CONSOLE_LOG] = open_log(inst, "console", &e);
-	return e ? op_fail_err(op, e) : OP_DONE;
-}
-
 static void add_log(struct err *e, const struct instance *inst)
 {
 	_cleanup_free_ char *log = instance_log_tail(inst);
@@ -161,6 +122,24 @@ static void explain_end(struct op *op, struct instance *inst)
 	add_log(e, inst);
 	err_free(op->err);
 	op->err = e;
+}
+
+static enum verdict sockets_bind(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	struct instance *inst = s->inst;
+	struct err *e = NULL;
+
+	s->fds[STDOUT_FILENO] = logs_open(inst, LOG_QEMU, true, &e);
+	if (!e)
+		s->fds[FD_QMP] = dirs_listen(inst->run_dir, "qmp.sock", 0600, &e);
+	if (!e)
+		s->fds[FD_QMP2] = dirs_listen(inst->run_dir, "qmp2.sock", 0600, &e);
+	if (!e && inst->def.hvparams.serial_console)
+		s->fds[FD_SERIAL] = dirs_listen(inst->run_dir, "serial.sock", 0600, &e);
+	if (!e && inst->def.hvparams.serial_console)
+		s->fds[FD_CONSOLE_LOG] = logs_open(inst, LOG_CONSOLE, false, &e);
+	return e ? op_fail_err(op, e) : OP_DONE;
 }
 
 static enum verdict sockets_close(struct op *op, void *arg)

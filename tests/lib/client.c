@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,8 +29,16 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* Nobody will answer any more. */
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
 /* The daemon may be about to bind. This and the console log are all that these tests look at by the clock. */
-static int connect_to(const char *root)
+static int connect_to(const char *root, pid_t pid)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int64_t end = now_ms() + RIG_DEADLINE_MS;
@@ -42,6 +51,7 @@ static int connect_to(const char *root)
 		if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
 			return fd;
 		close(fd);
+		ck_assert_msg(!has_ended(pid), "droverd has ended");
 		ck_assert_msg(now_ms() < end, "no droverd at '%s': %s", addr.sun_path, strerror(errno));
 		usleep(2000);
 	}
@@ -51,7 +61,7 @@ struct client *client_raw(struct rig *r, struct json_object **greeting)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
 
-	c->fd = connect_to(r->root);
+	c->fd = connect_to(r->root, r->pid);
 	c->reader = json_reader_new(&json_limits_qemu);
 	c->events = json_object_new_array();
 	c->replies = json_object_new_array();
@@ -126,6 +136,23 @@ struct json_object *client_read(struct client *c)
 		c->rest = c->data;
 		c->len = (size_t)n;
 	}
+}
+
+size_t client_read_bytes(struct client *c, char *data, size_t size)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+	size_t n = c->len < size ? c->len : size;
+	ssize_t got;
+
+	if (n) {
+		memcpy(data, c->rest, n);
+		c->rest += n;
+		c->len -= n;
+		return n;
+	}
+	ck_assert_msg(poll(&p, 1, RIG_DEADLINE_MS) == 1, "droverd says nothing");
+	got = recv(c->fd, data, size, 0);
+	return got > 0 ? (size_t)got : 0;
 }
 
 /* JSON text from a format with ' for ". */

@@ -56,6 +56,9 @@ int client_fd(struct client *c);
 void client_write(struct client *c, const char *data, size_t len);
 /* The next value of any kind; NULL at the end of the stream. The caller's. */
 struct json_object *client_read(struct client *c);
+/* The bytes behind the last value that was read, SIZE at most; 0 at the end of the stream. For sessions that are no
+ * longer JSON. */
+size_t client_read_bytes(struct client *c, char *data, size_t size);
 /* Sends {"execute": COMMAND, "arguments": ARGS} with a fresh id, which it returns. ARGS: JSON text with ' for ",
  * printf-like; NULL for none. */
 int client_send(struct client *c, const char *command, const char *args, ...) _printf_(3, 4);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How the fake QEMU is to misbehave: words of the kernel's command line, so that a definition alone
+ * carries them ("kernel_path": "/dev/null", "kernel_args": "fake.exit=cont+:3 fake.say=no_space").
+ *
+ *   at a place, once:       exit=PLACE:STATUS  kill=PLACE:SIGNAL  freeze=PLACE (SIGSTOP to itself)
+ *                           hangup=PLACE (that monitor)  poweroff=PLACE  panic=PLACE  pause=PLACE (io-error)
+ *   of a command's answer:  silent=CMD (that one never comes)  hang=CMD (neither does any later one, but out of band)
+ *                           delay=CMD:MS  hold=CMD:FILE (until FILE exists)  error=CMD:CLASS:TEXT  flood=CMD:EVENTS
+ *                           lie=CMD (a return without members)  twice=CMD
+ *   throughout:             chunk=BYTES (at a time)  greeting=none|garbage|half  powerdown=ignore  term=ignore
+ *                           say=TEXT (to stderr, at start)  record=FILE (a line "MONITOR COMMAND" for each request)
+ *
+ * PLACE is "start" (before it listens), "greeting" (after one was sent), or a command, with "#N" for its
+ * Nth time only and "+" for after the answer instead of before it. In texts "_" stands for a space.
+ */
+#ifndef DROVER_TESTS_SCRIPT_H
+#define DROVER_TESTS_SCRIPT_H
+
+#include "base/cleanup.h"
+
+struct script_line {
+	char *word, *place, *value; /* value: what follows the first ':', or NULL */
+	unsigned nth;               /* 0: every time */
+	bool after, done;
+};
+
+struct script {
+	struct script_line *lines;
+	size_t n;
+};
+
+/* The words "fake.…" of a kernel's command line; exits with a message for one it does not know. */
+void script_read(struct script *s, const char *append);
+/* The next line (after PREV, NULL: the first) that says WORD of PLACE at its NTH time. */
+struct script_line *script_next(struct script *s, struct script_line *prev, const char *word, const char *place,
+				unsigned nth, bool after);
+/* The value of a word that holds throughout, or NULL. */
+const char *script_value(struct script *s, const char *word);
+bool script_says(struct script *s, const char *word, const char *value);
+
+#endif
