@@ -228,8 +228,6 @@ static void deliver(struct stream *s)
 
 		hand_over(s, status, value, e);
 	}
-	if (s->gone)
-		return;
 	if (!s->in_len || s->dead) {
 		drop_input(s);
 	} else if (!s->kept) {

@@ -91,7 +91,8 @@ const struct command cmd_query_jobs = {
 
 const struct command cmd_job_cancel = {
 	.name = "job-cancel",
-	.class = CLASS_QUERY,
+	.class = CLASS_DIRECT,
+	.lane = LANE_BESIDE,
 	.params = id_rows,
 	.args_size = sizeof(struct id_args),
 	.doc = "Asks a job to stop and go back. Past its commit that is WrongState.",
@@ -101,7 +102,8 @@ const struct command cmd_job_cancel = {
 
 const struct command cmd_job_dismiss = {
 	.name = "job-dismiss",
-	.class = CLASS_QUERY,
+	.class = CLASS_DIRECT,
+	.lane = LANE_BESIDE,
 	.params = id_rows,
 	.args_size = sizeof(struct id_args),
 	.doc = "Forgets a concluded job.",

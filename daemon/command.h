@@ -15,6 +15,7 @@ enum command_class {
 	CLASS_ASK,    /* "a": asks QEMU */
 	CLASS_CHANGE, /* "c" */
 	CLASS_LONG,   /* "l": may be a job */
+	CLASS_DIRECT, /* "c" that is done at once, by query() */
 	CLASS_ATTACH, /* "c" whose session becomes a byte stream */
 };
 
@@ -38,7 +39,7 @@ struct command {
 	size_t args_size;
 	const char *doc, *returns;
 
-	/* CLASS_QUERY: *ret is the result. */
+	/* CLASS_QUERY, CLASS_DIRECT: *ret is the result. */
 	bool (*query)(struct call *call, struct json_object **ret, struct err **e);
 	/* CLASS_ATTACH: whether it would work, then taking the session over. */
 	bool (*check_attach)(struct call *call, struct err **e);

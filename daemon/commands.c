@@ -32,7 +32,7 @@ static const struct command *const commands[] = {
 	&cmd_query_version,
 };
 
-static const char *const class_names[] = { "q", "a", "c", "l", "c" };
+static const char *const class_names[] = { "q", "a", "c", "l", "c", "c" };
 static_assert(ARRAY_SIZE(class_names) == CLASS_ATTACH + 1, "one name per class");
 
 const struct command *const *command_all(size_t *n)
@@ -71,7 +71,7 @@ struct json_object *command_describe(const struct command *c)
 
 	json_add_str(o, "name", c->name);
 	json_add_str(o, "class", class_names[c->class]);
-	if (c->class == CLASS_CHANGE || c->class == CLASS_LONG)
+	if (c->class != CLASS_QUERY && c->class != CLASS_ASK)
 		json_add_str(o, "lane", lane_name(c->lane));
 	json_add(o, "arguments", param_describe(c->params));
 	json_add_str(o, "returns", c->returns);

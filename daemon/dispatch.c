@@ -121,6 +121,7 @@ static void run(struct session *s, struct daemon *d, struct request *r)
 		switch (call.command->class) {
 		case CLASS_QUERY:
 		case CLASS_ASK:
+		case CLASS_DIRECT:
 			if (call.command->query(&call, &ret, &e))
 				session_reply(s, ret, NULL, r->id, r->has_id);
 			break;

@@ -128,7 +128,8 @@ unpack_kernel() # BZIMAGE OUT
 	tail -c +$((offset + 1)) "$1" > "$work/payload"
 	truncate -s $((length - 4)) "$work/payload"
 	"$tool" -dc < "$work/payload" > "$2" || die "$tool cannot unpack the kernel"
-	[ "$(stat -c %s "$2")" = "$(unsigned "$1" $((offset + length - 4)) 4)" ] || die "vmlinux has not the size it should have"
+	[ "$(stat -c %s "$2")" = "$(unsigned "$1" $((offset + length - 4)) 4)" ] ||
+		die "vmlinux has not the size it should have"
 }
 
 copy_module() # FILE below $ktree

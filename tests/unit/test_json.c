@@ -410,6 +410,7 @@ START_TEST(test_errors_say_what)
 		{ "\"a\x01\"", "control byte" },
 		{ "{\"a\":1", "ends within a value" },
 		{ "[1] 2", "follows the value" },
+		{ "[1}", "brackets do not match" },
 		{ "", "no value" },
 	};
 
