@@ -8,9 +8,11 @@
 #include "daemon/daemon.h"
 
 #include <getopt.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 static const char usage[] =
 	"Usage: droverd [OPTION]...\n"
@@ -114,5 +116,7 @@ int main(int argc, char **argv)
 	}
 	log_init("droverd", level);
 	signal(SIGPIPE, SIG_IGN);
+	/* What whoever started us left open is not for a guest to inherit. */
+	close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	return serve(root);
 }

@@ -29,7 +29,7 @@ int logs_open(struct instance *inst, enum log_kind kind, bool empty, struct err 
 {
 	_cleanup_free_ char *name = file_name(inst->name, kind, false), *old = file_name(inst->name, kind, true);
 	_cleanup_close_ int fd = openat(inst->rt->dirs.log_fd, name,
-					O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
+					O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {

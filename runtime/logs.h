@@ -16,7 +16,7 @@ enum { LOG_MAX = 1 << 20 };
 
 enum log_kind { LOG_QEMU, LOG_CONSOLE, LOG_KINDS };
 
-/* For QEMU: a descriptor in append mode. EMPTY: a new run begins with an empty one. */
+/* For QEMU: a descriptor for appending only; QEMU takes none of another access mode from a set. EMPTY: a new run begins with an empty one. */
 int logs_open(struct instance *inst, enum log_kind kind, bool empty, struct err **e);
 void logs_watch(struct instance *inst);
 void logs_unwatch(struct instance *inst);
