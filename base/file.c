@@ -100,7 +100,7 @@ bool file_read_json(int dirfd, const char *name, struct json_object **ret, struc
 	_cleanup_free_ char *text = NULL;
 	_cleanup_json_ struct json_object *o = NULL;
 	struct err *inner = NULL;
-	size_t len;
+	size_t len = 0;
 
 	if (!file_read(dirfd, name, FILE_MAX, &text, &len, e))
 		return false;

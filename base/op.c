@@ -40,6 +40,7 @@ static void on_closed(uv_handle_t *handle)
 	}
 	free(op->plan);
 	err_free(op->err);
+	err_free(op->step_err);
 	free(op);
 }
 
@@ -71,7 +72,7 @@ const struct step *op_step(const struct op *op)
 
 enum verdict op_fail_err(struct op *op, struct err *e)
 {
-	err_keep_first(&op->err, e);
+	err_keep_first(&op->step_err, e);
 	return OP_FAIL;
 }
 
@@ -86,6 +87,15 @@ enum verdict op_fail(struct op *op, enum err_class class, const char *fmt, ...)
 	va_end(ap);
 	err_set(&e, class, "%s", text);
 	return op_fail_err(op, e);
+}
+
+struct err *op_take_err(struct op *op)
+{
+	struct err *e = TAKE_PTR(op->step_err);
+
+	if (!e)
+		err_set(&e, ERR_GENERIC, "'%s' failed without a reason", op_step(op)->name);
+	return e;
 }
 
 /* The only place that decides to go back. The failed step is undone first: it may have got halfway. */
@@ -103,15 +113,54 @@ static void op_turn(struct op *op)
 	op->went_back = true;
 }
 
+/* The first error of the way forward is the operation's. What a probe says is no error, and one on the way
+ * back, or behind the first, changes nothing any more. Consumes E. */
+static void op_blame(struct op *op, struct err *e)
+{
+	if (op->phase == OP_FORWARD && !op->err) {
+		op->err = e;
+		return;
+	}
+	if (op->phase != OP_PROBING)
+		log_warning("%s %s: %s'%s': %s", op->name, op->id, op->phase == OP_BACK ? "undo of " : "",
+			    op_step(op)->name, e->desc);
+	err_free(e);
+}
+
+static enum op_fault fault_at(struct op *op, enum op_when when)
+{
+	return op_hook && op->phase == OP_FORWARD ? op_hook(op, op_step(op), when) : OP_FAULT_NONE;
+}
+
+static enum verdict fault_after(struct op *op)
+{
+	const char *name = op_step(op)->name;
+
+	switch (fault_at(op, OP_AFTER)) {
+	case OP_FAULT_FAIL:
+		return op_fail(op, ERR_GENERIC, "injected failure after '%s'", name);
+	case OP_FAULT_EXPIRE:
+		return op_fail(op, ERR_TIMEOUT, "injected expiry after '%s'", name);
+	case OP_FAULT_CANCEL:
+		op_cancel(op, NULL);
+		break;
+	case OP_FAULT_NONE:
+		break;
+	}
+	return OP_DONE;
+}
+
 static void step_ended(struct op *op, enum verdict v)
 {
 	const struct step *s = op_step(op);
 
+	if (v == OP_DONE)
+		v = fault_after(op);
+	if (v == OP_FAIL)
+		op_blame(op, op_take_err(op));
 	switch (op->phase) {
 	case OP_FORWARD:
-		if (v == OP_DONE && op_hook && op_hook(op, s, OP_AFTER) == OP_FAULT_FAIL)
-			v = op_fail(op, ERR_GENERIC, "injected failure after '%s'", s->name);
-		if (v == OP_DONE && (!op->cancelled || op->committed || s->commit)) {
+		if (v == OP_DONE && !op->cancelled) {
 			op->committed |= s->commit;
 			op->at++;
 		} else if (v == OP_FAIL && s->commit && !op->committed && s->probe && !op->gone) {
@@ -158,25 +207,19 @@ static void on_deadline(uv_timer_t *timer)
 }
 
 /* Runs what the phase says of the current step. */
-static enum verdict step_call(struct op *op)
+static enum verdict step_call(struct op *op, enum op_fault fault)
 {
 	const struct plan_step *p = &op->plan[op->at];
-	enum op_fault fault = OP_FAULT_NONE;
 	enum verdict v;
 	step_fn *fn = op->phase == OP_FORWARD ? p->step->run :
 		      op->phase == OP_PROBING ? p->step->probe :
 						p->step->undo;
 
-	if (op->phase == OP_FORWARD && op_hook)
-		fault = op_hook(op, p->step, OP_BEFORE);
 	if (fault == OP_FAULT_FAIL)
 		return op_fail(op, ERR_GENERIC, "injected failure before '%s'", p->step->name);
 	op->wait_ms = p->step->timeout_ms;
 	v = fn ? fn(op, p->arg) : OP_DONE;
 	assert((v == OP_WAIT) == (op->wait != NULL));
-	assert(v != OP_FAIL || op->err || op->phase != OP_FORWARD);
-	if (fault == OP_FAULT_CANCEL)
-		op->cancelled = true, err_set(&op->err, ERR_CANCELLED, "injected cancel in '%s'", p->step->name);
 	if (v == OP_WAIT) {
 		assert(op->wait_ms > 0);
 		uv_timer_start(&op->deadline, on_deadline, fault == OP_FAULT_EXPIRE ? 0 : op->wait_ms, 0);
@@ -198,71 +241,95 @@ static void op_end(struct op *op)
 		queue_kick(queue);
 }
 
+/* False: where it stands could not be made durable, so it must not go forward. */
+static bool op_mark(struct op *op)
+{
+	struct err *e = NULL;
+
+	if (op->ops->changed)
+		op->ops->changed(op);
+	if (!op->ops->mark || op->ops->mark(op, &e))
+		return true;
+	log_warning("%s %s: %s", op->name, op->id, e->desc);
+	if (op->phase != OP_FORWARD || op->committed) {
+		err_free(e);
+		return true;
+	}
+	err_keep_first(&op->err, e);
+	return false;
+}
+
 /* The only place that calls a step. */
 static void op_walk(struct op *op)
 {
 	assert(!op->walking && !op->wait);
 	op->walking = true;
 	while (op->phase == OP_BACK ? op->at >= 0 : op->at < op->n) {
-		enum verdict v = OP_DONE;
-		struct err *e = NULL;
+		enum op_fault fault;
+		enum verdict v;
 
-		if (op->ops->changed)
-			op->ops->changed(op);
-		if (op->ops->mark && !op->ops->mark(op, &e)) {
-			log_warning("%s: %s", op->name, e->desc);
-			if (op->phase == OP_FORWARD && !op->committed)
-				v = op_fail_err(op, TAKE_PTR(e));
-			err_free(e);
+		if (!op_mark(op)) {
+			op_turn(op);
+			continue;
 		}
-		if (v == OP_DONE) {
-			log_debug("%s %s: %s '%s'", op->name, op->id,
-				  op->phase == OP_FORWARD ? "step" :
-				  op->phase == OP_PROBING ? "probe" :
-							    "undo",
-				  op_step(op)->name);
-			v = step_call(op);
-		}
-		if (v == OP_WAIT) {
+		log_debug("%s %s: %s '%s'", op->name, op->id,
+			  op->phase == OP_FORWARD ? "step" :
+			  op->phase == OP_PROBING ? "probe" :
+						    "undo",
+			  op_step(op)->name);
+		fault = fault_at(op, OP_BEFORE);
+		v = step_call(op, fault);
+		if (v == OP_WAIT)
 			op->walking = false;
+		if (fault == OP_FAULT_CANCEL)
+			op_cancel(op, NULL);
+		if (v == OP_WAIT)
 			return;
-		}
 		step_ended(op, v);
 	}
 	op->walking = false;
 	op_end(op);
 }
 
-void op_start(struct op *op)
+static void op_begin(struct op *op)
 {
 	op->phase = OP_FORWARD;
 	if (op->ops->begin && !op->ops->begin(op))
 		op->n = 0;
+	err_keep_first(&op->err, TAKE_PTR(op->step_err));
+}
+
+void op_start(struct op *op)
+{
+	op_begin(op);
 	op_walk(op);
+}
+
+/* An operation that had not committed. */
+static void take_up(struct op *op, bool back)
+{
+	const struct step *s;
+
+	if (op->at == op->n)
+		op->at--;
+	s = op_step(op);
+	if (s->again && !back)
+		return;
+	if (!op->err)
+		err_set(&op->err, ERR_CANCELLED, "interrupted by a restart of droverd at step '%s'", s->name);
+	if (!back && s->commit && s->probe && !op->gone)
+		op->phase = OP_PROBING;
+	else
+		op_turn(op);
 }
 
 void op_recover(struct op *op, int at, bool back, bool committed)
 {
-	const struct step *s;
-
-	op->phase = OP_FORWARD;
-	if (op->ops->begin && !op->ops->begin(op))
-		op->n = 0;
-	op->at = at < op->n ? at : op->n;
-	s = op_step(op);
+	op_begin(op);
+	op->at = at < 0 ? 0 : at < op->n ? at : op->n;
 	op->committed = committed;
-	if (!committed && op->n && !(s && s->again && !back)) {
-		op->at = op->at < op->n ? op->at : op->n - 1;
-		err_keep_first(&op->err, NULL);
-		if (!op->err)
-			err_set(&op->err, ERR_CANCELLED, "interrupted by a restart of droverd at step '%s'",
-				op_step(op)->name);
-		op->failed = op_step(op)->name;
-		if (!back && s && s->commit && s->probe)
-			op->phase = OP_PROBING;
-		else
-			op_turn(op);
-	}
+	if (!committed && op->n)
+		take_up(op, back);
 	op_walk(op);
 }
 
@@ -288,41 +355,55 @@ void op_wait_ms(struct op *op, unsigned ms)
 
 void op_resume(struct op *op, struct err *e)
 {
+	enum verdict v = e ? OP_FAIL : OP_DONE;
+
 	assert(!op->walking && op->wait);
 	uv_timer_stop(&op->deadline);
 	op->wait = NULL;
 	op->wait_data = NULL;
 	op->stalled = false;
-	if (e && op->phase == OP_FORWARD)
-		err_keep_first(&op->err, err_copy(e));
-	else if (e && op->phase == OP_BACK)
-		log_warning("%s: undo of '%s': %s", op->name, op_step(op)->name, e->desc);
-	step_ended(op, e ? OP_FAIL : OP_DONE);
-	err_free(e);
+	err_keep_first(&op->step_err, e);
+	step_ended(op, v);
 	op_walk(op);
 }
 
 void op_extend(struct op *op, unsigned ms)
 {
+	assert(op->wait);
+	op->stalled = false;
 	uv_timer_start(&op->deadline, on_deadline, ms, 0);
 }
 
 void op_stall(struct op *op)
 {
+	assert(op->wait);
+	uv_timer_stop(&op->deadline);
+	if (op->stalled)
+		return;
 	op->stalled = true;
 	log_warning("%s %s: stalled at step '%s'", op->name, op->id, op_step(op)->name);
 	if (op->ops->stalled)
 		op->ops->stalled(op);
 }
 
+/* From the moment on that the commit is begun there is no way back but by its own failure. */
+static bool is_past_cancel(const struct op *op)
+{
+	const struct step *s = op_step(op);
+
+	return op->committed || op->phase == OP_PROBING || op->phase == OP_ENDED ||
+	       (op->phase == OP_FORWARD && s && s->commit);
+}
+
 bool op_cancel(struct op *op, struct err **e)
 {
 	const struct step *s = op_step(op);
 	struct err *reason = NULL;
+	bool stops = op->wait && s && s->stop;
 
-	if (op->phase == OP_BACK)
+	if (op->phase == OP_BACK || (op->cancelled && op->phase == OP_FORWARD))
 		return true;
-	if (op->phase == OP_ENDED || op->committed || op->phase == OP_PROBING || (s && s->commit && op->wait))
+	if (is_past_cancel(op))
 		return err_set(e, ERR_WRONG_STATE, "'%s' cannot be cancelled any more, at step '%s'", op->name,
 			       s ? s->name : "end");
 	err_set(&reason, ERR_CANCELLED, "cancelled at step '%s'", s ? s->name : "queued");
@@ -331,16 +412,15 @@ bool op_cancel(struct op *op, struct err **e)
 		return true;
 	}
 	op->cancelled = true;
-	if (op->wait && s->stop) {
-		err_keep_first(&op->err, reason);
-		s->stop(op, op->plan[op->at].arg);
-	} else if (op->wait && op->wait->abortable) {
+	if (op->wait && op->wait->abortable && !stops) {
 		if (op->wait->forget)
 			op->wait->forget(op, op->wait_data);
 		op_resume(op, reason);
-	} else {
-		err_keep_first(&op->err, reason);
+		return true;
 	}
+	err_keep_first(&op->err, reason);
+	if (stops)
+		s->stop(op, op->plan[op->at].arg);
 	return true;
 }
 
@@ -354,6 +434,8 @@ enum verdict op_sleep(struct op *op, unsigned ms)
 {
 	static const struct op_wait_ops ops = { .what = "time", .expired = sleep_expired, .abortable = true };
 
+	if (ms == 0)
+		return OP_DONE;
 	op_wait_ms(op, ms);
 	return op_wait(op, &ops, NULL);
 }

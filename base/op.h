@@ -3,8 +3,8 @@
  * Operations: a plan of reversible steps, walked by one engine.
  *
  * A step's run() has an effect, its undo() takes it back (also when it never happened: "already
- * gone" is success), its probe() tells whether the effect exists. Each returns OP_DONE, OP_FAIL with
- * op->err set, or OP_WAIT after having registered a wait; op_resume() is then the only way back in,
+ * gone" is success), its probe() tells whether the effect exists. Each returns OP_DONE, OP_FAIL by way
+ * of op_fail(), or OP_WAIT after having registered a wait; op_resume() is then the only way back in,
  * and is never called from inside a step. The engine goes forward until a step fails, expires or
  * the operation is cancelled, then back through the undo()s. Once a step marked `commit` is done
  * there is no way back: what follows is done as well as it can be, and an error stays in op->err.
@@ -88,6 +88,7 @@ struct op {
 	bool gone;              /* [owner] what the plan works on has died: probes are futile */
 	const char *failed;     /* the step that failed first */
 	struct err *err;        /* the first error */
+	struct err *step_err;   /* of the step that just failed, on its way into `err` or the log */
 	int64_t progress, total; /* [steps] */
 
 	const struct op_wait_ops *wait;
@@ -117,7 +118,8 @@ void op_start(struct op *op);
 void op_recover(struct op *op, int at, bool back, bool committed);
 /* Ends an operation that was never started, with the error. Consumes E. */
 void op_refuse(struct op *op, struct err *e);
-/* False and WrongState once it cannot be stopped any more. */
+/* False and WrongState once it cannot be stopped any more; again is success. It may have ended and been
+ * freed on return. */
 bool op_cancel(struct op *op, struct err **e);
 
 /* Within a step: registers the wait and returns OP_WAIT. */
@@ -126,12 +128,14 @@ enum verdict op_wait(struct op *op, const struct op_wait_ops *ops, void *data);
 void op_wait_ms(struct op *op, unsigned ms);
 /* A wait has ended; consumes E, NULL is success. Never from inside a step. */
 void op_resume(struct op *op, struct err *e);
-/* In expired(): wait on; wait without a deadline, telling the owner. */
+/* In expired() or later: wait on, for MS; wait without a deadline, telling the owner. */
 void op_extend(struct op *op, unsigned ms);
 void op_stall(struct op *op);
-/* Within a step: sets op->err and returns OP_FAIL. Consumes E in the second form. */
+/* Within a step, or what a wait calls for it: returns OP_FAIL, with the reason. Consumes E in the second form. */
 enum verdict op_fail(struct op *op, enum err_class class, const char *fmt, ...) _printf_(3, 4);
 enum verdict op_fail_err(struct op *op, struct err *e);
+/* For waits: the reason that a failed callback gave, for op_resume(). */
+struct err *op_take_err(struct op *op);
 /* A wait of MS that only the clock ends. */
 enum verdict op_sleep(struct op *op, unsigned ms);
 
@@ -139,7 +143,8 @@ enum verdict op_sleep(struct op *op, unsigned ms);
 const struct step *op_step(const struct op *op);
 
 /* For tests that put faults into plans; NULL in a daemon. Called before a step runs (its effect
- * has not happened) and after it is done. */
+ * has not happened) and after it is done. The step fails there; its wait expires at once, or it expires
+ * with its effect done; a cancel comes while it waits, or when it is done. */
 enum op_when { OP_BEFORE, OP_AFTER };
 enum op_fault { OP_FAULT_NONE, OP_FAULT_FAIL, OP_FAULT_EXPIRE, OP_FAULT_CANCEL };
 extern enum op_fault (*op_hook)(struct op *op, const struct step *step, enum op_when when);

@@ -4,7 +4,6 @@
  */
 #include "daemon/commands.h"
 
-#include <stdio.h>
 
 static const struct param no_rows[] = { PARAM_END };
 struct no_args {
@@ -14,12 +13,15 @@ struct no_args {
 struct json_object *daemon_version(void)
 {
 	struct json_object *o = json_object_new_object(), *qemu = json_object_new_object();
-	int v[3] = { 0 };
+	static const char *const parts[] = { "major", "minor", "micro" };
+	const char *text = DROVER_VERSION;
 
-	sscanf(DROVER_VERSION, "%d.%d.%d", &v[0], &v[1], &v[2]);
-	json_add_int(qemu, "major", v[0]);
-	json_add_int(qemu, "minor", v[1]);
-	json_add_int(qemu, "micro", v[2]);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		char *end;
+
+		json_add_int(qemu, parts[i], strtol(text, &end, 10));
+		text = *end ? end + 1 : end;
+	}
 	json_add(o, "qemu", qemu);
 	json_add_str(o, "package", "drover-" DROVER_VERSION);
 	return o;

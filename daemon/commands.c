@@ -49,6 +49,7 @@ static int compare(const void *name, const void *row)
 const struct command *command_find(const char *name)
 {
 	const struct command *const *row =
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): the elements are pointers */
 		bsearch(name, commands, ARRAY_SIZE(commands), sizeof(commands[0]), compare);
 
 	return row ? *row : NULL;

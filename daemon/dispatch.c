@@ -98,7 +98,7 @@ static bool decode(struct call *call, struct json_object *arguments, char **job_
 
 static void call_clear(struct call *call)
 {
-	if (call->args)
+	if (call->command && call->args)
 		param_clear(call->command->params, call->args);
 	free(call->args);
 	json_object_put(call->raw);

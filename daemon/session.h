@@ -26,6 +26,6 @@ unsigned session_requests(const struct session *s);
 void session_detach(struct session *s, int *fd, char **in, size_t *in_len, char **out, size_t *out_len);
 
 /* dispatch.c: one request, an object or anything else. */
-void dispatch(struct session *s, struct daemon *d, struct json_object *request);
+void dispatch(struct session *s, struct daemon *d, struct json_object *value);
 
 #endif

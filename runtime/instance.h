@@ -120,9 +120,9 @@ void instance_describe_state(const struct instance *inst, struct json_object *o)
 /* The tail of QEMU's stderr, for errors; NULL if it said nothing. The caller's. */
 char *instance_log_tail(const struct instance *inst);
 
-/* A wait of OP until the instance is in one of the STATES (bits of STATE_BIT). SOFT: expiry is no
+/* A wait of OP until the instance is in one of the states WANTED (bits of STATE_BIT). SOFT: expiry is no
  * failure, the step goes on. Cancel may end it. */
-enum verdict instance_wait(struct op *op, struct instance *inst, unsigned states, bool soft);
+enum verdict instance_wait(struct op *op, struct instance *inst, unsigned wanted, bool soft);
 /* The same until there is no process any more. Not SOFT: its expiry stalls, for only the end of the process
  * lets go of what it holds. Cancel does not end it. */
 enum verdict instance_wait_end(struct op *op, struct instance *inst, bool soft);

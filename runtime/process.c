@@ -74,7 +74,9 @@ char process_run_state(pid_t pid)
 	char buf[1024];
 	const char *p;
 
-	return read_stat(pid, buf, sizeof(buf), &p) ? p[2] : '\0';
+	if (!read_stat(pid, buf, sizeof(buf), &p))
+		return '\0';
+	return p[2];
 }
 
 const char *process_boot_id(void)

@@ -99,7 +99,6 @@ static pid_t raw_start(const char *dir, char **argv, double *ms)
 			      [FD_SERIAL] = listen_at(dir, "serial") };
 	_cleanup_free_ char *log = xasprintf("%s/console", dir);
 	posix_spawn_file_actions_t actions;
-	extern char **environ;
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	pid_t pid;
 	int fd;

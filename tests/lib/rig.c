@@ -292,8 +292,8 @@ unsigned process_rss(pid_t pid)
 
 	ck_assert_ptr_nonnull(f);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmRSS: %u", &kib) == 1)
-			break;
+		if (str_starts(line, "VmRSS:"))
+			kib = (unsigned)strtoul(line + sizeof("VmRSS:") - 1, NULL, 10);
 	fclose(f);
 	return kib;
 }
