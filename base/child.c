@@ -160,7 +160,7 @@ static void run_end(const struct child_end *end, void *data)
 	else if (end->status)
 		err_set(&e, run->class, "'%s' failed with status %d: %.*s", run->name, end->status, (int)line, end->err);
 	else if (run->then && run->then(op, end->out) == OP_FAIL)
-		e = TAKE_PTR(op->err);
+		e = op_take_err(op);
 	free(run);
 	op_resume(op, e);
 }

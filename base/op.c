@@ -408,7 +408,10 @@ bool op_cancel(struct op *op, struct err **e)
 			       s ? s->name : "end");
 	err_set(&reason, ERR_CANCELLED, "cancelled at step '%s'", s ? s->name : "queued");
 	if (op->phase == OP_QUEUED) {
-		queue_drop(op, reason);
+		if (op->queue)
+			queue_drop(op, reason);
+		else
+			op_refuse(op, reason);
 		return true;
 	}
 	op->cancelled = true;

@@ -15,7 +15,7 @@ struct op_queue {
 	bool destroyer_waits;
 	struct op *first, *last;
 	unsigned n;
-	unsigned busy; /* > 0 while a function below works on it: not to be freed */
+	unsigned held; /* > 0 while a function below works on it: it stays, and starts nothing by itself */
 };
 
 RB_HEAD(queue_tree, op_queue);
@@ -77,13 +77,11 @@ static struct op_queue *queue_get(struct queues *qs, const char *subject)
 	return q;
 }
 
-static void queue_put(struct op_queue *q)
+/* What stands in the way of a new one. Nothing may while operations wait: between the end of one and the start
+ * of the next. */
+static struct op *holder_of(const struct op_queue *q)
 {
-	if (q->busy || q->current || q->destroyer || q->first)
-		return;
-	RB_REMOVE(queue_tree, &q->owner->tree, q);
-	free(q->subject);
-	free(q);
+	return q->destroyer ? q->destroyer : q->current ? q->current : q->first;
 }
 
 struct op *queue_current(struct queues *qs, const char *subject)
@@ -131,27 +129,6 @@ static void refuse(struct op *op, struct op *holder, const char *why)
 	op_refuse(op, e);
 }
 
-void queue_drop(struct op *op, struct err *e)
-{
-	struct op_queue *q = op->queue;
-
-	queue_remove(q, op);
-	op->queue = NULL;
-	op_refuse(op, e);
-	queue_put(q);
-}
-
-static void on_waited(uv_timer_t *timer)
-{
-	struct op *op = timer->data;
-	struct op_queue *q = op->queue;
-	struct op *holder = q->destroyer ? q->destroyer : q->current;
-
-	queue_remove(q, op);
-	refuse(op, holder, "waited in vain");
-	queue_put(q);
-}
-
 static void queue_run(struct op_queue *q, struct op *op)
 {
 	if (op->lane == LANE_DESTROY)
@@ -161,10 +138,45 @@ static void queue_run(struct op_queue *q, struct op *op)
 	op_start(op);
 }
 
+/* A destroying operation need not wait for the end of what another one has cancelled. */
+static bool may_start(const struct op_queue *q, const struct op *op)
+{
+	return op && !q->destroyer && (!q->current || op->lane == LANE_DESTROY);
+}
+
+static void queue_hold(struct op_queue *q)
+{
+	q->held++;
+}
+
+/* The last to let go starts what may start, and frees the queue if it is empty then. */
+static void queue_release(struct op_queue *q)
+{
+	while (q->held == 1) {
+		struct op *op = q->first;
+
+		if (!q->current && q->destroyer && q->destroyer_waits) {
+			q->destroyer_waits = false;
+			op_resume(q->destroyer, NULL);
+		} else if (may_start(q, op)) {
+			queue_remove(q, op);
+			queue_run(q, op);
+		} else {
+			break;
+		}
+	}
+	if (--q->held || q->current || q->destroyer || q->first)
+		return;
+	RB_REMOVE(queue_tree, &q->owner->tree, q);
+	free(q->subject);
+	free(q);
+}
+
 void queue_leave(struct op *op)
 {
 	struct op_queue *q = op->queue;
 
+	queue_hold(q);
 	op->queue = NULL;
 	if (q->current == op)
 		q->current = NULL;
@@ -174,19 +186,29 @@ void queue_leave(struct op *op)
 
 void queue_kick(struct op_queue *q)
 {
-	q->busy++;
-	if (!q->current && q->destroyer && q->destroyer_waits) {
-		q->destroyer_waits = false;
-		op_resume(q->destroyer, NULL);
-	}
-	while (!q->current && !q->destroyer && q->first) {
-		struct op *op = q->first;
+	queue_release(q);
+}
 
-		queue_remove(q, op);
-		queue_run(q, op);
-	}
-	q->busy--;
-	queue_put(q);
+void queue_drop(struct op *op, struct err *e)
+{
+	struct op_queue *q = op->queue;
+
+	queue_hold(q);
+	queue_remove(q, op);
+	op->queue = NULL;
+	op_refuse(op, e);
+	queue_release(q);
+}
+
+static void on_waited(uv_timer_t *timer)
+{
+	struct op *op = timer->data;
+	struct op_queue *q = op->queue;
+
+	queue_hold(q);
+	queue_remove(q, op);
+	refuse(op, holder_of(q), "waited in vain");
+	queue_release(q);
 }
 
 static void alone_forget(struct op *op, void *data)
@@ -195,9 +217,21 @@ static void alone_forget(struct op *op, void *data)
 	op->queue->destroyer_waits = false;
 }
 
+/* What the other one holds must not be cleared. */
+static void alone_expired(struct op *op, void *data)
+{
+	(void)data;
+	op_stall(op);
+}
+
 enum verdict queue_alone(struct op *op, void *arg)
 {
-	static const struct op_wait_ops ops = { .what = "end of the cancelled operation", .forget = alone_forget };
+	static const struct op_wait_ops ops = {
+		.what = "end of the cancelled operation",
+		.forget = alone_forget,
+		.expired = alone_expired,
+		.abortable = true,
+	};
 	struct op_queue *q = op->queue;
 
 	(void)arg;
@@ -207,31 +241,73 @@ enum verdict queue_alone(struct op *op, void *arg)
 	return op_wait(op, &ops, NULL);
 }
 
+static struct op *first_to_drop(const struct op_queue *q)
+{
+	struct op *op = q->first;
+
+	while (op && op->lane == LANE_DESTROY)
+		op = op->queue_next;
+	return op;
+}
+
+/* All that wait but for other destroying ones. Those that come while they are told are let be. */
+static void queue_empty(struct op_queue *q, const struct op *destroyer)
+{
+	unsigned n = 0;
+
+	for (struct op *op = q->first; op; op = op->queue_next)
+		n += op->lane != LANE_DESTROY;
+	while (n--) {
+		struct op *waiting = first_to_drop(q);
+		struct err *e = NULL;
+
+		if (!waiting)
+			return;
+		err_set(&e, ERR_CANCELLED, "'%s' was asked for meanwhile", destroyer->name);
+		queue_drop(waiting, e);
+	}
+}
+
 static void queue_destroy(struct op_queue *q, struct op *op)
 {
-	while (q->first) {
-		struct op *waiting = q->first;
-		struct err *e = NULL;
-
-		queue_remove(q, waiting);
-		waiting->queue = NULL;
-		err_set(&e, ERR_CANCELLED, "'%s' was asked for meanwhile", op->name);
-		op_refuse(waiting, e);
-	}
 	q->destroyer = op;
-	if (q->current) {
-		struct err *e = NULL;
-
-		if (!op_cancel(q->current, &e))
-			err_free(e);
-	}
+	queue_empty(q, op);
+	if (q->current)
+		op_cancel(q->current, NULL);
 	op_start(op);
+}
+
+static void queue_wait(struct op_queue *q, struct op *op, unsigned ms)
+{
+	queue_append(q, op);
+	if (ms == 0 || ms > QUEUE_WAIT_MS)
+		ms = QUEUE_WAIT_MS;
+	uv_timer_start(&op->deadline, on_waited, ms, 0);
+	if (op->ops->changed)
+		op->ops->changed(op);
+}
+
+/* Runs, waits or is refused, by the table. */
+static void queue_enter(struct op_queue *q, struct op *op, unsigned wait_ms)
+{
+	struct op *holder = holder_of(q);
+	bool destroys = op->lane == LANE_DESTROY;
+
+	if (!holder)
+		queue_run(q, op);
+	else if (!destroys && holder->lane == LANE_EXCLUSIVE && holder != q->first)
+		refuse(op, holder, "cannot wait");
+	else if (!destroys && holder->stalled)
+		refuse(op, holder, "does not go on");
+	else if (q->n >= QUEUE_MAX)
+		refuse(op, holder, "too many wait");
+	else
+		queue_wait(q, op, wait_ms);
 }
 
 void queue_submit(struct queues *qs, const char *subject, struct op *op, enum lane lane, unsigned wait_ms)
 {
 	struct op_queue *q;
-	struct op *holder;
 
 	op->lane = (int)lane;
 	if (lane == LANE_QUERY || lane == LANE_BESIDE) {
@@ -240,44 +316,29 @@ void queue_submit(struct queues *qs, const char *subject, struct op *op, enum la
 	}
 	q = queue_get(qs, subject);
 	op->queue = q;
-	q->busy++;
-	holder = q->destroyer ? q->destroyer : q->current;
-	if (lane == LANE_DESTROY && !q->destroyer)
+	queue_hold(q);
+	if (lane == LANE_DESTROY && !q->destroyer) {
 		queue_destroy(q, op);
-	else if (!holder)
-		queue_run(q, op);
-	else if (lane != LANE_DESTROY && holder->lane == LANE_EXCLUSIVE)
-		refuse(op, holder, "cannot wait");
-	else if (lane != LANE_DESTROY && holder->stalled)
-		refuse(op, holder, "QEMU does not answer");
-	else if (q->n >= QUEUE_MAX)
-		refuse(op, holder, "too many wait");
-	else {
-		queue_append(q, op);
-		if (wait_ms == 0 || wait_ms > QUEUE_WAIT_MS)
-			wait_ms = QUEUE_WAIT_MS;
-		uv_timer_start(&op->deadline, on_waited, wait_ms, 0);
-		if (op->ops->changed)
-			op->ops->changed(op);
+	} else {
+		if (lane == LANE_DESTROY)
+			queue_empty(q, op);
+		queue_enter(q, op, wait_ms);
 	}
-	q->busy--;
-	queue_put(q);
+	queue_release(q);
 }
 
 void queue_recover(struct queues *qs, const char *subject, struct op *op, enum lane lane, int at, bool back,
 		   bool committed)
 {
-	struct op_queue *q;
+	struct op_queue *q = queue_get(qs, subject);
 
 	op->lane = (int)lane;
-	q = queue_get(qs, subject);
 	op->queue = q;
-	q->busy++;
+	queue_hold(q);
 	if (lane == LANE_DESTROY)
 		q->destroyer = op;
 	else
 		q->current = op;
 	op_recover(op, at, back, committed);
-	q->busy--;
-	queue_put(q);
+	queue_release(q);
 }

@@ -7,7 +7,8 @@
  *   CHANGE              runs    waits in order      Busy, naming the operation and its job
  *   EXCLUSIVE           runs    waits in order      Busy
  *   DESTROY             runs    cancels what runs (what is past its commit ends by itself), empties
- *                               the queue with Cancelled, runs
+ *                               the queue with Cancelled, runs; behind another one that runs it
+ *                               empties the queue and waits for it
  *
  * At most 64 wait; none longer than its own limit or 60 s, then Busy; beside a stalled operation a
  * new change is Busy at once. A destroying operation may start while the one it cancelled is still
@@ -43,9 +44,11 @@ struct op *queue_current(struct queues *qs, const char *subject);
 unsigned queue_length(struct queues *qs, const char *subject);
 const char *lane_name(enum lane lane);
 
-/* For the engine. */
+/* For the engine. An operation that has ended leaves; its queue stays, and starts nothing, until the kick
+ * that follows its done(). */
 void queue_leave(struct op *op);
 void queue_kick(struct op_queue *q);
+/* One that has not started leaves with the error. Consumes E. */
 void queue_drop(struct op *op, struct err *e);
 
 #endif

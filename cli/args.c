@@ -162,20 +162,28 @@ static bool check_seconds(const char *text)
 	return end != text && !*end;
 }
 
+char *option_choices(const struct cli_option *o)
+{
+	char *all = NULL;
+
+	for (size_t i = 0; o->choices && o->choices[i]; i++) {
+		char *more = xasprintf("%s%s%s", all ? all : "", all ? ", " : "", o->choices[i]);
+
+		free(all);
+		all = more;
+	}
+	return all;
+}
+
 static bool check_choice(const struct cli_option *o, const char *text, struct err **e)
 {
 	_cleanup_free_ char *all = NULL;
 	size_t n = 0;
 
-	for (; o->choices[n]; n++) {
-		char *more;
-
+	for (; o->choices[n]; n++)
 		if (str_eq(o->choices[n], text))
 			return true;
-		more = xasprintf("%s%s%s", all ? all : "", all ? ", " : "", o->choices[n]);
-		free(all);
-		all = more;
-	}
+	all = option_choices(o);
 	return err_set_usage(e, did_you_mean("", guess(o->choices, n, text)), "'--%s' takes one of %s, not '%s'",
 			     o->name, all, text);
 }

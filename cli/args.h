@@ -86,6 +86,9 @@ const char *args_next(const struct args *a, const char *option, size_t *at);
 /* The given options that are arguments of the request, as an object. The caller owns it. */
 struct json_object *args_request(const struct args *a);
 
+/* "auto, agent, acpi" of an option, the caller's; NULL if it has no choices. */
+char *option_choices(const struct cli_option *o);
+
 /* The row called NAME ("jobs cancel"), by alias too; NULL if none. */
 const struct verb *verb_find(const struct verb *verbs, const char *name);
 /* The first words of a misspelt or incomplete verb that may have been meant, or NULL. */

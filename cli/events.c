@@ -68,7 +68,7 @@ static void print_event(const struct cli *cli, struct json_object *o)
 	struct json_object *stamp = json_get_typed(o, "timestamp", json_type_object);
 	struct json_object *data = json_get_typed(o, "data", json_type_object);
 	const char *event = json_get_str(o, "event"), *instance = json_get_str(data, "instance");
-	_cleanup_free_ char *time = NULL, *rest = NULL, *line = NULL, *plain = NULL;
+	_cleanup_free_ char *time = NULL, *seq = NULL, *rest = NULL, *line = NULL, *plain = NULL;
 
 	if (cli->json) {
 		_cleanup_free_ char *text = json_print(o), *safe = text_plain_json(text);
@@ -77,9 +77,10 @@ static void print_event(const struct cli *cli, struct json_object *o)
 	} else {
 		time = text_time(
 			json_get_double(stamp, "seconds", NAN) + json_get_double(stamp, "microseconds", 0) / 1e6, true);
+		seq = shape_member(o, "seq"); /* what --since takes */
 		rest = digest(event, data);
-		line = xasprintf("%s  %s  %s%s%s", time, event, instance ? instance : "-", rest ? "  " : "",
-				 rest ? rest : "");
+		line = xasprintf("%s  %s  %s  %s%s%s", time, seq ? seq : "-", event, instance ? instance : "-",
+				 rest ? "  " : "", rest ? rest : "");
 		plain = text_plain(line, "");
 		printf("%s\n", plain);
 	}
@@ -98,6 +99,7 @@ static bool catch_up(struct follow *f, int64_t since, struct err **e)
 {
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
 	struct json_object *list;
+	int64_t last;
 
 	json_add_int(arguments, "since", since);
 	json_add_str(arguments, "epoch", client_epoch(f->cli->client));
@@ -113,6 +115,10 @@ static bool catch_up(struct follow *f, int64_t since, struct err **e)
 		print_event(f->cli, event);
 		f->last = json_get_int(event, "seq", f->last);
 	}
+	/* SINCE may be a number that this run of the daemon has not reached. */
+	last = json_get_int(result, "last", f->last);
+	if (f->last > last)
+		f->last = last;
 	return true;
 }
 

@@ -28,17 +28,9 @@ static void print_options(FILE *f, const char *title, const struct cli_option *o
 	for (const struct cli_option *o = options; o->name; o++) {
 		_cleanup_free_ char *left = xasprintf("--%s%s%s", o->name, o->value ? " " : "",
 						      o->value ? o->value : "");
-		_cleanup_free_ char *right = NULL;
+		_cleanup_free_ char *choices = option_choices(o);
+		_cleanup_free_ char *right = choices ? xasprintf("%s One of %s.", o->doc, choices) : NULL;
 
-		if (o->choices) {
-			right = xasprintf("%s One of", o->doc);
-			for (size_t i = 0; o->choices[i]; i++) {
-				char *more = xasprintf("%s%s %s", right, i ? "," : "", o->choices[i]);
-
-				free(right);
-				right = more;
-			}
-		}
 		print_pair(f, left, right ? right : o->doc, OPTION_COLUMN);
 	}
 }

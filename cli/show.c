@@ -16,13 +16,13 @@ static void title(const struct cli *cli, const char *text)
 	printf("%s%s%s\n", style_on(&cli->screen, STYLE_TITLE), plain, style_off(&cli->screen, STYLE_TITLE));
 }
 
-/* Consumes VALUE; NULL prints nothing. */
+/* Consumes VALUE; NULL or "" prints nothing. */
 static void line_style(const struct cli *cli, const char *key, enum style style, char *value)
 {
 	_cleanup_free_ char *text = value, *plain = NULL;
 	size_t width = text_width(key);
 
-	if (!text)
+	if (str_empty(text))
 		return;
 	plain = text_plain(text, "");
 	printf("  %s%*s%s%s%s\n", key, width < KEY_COLUMN ? (int)(KEY_COLUMN - width) : 2, "",

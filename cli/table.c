@@ -98,15 +98,18 @@ size_t table_rows(const struct table *t)
 	return t->n_rows;
 }
 
-/* The widest column that may shrink, N if there is none. */
-static size_t widest(const size_t *widths, const struct column *columns, size_t n, bool floor)
+/* The column that shrinks next, N if none may. */
+static size_t next_to_shrink(const size_t *widths, const struct column *columns, size_t n, bool below_min)
 {
 	size_t found = n;
 
 	for (size_t c = 0; c < n; c++) {
-		size_t least = floor ? TABLE_FLOOR : columns[c].min;
+		size_t least = below_min ? TABLE_FLOOR : columns[c].min;
 
-		if (columns[c].min && widths[c] > least && (found == n || widths[c] > widths[found]))
+		if (!columns[c].min || widths[c] <= least)
+			continue;
+		if (found == n || (below_min ? widths[c] * columns[found].min > widths[found] * columns[c].min :
+					       widths[c] > widths[found]))
 			found = c;
 	}
 	return found;
@@ -119,10 +122,10 @@ void table_fit(size_t *widths, const struct column *columns, size_t n, size_t wi
 	for (size_t c = 0; c < n; c++)
 		sum += widths[c];
 	for (; sum > width; sum--) {
-		size_t c = widest(widths, columns, n, false);
+		size_t c = next_to_shrink(widths, columns, n, false);
 
 		if (c == n)
-			c = widest(widths, columns, n, true);
+			c = next_to_shrink(widths, columns, n, true);
 		if (c == n)
 			return;
 		widths[c]--;
@@ -158,37 +161,75 @@ static void print_cell(FILE *f, const char *text, enum style style, const struct
 		fprintf(f, "%*s", (int)(GAP + (column->right ? 0 : pad)), "");
 }
 
+/* The columns that are printed, and where their cells are. */
+struct layout {
+	size_t n;
+	size_t *at, *widths;
+	struct column *columns;
+};
+
+/* The width of the table's column C with its title; *EMPTY: no cell has a text. */
+static size_t column_width(const struct table *t, size_t c, bool *empty)
+{
+	size_t width = text_width(t->columns[c].title);
+
+	*empty = true;
+	for (size_t r = 0; r < t->n_rows; r++) {
+		const char *text = t->rows[r].cells[c].text;
+		size_t w = text ? text_width(text) : 1;
+
+		*empty &= !text;
+		width = w > width ? w : width;
+	}
+	return width;
+}
+
+static void lay_out(const struct table *t, size_t width, struct layout *l)
+{
+	for (size_t c = 0; c < t->n; c++) {
+		bool empty;
+		size_t w = column_width(t, c, &empty);
+
+		if (width && empty && t->columns[c].optional)
+			continue;
+		l->at[l->n] = c;
+		l->widths[l->n] = w;
+		l->columns[l->n++] = t->columns[c];
+	}
+	if (width)
+		table_fit(l->widths, l->columns, l->n, width);
+}
+
+/* ROW NULL: the titles. */
+static void print_row(FILE *f, const struct row *row, const struct layout *l, const struct screen *screen)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct cell *cell = row ? &row->cells[l->at[i]] : NULL;
+		const char *text = cell ? cell->text : l->columns[i].title;
+		enum style style = cell ? cell->style : STYLE_TITLE;
+
+		if (!text) {
+			text = "-";
+			style = STYLE_NONE;
+		}
+		print_cell(f, text, style, &l->columns[i], l->widths[i], i + 1 == l->n, screen);
+	}
+	fputc('\n', f);
+}
+
 void table_print(const struct table *t, FILE *f, unsigned indent, const struct screen *screen)
 {
-	_cleanup_free_ size_t *widths = xcalloc(t->n, sizeof(*widths));
+	_cleanup_free_ size_t *at = xcalloc(t->n, sizeof(*at)), *widths = xcalloc(t->n, sizeof(*widths));
+	_cleanup_free_ struct column *columns = xcalloc(t->n, sizeof(*columns));
+	struct layout l = { .at = at, .widths = widths, .columns = columns };
 
-	for (size_t c = 0; c < t->n; c++) {
-		widths[c] = text_width(t->columns[c].title);
-		for (size_t r = 0; r < t->n_rows; r++) {
-			const char *text = t->rows[r].cells[c].text;
-			size_t w = text ? text_width(text) : 1;
-
-			if (w > widths[c])
-				widths[c] = w;
-		}
-	}
-	if (screen->width)
-		table_fit(widths, t->columns, t->n, screen->width > indent ? screen->width - indent : 1);
-
+	lay_out(t, !screen->width ? 0 : screen->width > indent ? screen->width - indent : 1, &l);
 	fprintf(f, "%*s", (int)indent, "");
-	for (size_t c = 0; c < t->n; c++)
-		print_cell(f, t->columns[c].title, STYLE_TITLE, &t->columns[c], widths[c], c + 1 == t->n, screen);
-	fputc('\n', f);
+	print_row(f, NULL, &l, screen);
 	for (size_t r = 0; r < t->n_rows; r++) {
-		const struct row *row = &t->rows[r];
-
 		fprintf(f, "%*s", (int)indent, "");
-		for (size_t c = 0; c < t->n; c++)
-			print_cell(f, row->cells[c].text ? row->cells[c].text : "-",
-				   row->cells[c].text ? row->cells[c].style : STYLE_NONE, &t->columns[c], widths[c],
-				   c + 1 == t->n, screen);
-		fputc('\n', f);
-		if (row->note)
-			fprintf(f, "%*s%s\n", (int)indent + 2, "", row->note);
+		print_row(f, &t->rows[r], &l, screen);
+		if (t->rows[r].note)
+			fprintf(f, "%*s%s\n", (int)indent + 2, "", t->rows[r].note);
 	}
 }

@@ -25,8 +25,9 @@ struct screen {
 
 struct column {
 	const char *title;
-	bool right;   /* aligned */
-	unsigned min; /* cut below this many columns only when all are; 0: never cut */
+	bool right;    /* aligned */
+	bool optional; /* left out where room is limited and no row has it */
+	unsigned min;  /* cut below this many columns only when all are; 0: never cut */
 };
 
 struct table;
@@ -49,7 +50,8 @@ void table_print(const struct table *t, FILE *f, unsigned indent, const struct s
 enum { TABLE_FLOOR = 4 };
 
 /* Makes WIDTHS, two blanks between them, fit in WIDTH: of those that are wider than their column's min
- * the widest shrinks first; where that is not enough, all that may be cut go on down to TABLE_FLOOR. */
+ * the widest shrinks first; where that is not enough, all that may be cut shrink in proportion to
+ * their mins, down to TABLE_FLOOR. */
 void table_fit(size_t *widths, const struct column *columns, size_t n, size_t width);
 
 /* Turns a style on and off again on a screen with colours; else "". */

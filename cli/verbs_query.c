@@ -65,11 +65,15 @@ static struct json_object *words_of(const struct args *args)
 int verb_list(struct cli *cli)
 {
 	static const struct column columns[] = {
-		{ .title = "NAME", .min = 24 },      { .title = "STATE" },
-		{ .title = "REASON", .min = 9 },     { .title = "PID", .right = true },
-		{ .title = "VCPUS", .right = true }, { .title = "MEMORY", .right = true },
-		{ .title = "SINCE", .right = true }, { .title = "OPERATION", .min = 9 },
-		{ .title = "NOTES", .min = 13 },
+		{ .title = "NAME", .min = 24 },
+		{ .title = "STATE" },
+		{ .title = "REASON", .min = 9 },
+		{ .title = "PID", .right = true },
+		{ .title = "VCPUS", .right = true },
+		{ .title = "MEMORY", .right = true },
+		{ .title = "SINCE", .right = true },
+		{ .title = "OPERATION", .optional = true, .min = 9 },
+		{ .title = "NOTES", .optional = true, .min = 18 },
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;

@@ -45,6 +45,13 @@ static enum verdict do_cont(struct op *op, void *arg)
 	return qmp_call(op, inst->qmp, "cont", NULL, NULL, NULL);
 }
 
+/* It did not happen, so its reason is no later change's. */
+static enum verdict undo(struct op *op, void *arg)
+{
+	((struct instance *)arg)->next_reason = NULL;
+	return OP_DONE;
+}
+
 static enum verdict do_reset(struct op *op, void *arg)
 {
 	struct instance *inst = arg;
@@ -74,8 +81,8 @@ static enum verdict ask_reset(struct op *op, void *arg)
 	return observe_ask(op, inst, inst->state == STATE_RUNNING || inst->state == STATE_CRASHED ? "reset" : NULL);
 }
 
-static const struct step step_stop = { "stop the vCPUs", do_stop, .timeout_ms = CALL_MS, .commit = true };
-static const struct step step_cont = { "let the vCPUs go", do_cont, .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_stop = { "stop the vCPUs", do_stop, undo, .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_cont = { "let the vCPUs go", do_cont, undo, .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_reset = { "reset the machine", do_reset, .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_ask_paused = { "ask for its state", ask_paused, .timeout_ms = CALL_MS };
 static const struct step step_ask_resumed = { "ask for its state", ask_resumed, .timeout_ms = CALL_MS };

@@ -29,7 +29,8 @@ struct qmp {
 	struct call_list calls; /* in the order of sending */
 	struct qmp_listener *listeners;
 	struct qmp *ping;
-	bool *freed; /* set by qmp_free() while a callback of ours is on the stack */
+	unsigned busy; /* callbacks of ours on the stack: qmp_free() leaves the memory to the last of them */
+	bool dead;     /* freed by its owner */
 };
 
 static void send_waiting(struct qmp *q);
@@ -42,32 +43,39 @@ static void call_free(struct qmp_call *c)
 	free(c);
 }
 
+/* Around a callback, which may free the client: leave() is false when it did, and the last one frees the memory. */
+static void enter(struct qmp *q)
+{
+	q->busy++;
+}
+
+static bool leave(struct qmp *q)
+{
+	bool alive = !q->dead;
+
+	if (--q->busy == 0 && q->dead)
+		free(q);
+	return alive;
+}
+
 /* Ends a call; false when the client was freed meanwhile. */
 static bool call_end(struct qmp_call *c, struct json_object *ret, const struct err *e)
 {
 	struct qmp *q = c->q;
 	qmp_reply_fn *reply = c->reply;
 	void *data = c->data;
-	bool freed = false, *outer = q->freed;
 
 	call_free(c);
 	if (!reply)
 		return true;
-	q->freed = &freed;
+	enter(q);
 	reply(ret, e, data);
-	if (freed) {
-		if (outer)
-			*outer = true;
-		return false;
-	}
-	q->freed = outer;
-	return true;
+	return leave(q);
 }
 
 static void hang_up(struct qmp *q, enum err_class class, const char *why)
 {
 	_cleanup_err_ struct err *e = NULL;
-	bool freed = false, *outer = q->freed;
 	struct qmp_listener *l;
 	struct qmp_call *c;
 
@@ -76,23 +84,16 @@ static void hang_up(struct qmp *q, enum err_class class, const char *why)
 	q->stream = stream_free(q->stream);
 	q->ready = false;
 	err_set(&e, class, "%s", why);
-	while ((c = TAILQ_FIRST(&q->calls)))
-		if (!call_end(c, NULL, e))
-			return;
-	q->freed = &freed;
-	while ((l = q->listeners)) {
+	enter(q);
+	while (!q->dead && (c = TAILQ_FIRST(&q->calls)))
+		call_end(c, NULL, e);
+	while (!q->dead && (l = q->listeners)) {
 		qmp_unlisten(l);
 		l->gone(l);
-		if (freed)
-			break;
 	}
-	if (freed) {
-		if (outer)
-			*outer = true;
-		return;
-	}
-	q->freed = outer;
-	q->ops->gone(q, e, q->data);
+	if (!q->dead)
+		q->ops->gone(q, e, q->data);
+	leave(q);
 }
 
 static struct err *error_of(struct json_object *error)
@@ -134,9 +135,8 @@ static void on_event(struct qmp *q, const char *name, struct json_object *messag
 	struct json_object *data = json_get_typed(message, "data", json_type_object);
 	double time = (double)json_get_int(stamp, "seconds", 0) + (double)json_get_int(stamp, "microseconds", 0) / 1e6;
 	struct qmp_listener *l;
-	bool freed = false;
 
-	q->freed = &freed;
+	enter(q);
 	q->events++;
 	/* A listener may take any other off the list: look from the start after each. */
 	for (l = q->listeners; l;) {
@@ -146,13 +146,11 @@ static void on_event(struct qmp *q, const char *name, struct json_object *messag
 		}
 		l->seen = q->events;
 		l->event(l, name, data);
-		if (freed)
-			return;
-		l = q->listeners;
+		l = q->listeners; /* none when the client was freed */
 	}
-	q->ops->event(q, name, data, time, q->data);
-	if (!freed)
-		q->freed = NULL;
+	if (!q->dead)
+		q->ops->event(q, name, data, time, q->data);
+	leave(q);
 }
 
 static void on_negotiated(struct json_object *ret, const struct err *e, void *data)
@@ -288,14 +286,14 @@ struct qmp *qmp_free(struct qmp *q)
 
 	if (!q)
 		return NULL;
-	if (q->freed)
-		*q->freed = true;
+	q->dead = true;
 	q->stream = stream_free(q->stream);
 	while ((c = TAILQ_FIRST(&q->calls)))
 		call_free(c);
 	while (q->listeners)
 		qmp_unlisten(q->listeners);
-	free(q);
+	if (!q->busy)
+		free(q);
 	return NULL;
 }
 

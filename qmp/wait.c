@@ -57,7 +57,7 @@ static void on_reply(struct json_object *ret, const struct err *e, void *data)
 		failure = err_copy(e);
 		err_prefix(failure, "QEMU refused '%s'", w->command);
 	} else if (w->then && w->then(w->op, ret, w->arg) == OP_FAIL) {
-		failure = TAKE_PTR(w->op->err);
+		failure = op_take_err(w->op);
 	}
 	if (failure || w->has_event)
 		wait_end(w, failure);

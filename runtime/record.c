@@ -102,4 +102,5 @@ void record_clear(struct instance *inst)
 	inst->exit = NULL;
 	inst->ending = false;
 	inst->going = false;
+	inst->next_reason = NULL;
 }

@@ -14,7 +14,8 @@
  *   killqemu  SIGKILL to the process of the instance, if there is one
  *   freeze    SIGSTOP to it
  *
- * FILE gets a line "step COMMAND NUMBER NAME" for each step that is about to run, and "fault ENTRY" for each fault.
+ * FILE gets a line "step COMMAND NUMBER NAME" for each step that is about to run, with a "!" before the number of a
+ * commit, and "fault ENTRY" for each fault.
  */
 #include "base/queue.h"
 #include "daemon/job.h"
@@ -123,7 +124,7 @@ static enum op_fault hook(struct op *op, const struct step *step, enum op_when w
 	enum op_fault result = OP_FAULT_NONE;
 
 	if (plan.log >= 0 && when == OP_BEFORE)
-		dprintf(plan.log, "step %s %d %s\n", op->name, op->at, step->name);
+		dprintf(plan.log, "step %s %s%d %s\n", op->name, step->commit ? "!" : "", op->at, step->name);
 	for (size_t i = 0; i < plan.n; i++) {
 		struct fault *f = &plan.faults[i];
 
