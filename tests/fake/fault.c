@@ -8,7 +8,7 @@
  * step's effect has not happened) or after. ACTION, which is done once, or each time with a "!" behind it:
  *
  *   fail      the step fails
- *   expire    its wait expires at once (before only)
+ *   expire    its wait expires at once; after: it is said to have
  *   cancel    somebody cancels the operation; past the commit that is refused, as it is to a client
  *   kill      SIGKILL to ourselves
  *   killqemu  SIGKILL to the process of the instance, if there is one
@@ -41,41 +41,7 @@ static struct {
 	struct fault *faults;
 	size_t n;
 	int log;
-	/* A cancel of a step that is its commit, which has to come from outside. */
-	uv_timer_t timer;
-	bool has_timer;
-	struct daemon *d;
-	struct op *op;
 } plan = { .log = -1 };
-
-static void on_cancel(uv_timer_t *timer)
-{
-	struct job *job;
-
-	/* It may have ended meanwhile. */
-	TAILQ_FOREACH(job, &plan.d->jobs, link)
-		if (job->op == plan.op && plan.op->wait)
-			op_cancel(plan.op, NULL);
-}
-
-static enum op_fault cancel(struct op *op, const struct step *step, enum op_when when)
-{
-	struct job *job = op->owner;
-
-	if (op->committed || step->commit) {
-		plan.d = job->d;
-		plan.op = op;
-		if (!plan.has_timer)
-			uv_timer_init(op->deadline.loop, &plan.timer);
-		plan.has_timer = true;
-		uv_timer_start(&plan.timer, on_cancel, 0, 0);
-		return OP_FAULT_NONE;
-	}
-	if (when == OP_BEFORE)
-		return OP_FAULT_CANCEL;
-	op_cancel(op, NULL);
-	return OP_FAULT_NONE;
-}
 
 static void signal_qemu(struct op *op, int signal)
 {
@@ -86,7 +52,7 @@ static void signal_qemu(struct op *op, int signal)
 		kill(inst->pid, signal);
 }
 
-static enum op_fault act(struct fault *f, struct op *op, const struct step *step, enum op_when when)
+static enum op_fault act(struct fault *f, struct op *op)
 {
 	f->done = !f->always;
 	if (plan.log >= 0)
@@ -97,7 +63,7 @@ static enum op_fault act(struct fault *f, struct op *op, const struct step *step
 	case EXPIRE:
 		return OP_FAULT_EXPIRE;
 	case CANCEL:
-		return cancel(op, step, when);
+		return OP_FAULT_CANCEL;
 	case KILL:
 		kill(getpid(), SIGKILL);
 		break;
@@ -131,7 +97,7 @@ static enum op_fault hook(struct op *op, const struct step *step, enum op_when w
 		if (f->done || f->when != when || (!str_eq(f->command, "*") && !str_eq(f->command, op->name)) ||
 		    !is_step(f->step, op, step))
 			continue;
-		result = act(f, op, step, when);
+		result = act(f, op);
 	}
 	return result;
 }

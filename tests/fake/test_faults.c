@@ -369,8 +369,6 @@ static struct trial trial_of(const struct plan *p, int i)
 
 static bool makes_sense(const struct trial *t)
 {
-	if (t->fault == EXPIRE)
-		return !t->after;
 	for (size_t i = 0; i < ARRAY_SIZE(sure); i++)
 		if (t->fault == FAIL && !t->after && str_eq(sure[i], t->p->steps[t->step].name))
 			return false;
@@ -475,7 +473,7 @@ static int expected(const struct trial *t)
 		return may | WAS_OFF;
 	if (t->p->signal)
 		return t->fault == KILL ? WAS_AFTER : may;
-	if (t->p->asks_guest && (t->step > 0 || t->after))
+	if (t->p->asks_guest && (t->step > 0 || t->after || t->fault == KILL))
 		return may | WAS_OFF;
 	if (t->fault == EXPIRE || t->fault == KILLQEMU || !has_commit)
 		return may;

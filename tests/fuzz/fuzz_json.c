@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The JSON reader. The first byte of the input says in portions of how many bytes the rest is fed
- * (0: all at once). Beside memory errors these are found:
+ * The JSON reader. The first byte of the input says in portions of how many bytes the rest is fed.
+ * Beside memory errors these are found:
  *
  * - the portions change what is reported, or what is held passes the limit;
  * - a value that was delivered is printed as something that is not the same value when it is read,
@@ -105,13 +105,21 @@ static char *transcript(const uint8_t *data, size_t size, size_t step, const str
 	return out;
 }
 
+/* Small ones one by one, larger ones in steps; 0: all at once. */
+static size_t portion_of(uint8_t byte, size_t size)
+{
+	if (!byte)
+		return size;
+	return byte < 128 ? byte : (size_t)(byte - 127) * 16;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t step;
 
 	if (!size)
 		return 0;
-	step = *data ? *data : size;
+	step = portion_of(*data, size);
 	data++;
 	size--;
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
