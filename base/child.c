@@ -158,7 +158,8 @@ static void run_end(const struct child_end *end, void *data)
 	if (end->signal)
 		err_set(&e, run->class, "'%s' was ended by signal %d", run->name, end->signal);
 	else if (end->status)
-		err_set(&e, run->class, "'%s' failed with status %d: %.*s", run->name, end->status, (int)line, end->err);
+		err_set(&e, run->class, "'%s' failed with status %d: %.*s", run->name, end->status, (int)line,
+			end->err);
 	else if (run->then && run->then(op, end->out) == OP_FAIL)
 		e = op_take_err(op);
 	free(run);

@@ -19,13 +19,13 @@ struct child_spec {
 	const char *const *argv; /* argv[0] is the path or a name to look up in PATH */
 	const int *fds;          /* fds[i] becomes descriptor i; -1: /dev/null; stays the caller's */
 	unsigned n_fds;
-	bool capture;            /* stdout and stderr are pipes, kept up to `max` bytes each */
+	bool capture; /* stdout and stderr are pipes, kept up to `max` bytes each */
 	size_t max;
 };
 
 struct child_end {
-	int status;          /* exit status, or -1 */
-	int signal;          /* or 0 */
+	int status;            /* exit status, or -1 */
+	int signal;            /* or 0 */
 	const char *out, *err; /* what it wrote, when captured; cut at max */
 };
 

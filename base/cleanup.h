@@ -22,25 +22,25 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-#define TAKE_PTR(p)                      \
-	({                               \
-		__typeof__(p) _p = (p);  \
-		(p) = NULL;              \
-		_p;                      \
+#define TAKE_PTR(p)                     \
+	({                              \
+		__typeof__(p) _p = (p); \
+		(p) = NULL;             \
+		_p;                     \
 	})
-#define TAKE_FD(fd)              \
-	({                       \
-		int _fd = (fd);  \
-		(fd) = -1;       \
-		_fd;             \
+#define TAKE_FD(fd)             \
+	({                      \
+		int _fd = (fd); \
+		(fd) = -1;      \
+		_fd;            \
 	})
 
 /* Defines NAMEp(), the _cleanup_ function of a type whose destructor is FREE. */
-#define DEFINE_CLEANUP(type, free_fn, name)            \
-	static inline void name(type *p)               \
-	{                                              \
-		if (*p)                                \
-			free_fn(*p);                   \
+#define DEFINE_CLEANUP(type, free_fn, name) \
+	static inline void name(type *p)    \
+	{                                   \
+		if (*p)                     \
+			free_fn(*p);        \
 	}
 
 static inline void freep(void *p)

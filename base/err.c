@@ -8,8 +8,10 @@
 
 static const struct err_class_info classes[] = {
 	[ERR_GENERIC] = { "GenericError", 1, false, "Syntax that is not JSON, or a bug of drover." },
-	[ERR_COMMAND_NOT_FOUND] = { "CommandNotFound", 2, false, "There is no such command, or the session has not negotiated yet." },
-	[ERR_INVALID_PARAMETER] = { "InvalidParameter", 2, false, "An argument is missing, unknown or out of range; 'parameter' names it." },
+	[ERR_COMMAND_NOT_FOUND] = { "CommandNotFound", 2, false,
+				    "There is no such command, or the session has not negotiated yet." },
+	[ERR_INVALID_PARAMETER] = { "InvalidParameter", 2, false,
+				    "An argument is missing, unknown or out of range; 'parameter' names it." },
 	[ERR_NOT_FOUND] = { "NotFound", 3, false, "The named thing does not exist." },
 	[ERR_EXISTS] = { "Exists", 4, false, "Another thing has that name or identity." },
 	[ERR_WRONG_STATE] = { "WrongState", 5, false, "Not possible in the present state." },

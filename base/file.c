@@ -294,9 +294,9 @@ static void work_expired(struct op *op, void *data)
 
 enum verdict file_work(struct op *op, file_work_fn *fn, void *data, void (*free_data)(void *data))
 {
-	static const struct op_wait_ops ops = {
-		.what = "answer of the disk", .forget = work_forget, .expired = work_expired
-	};
+	static const struct op_wait_ops ops = { .what = "answer of the disk",
+						.forget = work_forget,
+						.expired = work_expired };
 	struct work *w = xcalloc(1, sizeof(*w));
 
 	w->op = op;

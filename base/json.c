@@ -132,8 +132,8 @@ static enum json_status die(struct json_reader *r, struct err **e)
 	if (!r->dead)
 		reset(r);
 	r->dead = true;
-	err_set(e, ERR_GENERIC, "JSON value beyond the limits (%zu bytes, nesting %u, %d values): %s", r->scan.limits->bytes,
-		r->scan.limits->depth, JSON_VALUES_MAX, r->scan.why);
+	err_set(e, ERR_GENERIC, "JSON value beyond the limits (%zu bytes, nesting %u, %d values): %s",
+		r->scan.limits->bytes, r->scan.limits->depth, JSON_VALUES_MAX, r->scan.why);
 	return JSON_OVERFLOW;
 }
 
@@ -243,7 +243,8 @@ enum json_status json_reader_end(struct json_reader *r, struct json_object **ret
 	return status;
 }
 
-bool json_parse(const char *text, size_t len, const struct json_limits *limits, struct json_object **ret, struct err **e)
+bool json_parse(const char *text, size_t len, const struct json_limits *limits, struct json_object **ret,
+		struct err **e)
 {
 	_cleanup_(json_reader_freep) struct json_reader *r = json_reader_new(limits);
 	_cleanup_json_ struct json_object *o = NULL, *second = NULL;

@@ -48,8 +48,8 @@ DEFINE_CLEANUP(struct json_reader *, json_reader_free, json_reader_freep)
 
 /* Reads from *DATA, advances *DATA and *LEN past what was taken, and stops at the first value or
  * error. Call again with the rest until JSON_MORE, which means that all was taken. */
-enum json_status json_reader_next(struct json_reader *r, const char **data, size_t *len,
-				  struct json_object **ret, struct err **e);
+enum json_status json_reader_next(struct json_reader *r, const char **data, size_t *len, struct json_object **ret,
+				  struct err **e);
 /* At the end of the input: a number at the top level ends there ("12" EOF), anything half is
  * JSON_BAD, nothing is JSON_MORE. */
 enum json_status json_reader_end(struct json_reader *r, struct json_object **ret, struct err **e);

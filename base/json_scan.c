@@ -305,8 +305,7 @@ static enum scan_verdict on_int(struct json_scan *s, unsigned char c)
 {
 	if (!is_digit(c))
 		return integer_next(s, c);
-	if (__builtin_mul_overflow(s->digits, 10, &s->digits) ||
-	    __builtin_add_overflow(s->digits, c - '0', &s->digits))
+	if (__builtin_mul_overflow(s->digits, 10, &s->digits) || __builtin_add_overflow(s->digits, c - '0', &s->digits))
 		s->wide = true;
 	return SCAN_GO;
 }

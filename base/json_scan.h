@@ -30,10 +30,10 @@ struct json_scan {
 
 	int state;
 	unsigned depth;
-	bool key;            /* the string is a key */
-	const char *literal; /* what must follow */
-	uint64_t digits;     /* of an integer, without its sign */
-	bool negative, wide; /* wide: the digits do not fit */
+	bool key;                   /* the string is a key */
+	const char *literal;        /* what must follow */
+	uint64_t digits;            /* of an integer, without its sign */
+	bool negative, wide;        /* wide: the digits do not fit */
 	unsigned char more, lo, hi; /* continuation bytes to come, bounds of the next one */
 	unsigned char hex;          /* digits to come */
 	uint16_t unit, high;        /* of \u; the high surrogate that waits for its partner */

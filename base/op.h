@@ -85,10 +85,10 @@ struct op {
 	int n, at;
 	enum op_phase phase;
 	bool committed, cancelled, stalled, went_back;
-	bool gone;              /* [owner] what the plan works on has died: probes are futile */
-	const char *failed;     /* the step that failed first */
-	struct err *err;        /* the first error */
-	struct err *step_err;   /* of the step that just failed, on its way into `err` or the log */
+	bool gone;               /* [owner] what the plan works on has died: probes are futile */
+	const char *failed;      /* the step that failed first */
+	struct err *err;         /* the first error */
+	struct err *step_err;    /* of the step that just failed, on its way into `err` or the log */
 	int64_t progress, total; /* [steps] */
 
 	const struct op_wait_ops *wait;

@@ -39,8 +39,8 @@ struct type_info {
 static const struct type_info *type_info(enum param_type type);
 static bool decode_value(const struct param *row, struct json_object *v, const struct place *at, void *field,
 			 struct err **e);
-static bool decode_rows(const struct param *rows, struct json_object *o, const struct place *at, void *out,
-			bool given, struct err **e);
+static bool decode_rows(const struct param *rows, struct json_object *o, const struct place *at, void *out, bool given,
+			struct err **e);
 
 static void *field_of(const struct param *row, void *out)
 {
@@ -151,8 +151,8 @@ static bool decode_int(const struct param *row, struct json_object *v, const str
 	n = json_object_get_int64(v);
 	/* json-c holds integers beyond int64_t as uint64_t and clamps them here. */
 	if (n < min || n > max || (n == INT64_MAX && json_object_get_uint64(v) > INT64_MAX))
-		return max == INT64_MAX && min <= -INT64_MAX ? fail(e, at, "does not fit in 64 bits")
-							     : fail_range(e, at, min, max, "");
+		return max == INT64_MAX && min <= -INT64_MAX ? fail(e, at, "does not fit in 64 bits") :
+							       fail_range(e, at, min, max, "");
 	*(int64_t *)field = n;
 	return true;
 }
@@ -498,8 +498,8 @@ static bool fail_unknown(const struct param *rows, const char *name, const struc
 }
 
 /* GIVEN false: nobody gave the object, which is embedded and optional; so its members are not required. */
-static bool decode_rows(const struct param *rows, struct json_object *o, const struct place *at, void *out,
-			bool given, struct err **e)
+static bool decode_rows(const struct param *rows, struct json_object *o, const struct place *at, void *out, bool given,
+			struct err **e)
 {
 	/* First, for a misspelt name explains a missing one. */
 	if (o) {

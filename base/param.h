@@ -51,7 +51,10 @@ struct param {
 };
 
 #define PARAM_AT(type, member) .offset = offsetof(type, member)
-#define PARAM_END { .name = NULL }
+#define PARAM_END            \
+	{                    \
+		.name = NULL \
+	}
 /* The value of an absent PARAM_INT that has no default. */
 #define PARAM_INT_NONE INT64_MIN
 /* The value of an absent PARAM_CHOICE that has no default. */

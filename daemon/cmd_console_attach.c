@@ -60,7 +60,8 @@ const struct command cmd_console_attach = {
 	.lane = LANE_BESIDE,
 	.params = rows,
 	.args_size = sizeof(struct args),
-	.doc = "After the reply the session is the raw byte stream of the serial console. At most eight may read, one of "
+	.doc = "After the reply the session is the raw byte stream of the serial console. At most eight may read, one "
+	       "of "
 	       "them may type; one that does not read is cut off.",
 	.returns = "{}",
 	.check_attach = check,

@@ -17,11 +17,10 @@ struct args {
 
 enum { WRITE_MS = 60000 };
 
-static const struct param rows[] = {
-	{ "definition", PARAM_OBJECT, .required = true, PARAM_AT(struct args, definition), .since = "0.1.0",
-	  .doc = "The definition; its members are the rows 'definition' of the schema." },
-	PARAM_END
-};
+static const struct param rows[] = { { "definition", PARAM_OBJECT, .required = true, PARAM_AT(struct args, definition),
+				       .since = "0.1.0",
+				       .doc = "The definition; its members are the rows 'definition' of the schema." },
+				     PARAM_END };
 
 static char *subject(struct call *call, struct err **e)
 {
@@ -140,9 +139,8 @@ static enum verdict take_over(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-static const struct step step_put = {
-	"write the definition", put, put_undo, put_probe, .timeout_ms = WRITE_MS, .commit = true
-};
+static const struct step step_put = { "write the definition", put,           put_undo, put_probe,
+				      .timeout_ms = WRITE_MS, .commit = true };
 static const struct step step_take = { "take it over", take_over };
 
 /* Who has this name, or this uuid? A definition without a uuid is that of the instance of its name. */
@@ -201,7 +199,8 @@ const struct command cmd_instance_define = {
 	.lane = LANE_CHANGE,
 	.params = rows,
 	.args_size = sizeof(struct args),
-	.doc = "Makes an instance, or replaces the definition of the one with this uuid. One that runs keeps what it was "
+	.doc = "Makes an instance, or replaces the definition of the one with this uuid. One that runs keeps what it "
+	       "was "
 	       "started with until its next start.",
 	.returns = "{changed, uuid, definition, warnings}",
 	.subject = subject,

@@ -8,12 +8,10 @@ struct args {
 	bool paused;
 };
 
-static const struct param rows[] = {
-	PARAM_INSTANCE(struct args),
-	{ "paused", PARAM_BOOL, .def = "false", PARAM_AT(struct args, paused), .since = "0.1.0",
-	  .doc = "Do not run the guest yet; 'instance-resume' does." },
-	PARAM_END
-};
+static const struct param rows[] = { PARAM_INSTANCE(struct args),
+				     { "paused", PARAM_BOOL, .def = "false", PARAM_AT(struct args, paused),
+				       .since = "0.1.0", .doc = "Do not run the guest yet; 'instance-resume' does." },
+				     PARAM_END };
 
 static void ctx_free(void *ctx)
 {

@@ -69,9 +69,10 @@ static enum verdict ask_resumed(struct op *op, void *arg)
 	struct instance *inst = arg;
 
 	/* RESUME may have told already. */
-	return observe_ask(op, inst, inst->state == STATE_RUNNING ? inst->reason :
-					     str_eq(inst->status, "prelaunch") ? "booted" :
-										 "resumed");
+	return observe_ask(op, inst,
+			   inst->state == STATE_RUNNING      ? inst->reason :
+			   str_eq(inst->status, "prelaunch") ? "booted" :
+							       "resumed");
 }
 
 static enum verdict ask_reset(struct op *op, void *arg)
@@ -104,8 +105,8 @@ static bool pause_plan(struct job *job, struct err **e)
 
 static bool resume_plan(struct job *job, struct err **e)
 {
-	struct instance *inst =
-		instance_in(job, STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED), e);
+	struct instance *inst = instance_in(
+		job, STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED), e);
 
 	if (!inst)
 		return false;
@@ -119,8 +120,10 @@ static bool resume_plan(struct job *job, struct err **e)
 
 static bool reset_plan(struct job *job, struct err **e)
 {
-	enum { RESETTABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) |
-			    STATE_BIT(STATE_PMSUSPENDED) | STATE_BIT(STATE_CRASHED) };
+	enum {
+		RESETTABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) |
+			     STATE_BIT(STATE_PMSUSPENDED) | STATE_BIT(STATE_CRASHED)
+	};
 	struct instance *inst = instance_in(job, RESETTABLE, e);
 
 	if (!inst)

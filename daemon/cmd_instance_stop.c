@@ -112,8 +112,8 @@ static const struct param shutdown_rows[] = {
 	PARAM_INSTANCE(struct shutdown_args),
 	{ "timeout", PARAM_TIME, .def = "120", .max = 86400, PARAM_AT(struct shutdown_args, timeout), .unit = "s",
 	  .since = "0.1.0", .doc = "How long the guest has." },
-	{ "mode", PARAM_CHOICE, .choices = modes, .def = "\"auto\"", PARAM_AT(struct shutdown_args, mode), .since = "0.1.0",
-	  .doc = "How the guest is asked: by the power button (acpi), or its agent." },
+	{ "mode", PARAM_CHOICE, .choices = modes, .def = "\"auto\"", PARAM_AT(struct shutdown_args, mode),
+	  .since = "0.1.0", .doc = "How the guest is asked: by the power button (acpi), or its agent." },
 	{ "then", PARAM_CHOICE, .choices = thens, .def = "\"fail\"", PARAM_AT(struct shutdown_args, then),
 	  .since = "0.1.0", .doc = "What to do when it has not obeyed in time." },
 	PARAM_END

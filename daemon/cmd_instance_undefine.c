@@ -20,14 +20,13 @@ enum { REMOVE_MS = 60000 };
 
 static const char *const volumes[] = { "keep", "delete", NULL };
 
-static const struct param rows[] = {
-	PARAM_INSTANCE(struct args),
-	{ "force", PARAM_BOOL, .def = "false", PARAM_AT(struct args, force), .since = "0.1.0",
-	  .doc = "End its process first, if it has one." },
-	{ "volumes", PARAM_CHOICE, .choices = volumes, .def = "\"keep\"", PARAM_AT(struct args, volumes), .since = "0.1.0",
-	  .doc = "What becomes of its volumes." },
-	PARAM_END
-};
+static const struct param rows[] = { PARAM_INSTANCE(struct args),
+				     { "force", PARAM_BOOL, .def = "false", PARAM_AT(struct args, force),
+				       .since = "0.1.0", .doc = "End its process first, if it has one." },
+				     { "volumes", PARAM_CHOICE, .choices = volumes, .def = "\"keep\"",
+				       PARAM_AT(struct args, volumes), .since = "0.1.0",
+				       .doc = "What becomes of its volumes." },
+				     PARAM_END };
 
 struct removing {
 	int dir, log_dir;
@@ -95,9 +94,8 @@ static enum verdict forget(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-static const struct step step_remove = {
-	"remove the definition", take_away, NULL, take_away_probe, .timeout_ms = REMOVE_MS, .commit = true
-};
+static const struct step step_remove = { "remove the definition", take_away,     NULL, take_away_probe,
+					 .timeout_ms = REMOVE_MS, .commit = true };
 static const struct step step_forget = { "forget it", forget };
 
 static bool plan(struct job *job, struct err **e)

@@ -9,21 +9,18 @@ struct id_args {
 	char *id;
 };
 
-static const struct param id_rows[] = {
-	{ "id", PARAM_TEXT, .required = true, .min = 1, .max = 63, PARAM_AT(struct id_args, id), .since = "0.1.0",
-	  .doc = "Id of the job." },
-	PARAM_END
-};
+static const struct param id_rows[] = { { "id", PARAM_TEXT, .required = true, .min = 1, .max = 63,
+					  PARAM_AT(struct id_args, id), .since = "0.1.0", .doc = "Id of the job." },
+					PARAM_END };
 
 struct jobs_args {
 	char *instance;
 };
 
-static const struct param jobs_rows[] = {
-	{ "instance", PARAM_TEXT, .min = 1, .max = 63, PARAM_AT(struct jobs_args, instance), .since = "0.1.0",
-	  .doc = "Only those of this instance." },
-	PARAM_END
-};
+static const struct param jobs_rows[] = { { "instance", PARAM_TEXT, .min = 1, .max = 63,
+					    PARAM_AT(struct jobs_args, instance), .since = "0.1.0",
+					    .doc = "Only those of this instance." },
+					  PARAM_END };
 
 static bool query_jobs(struct call *call, struct json_object **ret, struct err **e)
 {
@@ -35,8 +32,8 @@ static bool query_jobs(struct call *call, struct json_object **ret, struct err *
 		return false;
 	*ret = json_object_new_array();
 	TAILQ_FOREACH(job, &call->d->jobs, link)
-		if (!inst || str_eq(job->name, inst->name))
-			json_object_array_add(*ret, job_describe(job));
+	if (!inst || str_eq(job->name, inst->name))
+		json_object_array_add(*ret, job_describe(job));
 	return true;
 }
 
@@ -84,7 +81,8 @@ const struct command cmd_query_jobs = {
 	.params = jobs_rows,
 	.args_size = sizeof(struct jobs_args),
 	.doc = "Every operation that waits or runs, and the concluded ones that were given an id.",
-	.returns = "[{id, type, instance, status, step, current-progress, total-progress, since, until, cancellable, client, "
+	.returns = "[{id, type, instance, status, step, current-progress, total-progress, since, until, cancellable, "
+		   "client, "
 		   "result or error}]",
 	.query = query_jobs,
 };

@@ -4,7 +4,6 @@
  */
 #include "daemon/commands.h"
 
-
 static const struct param no_rows[] = { PARAM_END };
 struct no_args {
 	char unused;
@@ -102,19 +101,18 @@ static bool events(struct call *call, struct json_object **ret, struct err **e)
 	return true;
 }
 
-#define QUERY(c_name, c_params, c_args, c_query, c_doc, c_returns)                                          \
-	{                                                                                                   \
-		.name = c_name, .class = CLASS_QUERY, .params = c_params, .args_size = sizeof(c_args),      \
-		.query = c_query, .doc = c_doc, .returns = c_returns                                        \
+#define QUERY(c_name, c_params, c_args, c_query, c_doc, c_returns)                                     \
+	{                                                                                              \
+		.name = c_name, .class = CLASS_QUERY, .params = c_params, .args_size = sizeof(c_args), \
+		.query = c_query, .doc = c_doc, .returns = c_returns                                   \
 	}
 
-const struct command cmd_query_version =
-	QUERY("query-version", no_rows, struct no_args, version, "The version, in QMP's shape.", "{qemu, package}");
-const struct command cmd_query_commands =
-	QUERY("query-commands", no_rows, struct no_args, names, "All commands, in QMP's shape.", "[{name}]");
-const struct command cmd_query_schema =
-	QUERY("query-schema", no_rows, struct no_args, schema, "The rows of everything.",
-	      "{commands, hvparams, definition, disk, nic, config, errors, states}");
-const struct command cmd_query_events =
-	QUERY("query-events", events_rows, struct events_args, events, "Events that were sent before; 4096 are kept.",
-	      "{epoch, last, events}");
+const struct command cmd_query_version = QUERY("query-version", no_rows, struct no_args, version,
+					       "The version, in QMP's shape.", "{qemu, package}");
+const struct command cmd_query_commands = QUERY("query-commands", no_rows, struct no_args, names,
+						"All commands, in QMP's shape.", "[{name}]");
+const struct command cmd_query_schema = QUERY("query-schema", no_rows, struct no_args, schema,
+					      "The rows of everything.",
+					      "{commands, hvparams, definition, disk, nic, config, errors, states}");
+const struct command cmd_query_events = QUERY("query-events", events_rows, struct events_args, events,
+					      "Events that were sent before; 4096 are kept.", "{epoch, last, events}");

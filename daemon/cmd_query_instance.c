@@ -60,7 +60,8 @@ static struct json_object *brief(struct daemon *d, const struct instance *inst)
 /* runtime.json without what only we need. */
 static struct json_object *runtime_of(const struct instance *inst)
 {
-	static const char *const members[] = { "version", "cmd", "hvparams", "disks", "nics", "process", "qemu", "layout" };
+	static const char *const members[] = { "version", "cmd",     "hvparams", "disks",
+					       "nics",    "process", "qemu",     "layout" };
 	struct json_object *o;
 
 	if (!inst->record)
@@ -167,7 +168,8 @@ static bool instances(struct call *call, struct json_object **ret, struct err **
 			return err_set(e, ERR_NOT_FOUND, "no instance '%s'", names[i]);
 		json_object_array_add(list, only_fields(brief(call->d, inst), &args->fields));
 	}
-	for (struct instance *inst = instance_first(&call->d->rt); inst && !args->instances.n; inst = instance_next(inst))
+	for (struct instance *inst = instance_first(&call->d->rt); inst && !args->instances.n;
+	     inst = instance_next(inst))
 		if (is_listed(inst))
 			json_object_array_add(list, only_fields(brief(call->d, inst), &args->fields));
 	*ret = TAKE_PTR(list);
@@ -180,7 +182,8 @@ const struct command cmd_query_instances = {
 	.params = instances_rows,
 	.args_size = sizeof(struct instances_args),
 	.doc = "All instances, by name. Never asks QEMU.",
-	.returns = "[{name, uuid, state, status, reason, since, monitor, pid, vcpus, memory, autostart, pending, operation, ips}]",
+	.returns = "[{name, uuid, state, status, reason, since, monitor, pid, vcpus, memory, autostart, pending, "
+		   "operation, ips}]",
 	.query = instances,
 };
 
@@ -222,10 +225,10 @@ static const char *const whiches[] = { "qemu", "console", NULL };
 
 static const struct param log_rows[] = {
 	PARAM_INSTANCE(struct log_args),
-	{ "which", PARAM_CHOICE, .choices = whiches, .def = "\"qemu\"", PARAM_AT(struct log_args, which), .since = "0.1.0",
-	  .doc = "What QEMU wrote to stderr, or the guest to its serial console." },
-	{ "bytes", PARAM_INT, .min = 1, .max = 1 << 20, .def = "65536", PARAM_AT(struct log_args, bytes), .unit = "bytes",
-	  .since = "0.1.0", .doc = "How much of its tail." },
+	{ "which", PARAM_CHOICE, .choices = whiches, .def = "\"qemu\"", PARAM_AT(struct log_args, which),
+	  .since = "0.1.0", .doc = "What QEMU wrote to stderr, or the guest to its serial console." },
+	{ "bytes", PARAM_INT, .min = 1, .max = 1 << 20, .def = "65536", PARAM_AT(struct log_args, bytes),
+	  .unit = "bytes", .since = "0.1.0", .doc = "How much of its tail." },
 	PARAM_END
 };
 
@@ -237,8 +240,8 @@ static bool log_tail(struct call *call, struct json_object **ret, struct err **e
 	size_t len;
 	bool cut;
 
-	if (!inst || !logs_tail(inst, args->which == LOG_OF_CONSOLE ? LOG_CONSOLE : LOG_QEMU, (size_t)args->bytes, &text,
-				&len, &cut, e))
+	if (!inst || !logs_tail(inst, args->which == LOG_OF_CONSOLE ? LOG_CONSOLE : LOG_QEMU, (size_t)args->bytes,
+				&text, &len, &cut, e))
 		return false;
 	text_make_valid(text, len);
 	*ret = json_object_new_object();

@@ -63,8 +63,10 @@ struct instance_args {
 	char *instance;
 };
 #define PARAM_INSTANCE(type)                                                                             \
-	{ "instance", PARAM_TEXT, .required = true, .min = 1, .max = 63, PARAM_AT(type, instance), .since = "0.1.0", \
-	  .doc = "Name or UUID of the instance." }
+	{                                                                                                \
+		"instance", PARAM_TEXT, .required = true, .min = 1, .max = 63, PARAM_AT(type, instance), \
+					.since = "0.1.0", .doc = "Name or UUID of the instance."         \
+	}
 
 /* The instance of call->args; NotFound. */
 struct instance *call_instance(struct call *call, struct err **e);

@@ -110,8 +110,8 @@ static int open_socket(struct daemon *d, struct err **e)
 		return -1;
 	}
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
-		err_set(e, ERR_UNSUPPORTED, "the path of the socket is too long for clients: '%s'; choose a shorter root",
-			path);
+		err_set(e, ERR_UNSUPPORTED,
+			"the path of the socket is too long for clients: '%s'; choose a shorter root", path);
 		return -1;
 	}
 	return dirs_listen(d->rt.dirs.run_fd, SOCKET_NAME, 0660, e);

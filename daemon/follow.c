@@ -16,7 +16,8 @@ static struct json_object *state_of(const char *state, const char *status, const
 	return o;
 }
 
-static void on_state_changed(struct instance *inst, const char *state, const char *status, const char *reason, void *data)
+static void on_state_changed(struct instance *inst, const char *state, const char *status, const char *reason,
+			     void *data)
 {
 	struct json_object *o = json_object_new_object();
 

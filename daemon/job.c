@@ -127,8 +127,8 @@ static void forget_oldest(struct daemon *d)
 	if (d->n_concluded <= JOBS_KEPT)
 		return;
 	TAILQ_FOREACH(job, &d->jobs, link)
-		if (!job->op)
-			break;
+	if (!job->op)
+		break;
 	job_free(job);
 	d->n_concluded--;
 }
@@ -141,8 +141,8 @@ static void on_done(struct op *op)
 	if (op->err) {
 		add_details(op);
 		job->err = TAKE_PTR(op->err);
-		log_write(job->command->internal ? LOG_WARNING : LOG_INFO, job->name, "%s (job %s): %s", job->command->name,
-			  job->id, job->err->desc);
+		log_write(job->command->internal ? LOG_WARNING : LOG_INFO, job->name, "%s (job %s): %s",
+			  job->command->name, job->id, job->err->desc);
 	} else if (job->command->result) {
 		job->result = job->command->result(job);
 	} else {
@@ -299,9 +299,10 @@ bool job_recover(struct daemon *d, struct json_object *marker, struct err **e)
 	job->recovered = job->marked = true;
 	if (json_get_typed(marker, "error", json_type_object))
 		job->op->err = err_from_json(json_get_typed(marker, "error", json_type_object));
-	log_notice("%s (job %s): interrupted at step '%s', taken up again", name, id, json_get_str(marker, "step-name"));
-	queue_recover(d->queues, subject, job->op, lane_of(job), (int)json_get_int(marker, "step", 0), str_eq(json_get_str(marker, "direction"), "back"),
-		      json_get_bool(marker, "committed", false));
+	log_notice("%s (job %s): interrupted at step '%s', taken up again", name, id,
+		   json_get_str(marker, "step-name"));
+	queue_recover(d->queues, subject, job->op, lane_of(job), (int)json_get_int(marker, "step", 0),
+		      str_eq(json_get_str(marker, "direction"), "back"), json_get_bool(marker, "committed", false));
 	return true;
 }
 
@@ -312,8 +313,8 @@ struct job *job_find(struct daemon *d, const char *id)
 	struct job *job;
 
 	TAILQ_FOREACH(job, &d->jobs, link)
-		if (str_eq(job->id, id))
-			return job;
+	if (str_eq(job->id, id))
+		return job;
 	return NULL;
 }
 
@@ -338,8 +339,8 @@ void job_forget_session(struct daemon *d, struct session *s)
 	struct job *job;
 
 	TAILQ_FOREACH(job, &d->jobs, link)
-		if (job->session == s)
-			job->session = NULL;
+	if (job->session == s)
+		job->session = NULL;
 }
 
 /* Whether job-cancel would be obeyed. */

@@ -18,12 +18,12 @@ struct job {
 	struct daemon *d;
 	const struct command *command;
 	char *id;
-	bool named;              /* kept until dismissed */
+	bool named; /* kept until dismissed */
 	char *subject;
 	char *name;              /* of the instance, or NULL */
 	struct json_object *raw; /* resolved arguments, for the marker */
 	void *args;
-	struct op *op;           /* NULL: concluded */
+	struct op *op; /* NULL: concluded */
 	uid_t uid;
 	pid_t pid;
 	double since, until;

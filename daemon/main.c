@@ -14,15 +14,14 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-static const char usage[] =
-	"Usage: droverd [OPTION]...\n"
-	"Runs QEMU virtual machines and serves a JSON API on a unix socket.\n"
-	"\n"
-	"  --root DIR         keep everything below DIR (etc, lib, run, log) instead of\n"
-	"                     the system's or the user's directories\n"
-	"  --log-level LEVEL  debug, info, notice, warning or err (default info)\n"
-	"  --help             print this text\n"
-	"  --version          print the version\n";
+static const char usage[] = "Usage: droverd [OPTION]...\n"
+			    "Runs QEMU virtual machines and serves a JSON API on a unix socket.\n"
+			    "\n"
+			    "  --root DIR         keep everything below DIR (etc, lib, run, log) instead of\n"
+			    "                     the system's or the user's directories\n"
+			    "  --log-level LEVEL  debug, info, notice, warning or err (default info)\n"
+			    "  --help             print this text\n"
+			    "  --version          print the version\n";
 
 static void tell(struct daemon *d, const char *what)
 {

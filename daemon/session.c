@@ -126,7 +126,8 @@ void session_broadcast(struct daemon *d, struct json_object *event)
 {
 	struct session *s;
 
-	LIST_FOREACH(s, &d->sessions, link) {
+	LIST_FOREACH(s, &d->sessions, link)
+	{
 		if (!s->negotiated || s->lost)
 			continue;
 		if (stream_queued(s->stream) > EVENT_QUEUE_MAX)

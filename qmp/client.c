@@ -25,7 +25,7 @@ struct qmp {
 	void *data;
 	bool oob, greeted, ready;
 	int64_t next_id;
-	uint64_t events; /* seen so far */
+	uint64_t events;        /* seen so far */
 	struct call_list calls; /* in the order of sending */
 	struct qmp_listener *listeners;
 	struct qmp *ping;
@@ -114,8 +114,8 @@ static void on_reply(struct qmp *q, struct json_object *message)
 	struct qmp_call *c;
 
 	TAILQ_FOREACH(c, &q->calls, link)
-		if (c->id == id)
-			break;
+	if (c->id == id)
+		break;
 	if (!c || !c->sent) {
 		/* QEMU answers what it could not parse without an id: a bug of ours. */
 		log_debug("qmp: a reply to nothing we asked (id %" PRId64 ")", id);
@@ -182,7 +182,8 @@ static void send_waiting(struct qmp *q)
 
 	if (!q->ready || !q->stream)
 		return;
-	TAILQ_FOREACH(c, &q->calls, link) {
+	TAILQ_FOREACH(c, &q->calls, link)
+	{
 		if (c->sent) {
 			carried |= c->carries;
 			continue;

@@ -127,9 +127,7 @@ static void event_expired(struct op *op, void *data)
 	wait_end(w, e);
 }
 
-static const struct op_wait_ops reply_ops = {
-	.what = "reply of QEMU", .forget = wait_forget, .expired = wait_expired
-};
+static const struct op_wait_ops reply_ops = { .what = "reply of QEMU", .forget = wait_forget, .expired = wait_expired };
 static const struct op_wait_ops event_ops = {
 	.what = "event of QEMU", .forget = wait_forget, .expired = event_expired, .abortable = true
 };

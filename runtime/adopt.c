@@ -15,7 +15,8 @@ static void on_uuid(struct json_object *ret, const struct err *e, void *data)
 	const char *uuid = json_get_str(ret, "UUID");
 
 	if (uuid && !str_eq(uuid, inst->uuid))
-		log_write(LOG_ERR, inst->name, "the QEMU of pid %d says that it is %s, not %s", inst->pid, uuid, inst->uuid);
+		log_write(LOG_ERR, inst->name, "the QEMU of pid %d says that it is %s, not %s", inst->pid, uuid,
+			  inst->uuid);
 }
 
 static void ask(struct instance *inst)

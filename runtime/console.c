@@ -216,7 +216,8 @@ bool console_check(struct instance *inst, bool write, bool take, struct err **e)
 		return err_set(e, ERR_BUSY, "%s writes on the console of '%s'; take it, or attach read-only",
 			       writer(inst->console)->label, inst->name);
 	if (console_readers(inst->console) >= CONSOLE_READERS)
-		return err_set(e, ERR_BUSY, "%d are attached to the console of '%s' already", CONSOLE_READERS, inst->name);
+		return err_set(e, ERR_BUSY, "%d are attached to the console of '%s' already", CONSOLE_READERS,
+			       inst->name);
 	if (inst->console)
 		return true;
 	fd = dirs_connect(inst->run_dir, "serial.sock", e);

@@ -39,12 +39,13 @@ const struct param definition_rows[] = {
 	  .doc = "Revision of the layout of devices." },
 	{ "vcpus", PARAM_INT, .min = 1, .max = 512, .def = "1", DEF(vcpus), .change = CHANGE_RESTART,
 	  .doc = "Virtual processors." },
-	{ "memory", PARAM_SIZE, .min = MEMORY_MIN, .def = "\"512M\"", DEF(memory), .change = CHANGE_RESTART, .unit = "bytes",
-	  .doc = "Memory that the guest boots with." },
+	{ "memory", PARAM_SIZE, .min = MEMORY_MIN, .def = "\"512M\"", DEF(memory), .change = CHANGE_RESTART,
+	  .unit = "bytes", .doc = "Memory that the guest boots with." },
 	{ "hvparams", PARAM_OBJECT, .rows = hvparam_rows, DEF(hvparams), .change = CHANGE_RESTART,
 	  .doc = "Parameters of the hypervisor." },
 	{ "disks", PARAM_LIST, .rows = &any_row, .size = sizeof(struct json_object *), DEF(disks), .doc = "Disks." },
-	{ "nics", PARAM_LIST, .rows = &any_row, .size = sizeof(struct json_object *), DEF(nics), .doc = "Network cards." },
+	{ "nics", PARAM_LIST, .rows = &any_row, .size = sizeof(struct json_object *), DEF(nics),
+	  .doc = "Network cards." },
 	PARAM_END
 };
 

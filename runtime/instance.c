@@ -28,10 +28,10 @@ static const struct {
 	const char *status;
 	enum state state;
 } statuses[] = {
-	{ "running", STATE_RUNNING },        { "paused", STATE_PAUSED },           { "prelaunch", STATE_PAUSED },
-	{ "inmigrate", STATE_PAUSED },       { "postmigrate", STATE_PAUSED },      { "finish-migrate", STATE_PAUSED },
-	{ "save-vm", STATE_PAUSED },         { "restore-vm", STATE_PAUSED },       { "watchdog", STATE_PAUSED },
-	{ "debug", STATE_PAUSED },           { "io-error", STATE_BLOCKED },        { "shutdown", STATE_SHUTDOWN },
+	{ "running", STATE_RUNNING },        { "paused", STATE_PAUSED },          { "prelaunch", STATE_PAUSED },
+	{ "inmigrate", STATE_PAUSED },       { "postmigrate", STATE_PAUSED },     { "finish-migrate", STATE_PAUSED },
+	{ "save-vm", STATE_PAUSED },         { "restore-vm", STATE_PAUSED },      { "watchdog", STATE_PAUSED },
+	{ "debug", STATE_PAUSED },           { "io-error", STATE_BLOCKED },       { "shutdown", STATE_SHUTDOWN },
 	{ "guest-panicked", STATE_CRASHED }, { "internal-error", STATE_CRASHED }, { "suspended", STATE_PMSUSPENDED },
 };
 
@@ -112,8 +112,8 @@ struct instance *instance_find(struct runtime *rt, const char *name_or_uuid)
 	if (inst || !param_is_uuid(name_or_uuid))
 		return inst;
 	RB_FOREACH(inst, instance_tree, &rt->instances)
-		if (inst->uuid && strcasecmp(inst->uuid, name_or_uuid) == 0)
-			return inst;
+	if (inst->uuid && strcasecmp(inst->uuid, name_or_uuid) == 0)
+		return inst;
 	return NULL;
 }
 
@@ -284,8 +284,8 @@ void instance_enter(struct instance *inst, enum state s, const char *status, con
 	inst->reason = xstrdup(reason);
 	inst->since = time_now();
 	note_observed(inst);
-	log_debug("%s: %s/%s/%s -> %s/%s/%s", inst->name, state_name(old), old_status, old_reason, state_name(s), status,
-		  reason);
+	log_debug("%s: %s/%s/%s -> %s/%s/%s", inst->name, state_name(old), old_status, old_reason, state_name(s),
+		  status, reason);
 	inst->rt->ops->state_changed(inst, state_name(old), old_status, old_reason, inst->rt->data);
 	instance_poke(inst);
 }
@@ -389,7 +389,9 @@ static enum verdict wait_for(struct op *op, struct instance *inst, unsigned want
 
 enum verdict instance_wait(struct op *op, struct instance *inst, unsigned wanted, bool soft)
 {
-	static const struct op_wait_ops hard_ops = { .what = "answer of the guest", .forget = wait_forget, .abortable = true };
+	static const struct op_wait_ops hard_ops = { .what = "answer of the guest",
+						     .forget = wait_forget,
+						     .abortable = true };
 	static const struct op_wait_ops soft_ops = {
 		.what = "answer of the guest", .forget = wait_forget, .expired = wait_soft_expired, .abortable = true
 	};
@@ -399,12 +401,12 @@ enum verdict instance_wait(struct op *op, struct instance *inst, unsigned wanted
 
 enum verdict instance_wait_end(struct op *op, struct instance *inst, bool soft)
 {
-	static const struct op_wait_ops hard_ops = {
-		.what = "end of the process", .forget = wait_forget, .expired = wait_stalled
-	};
-	static const struct op_wait_ops soft_ops = {
-		.what = "end of the process", .forget = wait_forget, .expired = wait_soft_expired
-	};
+	static const struct op_wait_ops hard_ops = { .what = "end of the process",
+						     .forget = wait_forget,
+						     .expired = wait_stalled };
+	static const struct op_wait_ops soft_ops = { .what = "end of the process",
+						     .forget = wait_forget,
+						     .expired = wait_soft_expired };
 
 	return wait_for(op, inst, 0, soft ? &soft_ops : &hard_ops);
 }

@@ -59,7 +59,7 @@ RB_HEAD(instance_tree, instance);
 struct runtime {
 	uv_loop_t *loop;
 	struct dirs dirs;
-	char *launcher; /* path of drover-launch */
+	char *launcher;                 /* path of drover-launch */
 	struct instance_tree instances; /* by name */
 	unsigned count;
 	const struct runtime_ops *ops;
@@ -81,16 +81,16 @@ struct instance {
 
 	int run_dir; /* run/instances/NAME, -1 without one */
 	struct process *process;
-	pid_t pid;                   /* 0 without a process */
-	struct json_object *record;  /* runtime.json, NULL without a process */
+	pid_t pid;                  /* 0 without a process */
+	struct json_object *record; /* runtime.json, NULL without a process */
 	struct qmp *qmp, *qmp2;
 	enum monitor monitor;
 	struct console *console;
 	struct log_watch *logs[2]; /* while there is a process */
 
-	const char *next_reason; /* of the next change to running or paused, set by who causes it */
-	bool ending;             /* a stop or shutdown of ours is under way: its end is ours */
-	bool going;              /* QEMU was told to go: it has been more than a launcher */
+	const char *next_reason;  /* of the next change to running or paused, set by who causes it */
+	bool ending;              /* a stop or shutdown of ours is under way: its end is ours */
+	bool going;               /* QEMU was told to go: it has been more than a launcher */
 	struct json_object *exit; /* exit.json of the process that ended */
 	struct instance_wait *waits;
 };

@@ -54,7 +54,7 @@ static void run(char **argv, int keepers_lock)
 {
 	char go;
 
-	close(keepers_lock); /* the lock is not inherited, so this lets nothing go */
+	close(keepers_lock);    /* the lock is not inherited, so this lets nothing go */
 	take_lock("qemu.lock"); /* stays open through exec: POSIX locks go with the process */
 	dprintf(SOCKET_FD, "%d\n", (int)getpid());
 	if (read(SOCKET_FD, &go, 1) != 1)

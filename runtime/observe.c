@@ -16,11 +16,11 @@ static const char *reason_of(const struct instance *inst, enum state s, const ch
 		return "starting";
 	switch (s) {
 	case STATE_RUNNING:
-		return inst->next_reason		 ? inst->next_reason :
-		       inst->state == STATE_RUNNING	 ? inst->reason :
-		       inst->state == STATE_PMSUSPENDED	 ? "woken" :
-		       inst->state == STATE_PAUSED	 ? "resumed" :
-							   "booted";
+		return inst->next_reason                ? inst->next_reason :
+		       inst->state == STATE_RUNNING     ? inst->reason :
+		       inst->state == STATE_PMSUSPENDED ? "woken" :
+		       inst->state == STATE_PAUSED      ? "resumed" :
+							  "booted";
 	case STATE_PAUSED:
 		return inst->next_reason ? inst->next_reason : inst->state == STATE_PAUSED ? inst->reason : "admin";
 	case STATE_BLOCKED:
@@ -86,7 +86,8 @@ enum verdict observe_ask(struct op *op, struct instance *inst, const char *reaso
 static void on_event(struct qmp *q, const char *name, struct json_object *event, double time, void *data)
 {
 	static const char *const hints[] = {
-		"STOP", "RESUME", "SHUTDOWN", "SUSPEND", "WAKEUP", "GUEST_PANICKED", "WATCHDOG", "BLOCK_IO_ERROR", "RESET",
+		"STOP",           "RESUME",   "SHUTDOWN",       "SUSPEND", "WAKEUP",
+		"GUEST_PANICKED", "WATCHDOG", "BLOCK_IO_ERROR", "RESET",
 	};
 	struct instance *inst = data;
 

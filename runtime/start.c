@@ -353,7 +353,8 @@ static const struct step step_spawn = { "spawn the launcher", process_spawn, pro
 static const struct step step_record = { "write the runtime record", record_put, NULL };
 static const struct step step_go = { "let QEMU go", process_go, process_linger, .timeout_ms = SPAWN_MS };
 static const struct step step_connect = { "connect the monitors", monitors_connect, NULL, .timeout_ms = READY_MS };
-static const struct step step_run = { "run the guest", guest_run, NULL, guest_probe, .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_run = { "run the guest",       guest_run,     NULL, guest_probe,
+				      .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_ask = { "ask for its state", guest_ask, NULL, .timeout_ms = CALL_MS };
 
 struct start *start_plan(struct op *op, struct instance *inst, bool paused, struct err **e)

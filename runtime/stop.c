@@ -109,7 +109,8 @@ static enum verdict unpress(struct op *op, void *arg)
 
 enum { DOWN = STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_SHUTOFF) | STATE_BIT(STATE_CRASHED) };
 
-static const struct step step_press = { "press the power button", press, unpress, .timeout_ms = CALL_MS, .again = true };
+static const struct step step_press = { "press the power button", press, unpress, .timeout_ms = CALL_MS,
+					.again = true };
 
 /* The deadline is the caller's, so the step that waits is the plan's own. */
 struct patience {

@@ -95,7 +95,8 @@ static void say(int fd, const char *text)
 static pid_t raw_start(const char *dir, char **argv, double *ms)
 {
 	double begin = now_ms();
-	int fds[FD_COUNT] = { [FD_QMP] = listen_at(dir, "qmp"), [FD_QMP2] = listen_at(dir, "qmp2"),
+	int fds[FD_COUNT] = { [FD_QMP] = listen_at(dir, "qmp"),
+			      [FD_QMP2] = listen_at(dir, "qmp2"),
 			      [FD_SERIAL] = listen_at(dir, "serial") };
 	_cleanup_free_ char *log = xasprintf("%s/console", dir);
 	posix_spawn_file_actions_t actions;

@@ -219,7 +219,8 @@ static struct json_object *result(struct client *c, int id, const char *class)
 		return json_object_get(json_object_object_get(reply, "return"));
 	}
 	ck_assert_msg(has(reply, "error"), "no error: %s", json_object_to_json_string(reply));
-	ck_assert_msg(str_eq(str_at(reply, "error.class"), class), "not %s: %s", class, json_object_to_json_string(reply));
+	ck_assert_msg(str_eq(str_at(reply, "error.class"), class), "not %s: %s", class,
+		      json_object_to_json_string(reply));
 	return json_object_get(at(reply, "error"));
 }
 
@@ -280,12 +281,13 @@ void client_await_console(struct client *c, const char *instance, const char *te
 	int64_t end = now_ms() + RIG_DEADLINE_MS;
 
 	for (;;) {
-		_cleanup_json_ struct json_object *log =
-			client_ok(c, "query-log", "{'instance': '%s', 'which': 'console'}", instance);
+		_cleanup_json_ struct json_object *log = client_ok(c, "query-log",
+								   "{'instance': '%s', 'which': 'console'}", instance);
 
 		if (strstr(str_at(log, "text"), text))
 			return;
-		ck_assert_msg(now_ms() < end, "'%s' never says '%s'; its console: %s", instance, text, str_at(log, "text"));
+		ck_assert_msg(now_ms() < end, "'%s' never says '%s'; its console: %s", instance, text,
+			      str_at(log, "text"));
 		usleep(20000);
 	}
 }
@@ -298,6 +300,6 @@ void client_define(struct client *c, const char *name, const char *extra, ...)
 	va_start(ap, extra);
 	members = unquote(extra, ap);
 	va_end(ap);
-	json_object_put(client_ok(c, "instance-define", "{'definition': {'name': '%s'%s%s}}", name, *members ? ", " : "",
-				  members));
+	json_object_put(client_ok(c, "instance-define", "{'definition': {'name': '%s'%s%s}}", name,
+				  *members ? ", " : "", members));
 }

@@ -96,9 +96,9 @@ bool has(struct json_object *o, const char *path);
 
 /* Runs SUITE; the exit status for main(). */
 int rig_main(Suite *(*make)(void));
-#define RIG_MAIN(make)           \
-	int main(void)           \
-	{                        \
+#define RIG_MAIN(make)                 \
+	int main(void)                 \
+	{                              \
 		return rig_main(make); \
 	}
 
