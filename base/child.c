@@ -137,59 +137,87 @@ void child_forget(struct child *c)
 
 void child_kill(struct child *c, int signal)
 {
-	uv_process_kill(&c->process, signal);
+	/* Once it is reaped its number may be another's, though its pipes are still open. */
+	if (!uv_is_closing((uv_handle_t *)&c->process))
+		uv_process_kill(&c->process, signal);
 }
+
+enum { DEATH_MS = 10000 };
 
 struct run {
 	struct op *op;
 	struct child *child;
-	const char *name;
+	char *name;
 	enum err_class class;
 	enum verdict (*then)(struct op *op, const char *out);
+	bool killed;
+	struct err *expiry;
 };
+
+static void run_free(struct run *run)
+{
+	free(run->name);
+	free(run);
+}
 
 static void run_end(const struct child_end *end, void *data)
 {
 	struct run *run = data;
 	struct op *op = run->op;
-	struct err *e = NULL;
-	size_t line = strcspn(end->err, "\n");
+	struct err *e = TAKE_PTR(run->expiry);
+	int line = (int)strcspn(end->err, "\n");
 
-	if (end->signal)
+	if (run->killed)
+		; /* and the reason is known */
+	else if (end->signal)
 		err_set(&e, run->class, "'%s' was ended by signal %d", run->name, end->signal);
 	else if (end->status)
-		err_set(&e, run->class, "'%s' failed with status %d: %.*s", run->name, end->status, (int)line,
-			end->err);
+		err_set(&e, run->class, "'%s' failed with status %d%s%.*s", run->name, end->status, line ? ": " : "",
+			line, end->err);
 	else if (run->then && run->then(op, end->out) == OP_FAIL)
 		e = op_take_err(op);
-	free(run);
+	run_free(run);
 	op_resume(op, e);
 }
 
-static void run_forget(struct op *op, void *data)
+/* It may still be at work when it is killed: the wait ends when it has ended, so that an undo meets nobody. */
+static void run_stop(struct op *op, void *data)
 {
 	struct run *run = data;
 
-	child_forget(run->child);
+	run->killed = true;
 	child_kill(run->child, SIGKILL);
-	free(run);
+}
+
+static void run_expired(struct op *op, void *data)
+{
+	struct run *run = data;
+
+	if (run->killed) {
+		op_stall(op);
+		return;
+	}
+	err_set(&run->expiry, ERR_TIMEOUT, "'%s' did not end within %u.%u s", run->name, op->wait_ms / 1000,
+		op->wait_ms % 1000 / 100);
+	run_stop(op, run);
+	op_extend(op, DEATH_MS);
 }
 
 enum verdict child_run(struct op *op, const char *const *argv, enum err_class class,
 		       enum verdict (*then)(struct op *op, const char *out))
 {
-	static const struct op_wait_ops ops = { .what = "end of the program", .forget = run_forget, .abortable = true };
+	static const struct op_wait_ops ops = { .what = "end of the program", .expired = run_expired, .stop = run_stop };
 	struct child_spec spec = { .argv = argv, .capture = true, .max = 1 << 20 };
 	struct run *run = xcalloc(1, sizeof(*run));
 	struct err *e = NULL;
 
 	run->op = op;
-	run->name = argv[0];
+	run->name = xstrdup(argv[0]);
 	run->class = class;
 	run->then = then;
 	run->child = child_spawn(op->deadline.loop, &spec, run_end, run, &e);
 	if (!run->child) {
-		free(run);
+		run_free(run);
 		return op_fail_err(op, e);
 	}
 	return op_wait(op, &ops, run);

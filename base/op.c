@@ -395,11 +395,28 @@ static bool is_past_cancel(const struct op *op)
 	       (op->phase == OP_FORWARD && s && s->commit);
 }
 
+/* Whoever waits for it makes it end early, or it is forgotten, or it has to end by itself. May free OP. */
+static void wait_cancel(struct op *op, const struct op_wait_ops *wait, struct err *reason)
+{
+	const struct plan_step *p = &op->plan[op->at];
+
+	if (wait->abortable && !p->step->stop && !wait->stop) {
+		if (wait->forget)
+			wait->forget(op, op->wait_data);
+		op_resume(op, reason);
+		return;
+	}
+	err_keep_first(&op->err, reason);
+	if (p->step->stop)
+		p->step->stop(op, p->arg);
+	else if (wait->stop)
+		wait->stop(op, op->wait_data);
+}
+
 bool op_cancel(struct op *op, struct err **e)
 {
 	const struct step *s = op_step(op);
 	struct err *reason = NULL;
-	bool stops = op->wait && s && s->stop;
 
 	if (op->phase == OP_BACK || (op->cancelled && op->phase == OP_FORWARD))
 		return true;
@@ -415,15 +432,10 @@ bool op_cancel(struct op *op, struct err **e)
 		return true;
 	}
 	op->cancelled = true;
-	if (op->wait && op->wait->abortable && !stops) {
-		if (op->wait->forget)
-			op->wait->forget(op, op->wait_data);
-		op_resume(op, reason);
-		return true;
-	}
-	err_keep_first(&op->err, reason);
-	if (stops)
-		s->stop(op, op->plan[op->at].arg);
+	if (op->wait)
+		wait_cancel(op, op->wait, reason);
+	else
+		err_keep_first(&op->err, reason);
 	return true;
 }
 

@@ -66,6 +66,8 @@ struct op_wait_ops {
 	void (*forget)(struct op *op, void *data);
 	/* Optional: the deadline passed. */
 	void (*expired)(struct op *op, void *data);
+	/* Optional: a cancel came, and the step has no stop() of its own. Makes the wait end soon. */
+	void (*stop)(struct op *op, void *data);
 	/* Forgetting it leaves nothing in doubt, so a cancel need not wait for it. */
 	bool abortable;
 };

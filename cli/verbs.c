@@ -47,7 +47,7 @@ static const struct cli_option log_options[] = {
 
 static const struct cli_option console_options[] = {
 	{ "log", OPTION_FLAG, .doc = "Print what the console's log holds, and end." },
-	{ "take", OPTION_FLAG, .member = "take", .doc = "Type here even if someone else does; they are cut off." },
+	{ "take", OPTION_FLAG, .member = "take", .doc = "Type here even if someone else does, who then only reads." },
 	{ "ro", OPTION_FLAG, .doc = "Watch only." },
 	CLI_OPTION_END,
 };

@@ -52,6 +52,26 @@ static enum verdict undo(struct op *op, void *arg)
 	return OP_DONE;
 }
 
+static enum verdict see_paused(struct op *op, struct json_object *ret, void *arg)
+{
+	return str_eq(json_get_str(ret, "status"), "running") ? op_fail(op, ERR_QEMU, "it runs") : OP_DONE;
+}
+
+static enum verdict see_resumed(struct op *op, struct json_object *ret, void *arg)
+{
+	return str_eq(json_get_str(ret, "status"), "running") ? OP_DONE : op_fail(op, ERR_QEMU, "it does not run");
+}
+
+static enum verdict probe_stop(struct op *op, void *arg)
+{
+	return qmp_call(op, ((struct instance *)arg)->qmp, "query-status", NULL, see_paused, arg);
+}
+
+static enum verdict probe_cont(struct op *op, void *arg)
+{
+	return qmp_call(op, ((struct instance *)arg)->qmp, "query-status", NULL, see_resumed, arg);
+}
+
 static enum verdict do_reset(struct op *op, void *arg)
 {
 	struct instance *inst = arg;
@@ -82,8 +102,12 @@ static enum verdict ask_reset(struct op *op, void *arg)
 	return observe_ask(op, inst, inst->state == STATE_RUNNING || inst->state == STATE_CRASHED ? "reset" : NULL);
 }
 
-static const struct step step_stop = { "stop the vCPUs", do_stop, undo, .timeout_ms = CALL_MS, .commit = true };
-static const struct step step_cont = { "let the vCPUs go", do_cont, undo, .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_stop = {
+	"stop the vCPUs", do_stop, undo, probe_stop, .timeout_ms = CALL_MS, .commit = true
+};
+static const struct step step_cont = {
+	"let the vCPUs go", do_cont, undo, probe_cont, .timeout_ms = CALL_MS, .commit = true
+};
 static const struct step step_reset = { "reset the machine", do_reset, .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_ask_paused = { "ask for its state", ask_paused, .timeout_ms = CALL_MS };
 static const struct step step_ask_resumed = { "ask for its state", ask_resumed, .timeout_ms = CALL_MS };

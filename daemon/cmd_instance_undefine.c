@@ -82,8 +82,8 @@ static enum verdict forget(struct op *op, void *arg)
 	struct instance *inst = instance_find(&job->d->rt, job->name);
 	struct json_object *o;
 
-	if (op->err) /* it was stopped, but its definition is still on the disk */
-		return OP_DONE;
+	if (op->err && take_away_probe(op, arg) != OP_DONE)
+		return OP_DONE; /* it was stopped, but its definition is still on the disk */
 	o = json_object_new_object();
 	json_add_str(o, "instance", job->name);
 	if (inst) {

@@ -54,18 +54,27 @@ static bool negotiate(struct session *s, struct json_object *arguments, struct e
 	return true;
 }
 
+/* What is left of the request's own line: its end is nothing that anybody typed. */
+static size_t line_end(const char *in, size_t len)
+{
+	size_t n = len > 0 && in[0] == '\r' ? 1 : 0;
+
+	return n < len && in[n] == '\n' ? n + 1 : 0;
+}
+
 /* The session is given away; the reply goes in front of the bytes. */
 static void attach(struct call *call, struct request *r)
 {
 	char *in, *out;
-	size_t in_len, out_len;
+	size_t in_len, out_len, skip;
 	struct session *s = call->session;
 	int fd;
 
 	session_reply(s, json_object_new_object(), NULL, r->id, r->has_id);
 	session_detach(s, &fd, &in, &in_len, &out, &out_len);
 	call->session = NULL;
-	call->command->attach(call, fd, out, out_len, in, in_len);
+	skip = line_end(in, in_len);
+	call->command->attach(call, fd, out, out_len, in + skip, in_len - skip);
 	free(in);
 	free(out);
 }

@@ -46,7 +46,7 @@ bool event_since(struct daemon *d, int64_t since, const char *epoch, struct json
 {
 	struct json_object *list;
 
-	if ((epoch && strcasecmp(epoch, d->epoch) != 0) || since + 1 < event_oldest(d) || since > d->events.last) {
+	if ((epoch && strcasecmp(epoch, d->epoch) != 0) || since < event_oldest(d) - 1 || since > d->events.last) {
 		event_gap(d, e);
 		return false;
 	}

@@ -40,7 +40,7 @@ static void session_free(struct session *s)
 
 static void throttle(struct session *s)
 {
-	bool pause = s->requests >= REQUESTS_MAX;
+	bool pause = s->requests >= REQUESTS_MAX || stream_queued(s->stream) > OUT_MAX;
 
 	if (pause != s->paused)
 		stream_pause(s->stream, pause);
@@ -113,6 +113,7 @@ static void on_drained(struct stream *stream, void *data)
 	_cleanup_json_ struct json_object *o = NULL;
 	_cleanup_err_ struct err *e = NULL;
 
+	throttle(s);
 	if (!s->lost)
 		return;
 	s->lost = false;

@@ -2,15 +2,16 @@
 /*
  * A session: one client on the socket.
  *
- * Requests with an id run side by side, those without one after another. At most 64 are in flight, then
- * nothing is read. Events go out unless 4 MiB wait already; the client is told when it reads again.
+ * Requests with an id run side by side, those without one after another. Nothing is read while 64 are in
+ * flight or 1 MiB waits for the client to take it: an answer is larger than its question. Events go out
+ * unless 4 MiB wait already; the client is told when it reads again.
  */
 #ifndef DROVER_DAEMON_SESSION_H
 #define DROVER_DAEMON_SESSION_H
 
 #include "daemon/daemon.h"
 
-enum { SESSIONS_MAX = 256, REQUESTS_MAX = 64, EVENT_QUEUE_MAX = 4 << 20 };
+enum { SESSIONS_MAX = 256, REQUESTS_MAX = 64, OUT_MAX = 1 << 20, EVENT_QUEUE_MAX = 4 << 20 };
 
 /* Takes FD, a connected socket. */
 void session_new(struct daemon *d, int fd);

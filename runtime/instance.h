@@ -90,6 +90,7 @@ struct instance {
 
 	const char *next_reason;  /* of the next change to running or paused, set by who causes it */
 	bool ending;              /* a stop or shutdown of ours is under way: its end is ours */
+	bool told_held;           /* powered_off() has told of the RunState shutdown it is in */
 	bool going;               /* QEMU was told to go: it has been more than a launcher */
 	struct json_object *exit; /* exit.json of the process that ended */
 	struct instance_wait *waits;

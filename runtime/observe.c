@@ -42,14 +42,23 @@ static const char *reason_of(const struct instance *inst, enum state s, const ch
 static void enter_status(struct instance *inst, const char *status)
 {
 	enum state s = state_of_status(status);
-	bool was = inst->state == STATE_SHUTDOWN;
 	const char *reason = reason_of(inst, s, status);
 
 	inst->next_reason = NULL;
 	inst->monitor = MONITOR_OK;
 	inst->going = true; /* who answers has been let go, whoever recorded that or not */
 	instance_enter(inst, s, status, reason);
-	if (inst->state == STATE_SHUTDOWN && !was && !inst->ending)
+	observe_held(inst);
+}
+
+void observe_held(struct instance *inst)
+{
+	bool held = inst->state == STATE_SHUTDOWN;
+
+	if (held && (inst->ending || inst->told_held))
+		return;
+	inst->told_held = held;
+	if (held)
 		inst->rt->ops->powered_off(inst, inst->rt->data);
 }
 
@@ -143,10 +152,10 @@ static void enter_end(struct instance *inst)
 	int64_t signal = json_get_int(inst->exit, "signal", 0), status = json_get_int(inst->exit, "status", -1);
 	bool held = inst->state == STATE_SHUTDOWN;
 
-	if (inst->ending)
-		instance_enter(inst, STATE_SHUTOFF, "", "admin");
-	else if (held)
+	if (held) /* what ended it is known from then */
 		instance_enter(inst, STATE_SHUTOFF, "", inst->reason);
+	else if (inst->ending)
+		instance_enter(inst, STATE_SHUTOFF, "", "admin");
 	else if (!inst->exit)
 		instance_enter(inst, STATE_CRASHED, "", "lost");
 	else if (signal)

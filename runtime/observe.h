@@ -24,5 +24,8 @@ void observe_judge_end(struct instance *inst);
 enum verdict observe_ask(struct op *op, struct instance *inst, const char *reason);
 /* The same with nobody waiting. */
 void observe_refresh(struct instance *inst);
+/* A guest that powered off by itself, and is held in RunState shutdown, is told of to the owner, once. To be called
+ * when an end of ours turned out to be none. */
+void observe_held(struct instance *inst);
 
 #endif

@@ -29,6 +29,14 @@ static enum verdict quit(struct op *op, void *arg)
 	return instance_wait_end(op, inst, true);
 }
 
+/* What was asked to end does not become what it was by our giving up. */
+static enum verdict quit_probe(struct op *op, void *arg)
+{
+	const struct instance *inst = arg;
+
+	return !inst->process || inst->ending ? OP_DONE : op_fail(op, ERR_CANCELLED, "QEMU was not asked");
+}
+
 static enum verdict terminate(struct op *op, void *arg)
 {
 	struct instance *inst = arg;
@@ -49,28 +57,42 @@ static enum verdict kill_process(struct op *op, void *arg)
 	return instance_wait_end(op, inst, false);
 }
 
-static enum verdict record_end(struct op *op, void *arg)
+static void enter_rest(struct instance *inst)
 {
-	struct instance *inst = arg;
-
 	observe_judge_end(inst);
-	/* That of a launcher that never went. */
+	/* The end of a launcher that never went. */
 	if (inst->state != STATE_SHUTOFF && inst->state != STATE_CRASHED)
 		instance_enter(inst, STATE_SHUTOFF, "", inst->ending ? "admin" : "failed");
-	return record_state(op, inst);
+}
+
+static enum verdict record_end(struct op *op, void *arg)
+{
+	enter_rest(arg);
+	return record_state(op, arg);
+}
+
+/* Nothing brings the process back, recorded or not. */
+static enum verdict record_probe(struct op *op, void *arg)
+{
+	return OP_DONE;
 }
 
 static enum verdict clear(struct op *op, void *arg)
 {
+	enter_rest(arg); /* taken up at this step, it was not seen in this life of droverd */
 	record_clear(arg);
 	return OP_DONE;
 }
 
-static const struct step step_quit = { "ask QEMU to quit", quit, .timeout_ms = QUIT_MS, .commit = true };
+static const struct step step_quit = {
+	"ask QEMU to quit", quit, NULL, quit_probe, .timeout_ms = QUIT_MS, .commit = true, .again = true
+};
 static const struct step step_term = { "terminate QEMU", terminate, .timeout_ms = TERM_MS };
 static const struct step step_kill = { "kill QEMU", kill_process, .timeout_ms = KILL_MS };
 static const struct step step_alone = { "wait for what was cancelled", queue_alone, .timeout_ms = ALONE_MS };
-static const struct step step_record = { "record the end", record_end, .timeout_ms = CALL_MS };
+static const struct step step_record = {
+	"record the end", record_end, NULL, record_probe, .timeout_ms = CALL_MS, .commit = true
+};
 static const struct step step_clear = { "clear the run directory", clear };
 
 void collect_plan(struct op *op, struct instance *inst)
@@ -103,7 +125,10 @@ static enum verdict press(struct op *op, void *arg)
 /* The way back: whatever the guest does from here on is its own doing. */
 static enum verdict unpress(struct op *op, void *arg)
 {
-	((struct instance *)arg)->ending = false;
+	struct instance *inst = arg;
+
+	inst->ending = false;
+	observe_held(inst);
 	return OP_DONE;
 }
 

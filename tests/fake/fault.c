@@ -15,7 +15,8 @@
  *   freeze    SIGSTOP to it
  *
  * FILE gets a line "step COMMAND NUMBER NAME" for each step that is about to run, with a "!" before the number of a
- * commit, and "fault ENTRY" for each fault.
+ * commit and a "~" before that of one which is run again by the next droverd, "fault ENTRY" for each fault, and
+ * "killed PID" for a QEMU that was killed.
  */
 #include "base/queue.h"
 #include "daemon/job.h"
@@ -48,8 +49,11 @@ static void signal_qemu(struct op *op, int signal)
 	struct job *job = op->owner;
 	struct instance *inst = job->name ? instance_find(&job->d->rt, job->name) : NULL;
 
-	if (inst && inst->pid)
-		kill(inst->pid, signal);
+	if (!inst || !inst->pid)
+		return;
+	kill(inst->pid, signal);
+	if (plan.log >= 0 && signal == SIGKILL)
+		dprintf(plan.log, "killed %d\n", inst->pid);
 }
 
 static enum op_fault act(struct fault *f, struct op *op)
@@ -90,7 +94,8 @@ static enum op_fault hook(struct op *op, const struct step *step, enum op_when w
 	enum op_fault result = OP_FAULT_NONE;
 
 	if (plan.log >= 0 && when == OP_BEFORE)
-		dprintf(plan.log, "step %s %s%d %s\n", op->name, step->commit ? "!" : "", op->at, step->name);
+		dprintf(plan.log, "step %s %s%s%d %s\n", op->name, step->commit ? "!" : "", step->again ? "~" : "", op->at,
+			step->name);
 	for (size_t i = 0; i < plan.n; i++) {
 		struct fault *f = &plan.faults[i];
 

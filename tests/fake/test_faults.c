@@ -43,10 +43,13 @@ struct plan {
 	bool unmarked;   /* runs beside everything: nothing is recovered */
 	bool asks_guest; /* what the guest was asked for it may still do */
 	bool idle_commit; /* there is nothing to do in its commit: asked before it, it is done */
+	bool stops_first; /* and then what fails leaves it without a process */
+	bool untold;      /* whether its commit has happened cannot be found out */
 	/* From the run without a fault. */
 	struct {
 		char *name;
-		bool past, commit; /* the commit; behind it */
+		bool commit, past; /* the commit; behind it */
+		bool again;        /* the next droverd goes on with it */
 	} steps[STEPS_MAX];
 	int n;
 	char *before, *after;
@@ -60,14 +63,14 @@ static struct plan plans[] = {
 	{ "define", NOTHING, "instance-define", .description = "first" },
 	{ "define again", DEFINED, "instance-define", .description = "second" },
 	{ "undefine", DEFINED, "instance-undefine" },
-	{ "undefine by force", RUNNING, "instance-undefine", .args = "'force': true" },
+	{ "undefine by force", RUNNING, "instance-undefine", .args = "'force': true", .stops_first = true },
 	[START] = { "start", DEFINED, "instance-start", .named = true },
 	{ "start paused", DEFINED, "instance-start", .args = "'paused': true", .named = true, .idle_commit = true },
 	{ "stop", RUNNING, "instance-stop", .named = true },
 	{ "shutdown", RUNNING, "instance-shutdown", .named = true, .asks_guest = true },
 	{ "pause", RUNNING, "instance-pause", .unmarked = true },
 	{ "resume", PAUSED, "instance-resume", .unmarked = true },
-	{ "reset", RUNNING, "instance-reset", .unmarked = true },
+	{ "reset", RUNNING, "instance-reset", .unmarked = true, .untold = true },
 	{ "power-off of the guest", RUNNING, "instance-poweroff", .signal = SIGUSR1 },
 	{ "collect", RUNNING, "instance-collect", .signal = SIGKILL },
 };
@@ -219,7 +222,7 @@ static bool is_settled(void)
 		struct json_object *o = json_object_array_get_idx(list, i);
 		pid_t pid = (pid_t)json_get_int(o, "pid", 0);
 
-		if (str_eq(str_at(o, "state"), "nostate") || pid != lock_holder("qemu.lock"))
+		if (str_eq(str_at(o, "state"), "nostate") || pid != lock_holder("qemu.lock") || has(o, "operation.step"))
 			return false;
 	}
 	return true;
@@ -276,11 +279,11 @@ static bool log_says(const char *what)
 
 /* ---- the plan once without a fault ---- */
 
-/* "step COMMAND NUMBER NAME", "!NUMBER" for the commit. */
+/* "step COMMAND NUMBER NAME"; see fault.c. */
 static void note_step(struct plan *p, char *line)
 {
 	_cleanup_free_ char *prefix = xasprintf("step %s ", p->command);
-	bool commit;
+	bool commit, again;
 	char *name;
 	int i;
 
@@ -288,10 +291,13 @@ static void note_step(struct plan *p, char *line)
 		return;
 	line += strlen(prefix);
 	commit = *line == '!';
-	i = (int)strtol(line + commit, &name, 10);
+	line += commit;
+	again = *line == '~';
+	i = (int)strtol(line + again, &name, 10);
 	ck_assert(i == p->n && i < STEPS_MAX);
 	p->steps[i].name = xstrdup(name + 1);
 	p->steps[i].commit = commit;
+	p->steps[i].again = again;
 	p->steps[i].past = i > 0 && (p->steps[i - 1].past || p->steps[i - 1].commit);
 	p->n++;
 }
@@ -369,6 +375,8 @@ static struct trial trial_of(const struct plan *p, int i)
 
 static bool makes_sense(const struct trial *t)
 {
+	if (t->p->untold && t->p->steps[t->step].commit && t->after && (t->fault == FAIL || t->fault == EXPIRE))
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(sure); i++)
 		if (t->fault == FAIL && !t->after && str_eq(sure[i], t->p->steps[t->step].name))
 			return false;
@@ -397,20 +405,52 @@ static struct json_object *outcome_of_job(const struct plan *p, const char *id)
 /* droverd has killed itself: a new one, without the fault, ends what was begun. */
 static void restart(struct trial *t, const char *job_id)
 {
+	pid_t qemu;
 	int status;
 
 	process_await_end(scene.r->pid);
 	status = rig_wait(scene.r);
 	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "droverd ended with wait status %#x", status);
+	qemu = lock_holder("qemu.lock");
 	client_free(TAKE_PTR(scene.c));
 	free(scene.r->fault);
 	scene.r->fault = xasprintf("log=%s", scene.log);
 	rig_start(scene.r);
 	scene.c = client_new(scene.r);
 	settle();
+	ck_assert_msg(lock_holder("qemu.lock") == qemu || lock_holder("qemu.lock") == 0, "process %d became %d", qemu,
+		      lock_holder("qemu.lock"));
 	if (t->p->signal || t->p->unmarked)
 		return;
 	t->outcome = outcome_of_job(t->p, job_id);
+}
+
+static void await_killed(void)
+{
+	_cleanup_free_ char *text = rig_file(scene.r, "steps");
+	const char *line = text ? strstr(text, "\nkilled ") : NULL;
+
+	if (line)
+		process_await_end((pid_t)strtol(line + strlen("\nkilled "), NULL, 10));
+}
+
+/* The button was pressed: this guest obeys, whatever became of the operation. */
+static bool was_asked(const struct trial *t)
+{
+	return t->p->asks_guest && (t->step > 0 || t->after || t->fault != FAIL);
+}
+
+static void await_off(void)
+{
+	for (int i = 0; i < RIG_DEADLINE_MS / 5; i++) {
+		_cleanup_free_ char *is = NULL;
+
+		settle();
+		is = world();
+		if (str_eq(is, off_world))
+			return;
+		usleep(5000);
+	}
 }
 
 static void run(struct trial *t)
@@ -436,10 +476,14 @@ static void run(struct trial *t)
 
 		settle();
 		t->outcome = outcome_of_job(t->p, str_at(first, "error.job-id"));
-	} else if (t->fault == KILLQEMU || !id || t->p->asks_guest) {
+	} else if (t->fault == KILLQEMU || !id) {
+		await_killed();
 		settle();
+	} else {
+		ck_assert_msg(t->p->asks_guest || is_settled(), "something is under way behind the reply");
 	}
-	ck_assert_msg(is_settled(), "something is under way behind the reply");
+	if (was_asked(t))
+		await_off();
 }
 
 static void check_class(const struct trial *t)
@@ -458,7 +502,7 @@ static void check_class(const struct trial *t)
 	ck_abort_msg("the error is %s", json_object_to_json_string(t->outcome));
 }
 
-enum { WAS_BEFORE = 1, WAS_AFTER = 2, WAS_OFF = 4 };
+enum { WAS_BEFORE = 1, WAS_AFTER = 2, WAS_OFF = 4, WAS_HELD = 8 };
 
 /* Which worlds it may have come to. */
 static int expected(const struct trial *t)
@@ -471,12 +515,16 @@ static int expected(const struct trial *t)
 
 	if (t->fault == KILLQEMU && lock_holder("qemu.lock") == 0)
 		return may | WAS_OFF;
-	if (t->p->signal)
-		return t->fault == KILL ? WAS_AFTER : may;
-	if (t->p->asks_guest && (t->step > 0 || t->after || t->fault == KILL))
+	if (t->p->stops_first && failed && !undone)
 		return may | WAS_OFF;
+	if (t->p->signal)
+		return t->fault == KILL ? WAS_AFTER : WAS_AFTER | WAS_HELD;
+	if (was_asked(t))
+		return WAS_OFF;
 	if (t->fault == EXPIRE || t->fault == KILLQEMU || !has_commit)
 		return may;
+	if (t->fault == KILL)
+		done |= t->p->steps[t->step].again;
 	if (t->p->idle_commit)
 		done |= t->p->steps[t->step].commit;
 	if (t->fault == CANCEL)
@@ -487,13 +535,23 @@ static int expected(const struct trial *t)
 	return done ? WAS_AFTER : WAS_BEFORE;
 }
 
+/* A guest that has powered off, with its process. */
+static char *held_world(const struct plan *p)
+{
+	static const char running[] = "web: running";
+	const char *line = strstr(p->before, running);
+
+	return line ? xasprintf("%.*sweb: shutdown%s", (int)(line - p->before), p->before, line + strlen(running)) :
+		      xstrdup("");
+}
+
 static void check_world(const struct trial *t)
 {
-	_cleanup_free_ char *is = world();
+	_cleanup_free_ char *is = world(), *held = held_world(t->p);
 	int may = expected(t);
 
 	if (((may & WAS_BEFORE) && str_eq(is, t->p->before)) || ((may & WAS_AFTER) && str_eq(is, t->p->after)) ||
-	    ((may & WAS_OFF) && str_eq(is, off_world)))
+	    ((may & WAS_OFF) && str_eq(is, off_world)) || ((may & WAS_HELD) && str_eq(is, held)))
 		return;
 	ck_abort_msg("the world is neither%s%s%s; outcome: %s\n--- is\n%s--- before\n%s--- after\n%s",
 		     may & WAS_BEFORE ? " that before" : "", may & WAS_AFTER ? " that after" : "",

@@ -8,6 +8,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -36,25 +37,32 @@ static struct world {
 
 /* Stands in for libc's, to see whom libuv kills. */
 static int kills;
+static pid_t killed;
 int kill(pid_t pid, int sig)
 {
 	kills++;
+	killed = pid;
 	return (int)syscall(SYS_kill, pid, sig);
+}
+
+static bool is_reaped(pid_t pid)
+{
+	return syscall(SYS_kill, pid, 0) < 0 && errno == ESRCH;
 }
 
 /* ---- the helper ---- */
 
-static void wait_for_end_of_file(void)
+static void wait_for_end_of_file(int fd)
 {
 	char c;
 
-	while (read(FIRST, &c, 1) > 0)
+	while (read(fd, &c, 1) > 0)
 		;
 }
 
-static void tell(void)
+static void tell(int fd)
 {
-	if (write(TELL, "x", 1) != 1)
+	if (write(fd, "x", 1) != 1)
 		_exit(99);
 }
 
@@ -108,22 +116,26 @@ static int flood(size_t n)
 }
 
 /* A child of the child keeps the pipes. */
-static int hold(void)
+static int hold(int fd)
 {
-	if (fork())
-		return 7;
-	prctl(PR_SET_PDEATHSIG, 0);
-	wait_for_end_of_file();
+	tell(fd);
+	wait_for_end_of_file(fd);
 	printf("late");
 	return 0;
+}
+
+static _Noreturn void sleep_on(void)
+{
+	for (;;)
+		pause();
 }
 
 static int let_go(void)
 {
 	close(STDOUT_FILENO);
 	close(STDERR_FILENO);
-	tell();
-	wait_for_end_of_file();
+	tell(TELL);
+	wait_for_end_of_file(FIRST);
 	return 8;
 }
 
@@ -140,10 +152,14 @@ static int helper(int argc, char **argv)
 	if (str_eq(mode, "signal"))
 		return raise(atoi(argv[1]));
 	if (str_eq(mode, "sleep"))
-		for (;;)
-			pause();
+		sleep_on();
 	if (str_eq(mode, "hold"))
-		return hold();
+		return fork() ? 7 : hold(FIRST);
+	if (str_eq(mode, "hold-on")) {
+		if (fork())
+			sleep_on();
+		return hold(atoi(argv[1]));
+	}
 	if (str_eq(mode, "let-go"))
 		return let_go();
 	if (str_eq(mode, "flood"))
@@ -172,6 +188,8 @@ static void clear(void)
 
 static void setup(void)
 {
+	/* As droverd does it, with what whoever started us left open. */
+	close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	loop_open();
 	/* what a child leaves behind is ours */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -211,11 +229,6 @@ static void spawn_with(const char *const *argv, const int *fds, unsigned n)
 static void spawn(const char *const *argv)
 {
 	spawn_with(argv, NULL, 0);
-}
-
-static bool is_reaped(pid_t pid)
-{
-	return syscall(SYS_kill, pid, 0) < 0 && errno == ESRCH;
 }
 
 /* ---- children ---- */
@@ -434,6 +447,7 @@ START_TEST(test_signals)
 	const char *p;
 
 	sigfillset(&set);
+	sigdelset(&set, SIGCHLD); /* which the loop needs */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
@@ -461,20 +475,20 @@ static enum verdict run_argv(struct op *op, void *arg)
 	return v;
 }
 
-static enum verdict fail(struct op *op, void *arg)
+static enum verdict do_fail(struct op *op, void *arg)
 {
 	return op_fail(op, ERR_NETWORK, "the first error");
 }
 
-static enum verdict succeed(struct op *op, void *arg)
+static enum verdict do_nothing(struct op *op, void *arg)
 {
 	return OP_DONE;
 }
 
 static const struct step forward[] = { { "run it", run_argv, .timeout_ms = LIMIT_MS } };
-static const struct step backward[] = { { "prepare", succeed, run_argv, .timeout_ms = LIMIT_MS }, { "fail", fail } };
+static const struct step backward[] = { { "prepare", do_nothing, run_argv, .timeout_ms = LIMIT_MS }, { "fail", do_fail } };
 static const struct step probing[] = {
-	{ "prepare" }, { "commit", fail, NULL, run_argv, .timeout_ms = LIMIT_MS, .commit = true }
+	{ "prepare" }, { "commit", do_fail, NULL, run_argv, .timeout_ms = LIMIT_MS, .commit = true }
 };
 
 static bool on_begin(struct op *op)
@@ -489,6 +503,8 @@ static bool on_begin(struct op *op)
 
 static void on_done(struct op *op)
 {
+	if (kills)
+		ck_assert(is_reaped(killed));
 	w.err = TAKE_PTR(op->err);
 	w.done = true;
 	w.op = NULL;
@@ -590,8 +606,10 @@ START_TEST(test_run_cancelled)
 	loop_quiet();
 	ck_assert_int_eq(kills, 0);
 	ck_assert(op_cancel(w.op, NULL));
-	ck_assert(w.done);
+	ck_assert(op_cancel(w.op, NULL));
 	ck_assert_int_eq(kills, 1);
+	ck_assert(!w.done); /* it may still be at work */
+	LOOP_UNTIL(w.done);
 	ck_assert_int_eq(w.err->class, ERR_CANCELLED);
 }
 END_TEST
@@ -600,10 +618,35 @@ START_TEST(test_run_expires)
 {
 	run(HELPER("sleep"));
 	loop_pass(LIMIT_MS / 2);
-	ck_assert(!w.done);
-	loop_pass(LIMIT_MS);
-	ck_assert(w.done);
+	ck_assert_int_eq(kills, 0);
+	loop_skew += LIMIT_MS;
+	LOOP_UNTIL(w.done);
 	ck_assert_int_eq(kills, 1);
+	ck_assert_int_eq(w.err->class, ERR_TIMEOUT);
+	ck_assert_str_eq(w.err->desc, "'" SELF "' did not end within 3600.0 s");
+}
+END_TEST
+
+/* It is dead, but what it started holds on. */
+START_TEST(test_run_expires_and_stays)
+{
+	char number[16], c;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fcntl(pair[1], F_SETFD, 0); /* inherited */
+	snprintf(number, sizeof(number), "%d", pair[1]);
+	run(HELPER("hold-on", number));
+	close(pair[1]);
+	ck_assert_int_eq(read(pair[0], &c, 1), 1);
+	loop_skew += LIMIT_MS + 1;
+	LOOP_UNTIL(kills);
+	LOOP_UNTIL(is_reaped(killed));
+	loop_pass(LIMIT_MS);
+	ck_assert(!w.done && w.op->stalled);
+	ck_assert_int_eq(kills, 1);
+	close(pair[0]);
+	LOOP_UNTIL(w.done);
 	ck_assert_int_eq(w.err->class, ERR_TIMEOUT);
 }
 END_TEST
@@ -630,6 +673,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_run_missing);
 	tcase_add_test(tc, test_run_cancelled);
 	tcase_add_test(tc, test_run_expires);
+	tcase_add_test(tc, test_run_expires_and_stays);
 }
 
 int main(int argc, char **argv)

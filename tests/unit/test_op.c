@@ -48,7 +48,7 @@ static struct world {
 	int mark_fails_at;
 
 	int unmarks, stalls, forgets, expiries, stops;
-	bool stop_resumes, extends, begin_fails;
+	bool stop_resumes, wait_stops, extends, begin_fails;
 	enum op_fault fault;
 	enum op_when fault_when;
 
@@ -89,6 +89,13 @@ static void on_forget(struct op *op, void *data)
 	w.forgets++;
 }
 
+static void part_stop(struct op *op, void *arg)
+{
+	w.stops++;
+	if (w.stop_resumes)
+		op_resume(op, NULL);
+}
+
 static void on_expired(struct op *op, void *data)
 {
 	w.expiries++;
@@ -100,10 +107,21 @@ static void on_expired(struct op *op, void *data)
 
 static const struct op_wait_ops plain_wait = { .what = "answer", .forget = on_forget };
 static const struct op_wait_ops abortable_wait = { .what = "answer", .forget = on_forget, .abortable = true };
+static void on_stop(struct op *op, void *data)
+{
+	ck_assert_ptr_eq(data, &w);
+	part_stop(op, NULL);
+}
+
+static const struct op_wait_ops stopped_wait = {
+	.what = "answer", .forget = on_forget, .stop = on_stop, .abortable = true
+};
 static const struct op_wait_ops patient_wait = { .what = "answer", .forget = on_forget, .expired = on_expired };
 
 static enum verdict part_wait(struct op *op)
 {
+	if (w.wait_stops)
+		return op_wait(op, &stopped_wait, &w);
 	return op_wait(op, w.kind.style == ABORTABLE ? &abortable_wait : &plain_wait, &w);
 }
 
@@ -152,13 +170,6 @@ static enum verdict part_probe(struct op *op, void *arg)
 	if (w.kind.slow_probe)
 		return part_wait(op);
 	return w.effects[i] ? OP_DONE : op_fail(op, ERR_NOT_FOUND, "%c is not there", 'a' + i);
-}
-
-static void part_stop(struct op *op, void *arg)
-{
-	w.stops++;
-	if (w.stop_resumes)
-		op_resume(op, NULL);
 }
 
 #define STEP(n) { .name = n, .run = part_run, .undo = part_undo, .timeout_ms = LIMIT_MS }
@@ -971,10 +982,13 @@ START_TEST(test_stop)
 	struct step plan[STEPS];
 
 	memcpy(plan, usual_plan, sizeof(plan));
-	plan[1].stop = part_stop;
+	if (_i & 4)
+		w.wait_stops = true;
+	else
+		plan[1].stop = part_stop;
 	w.plan = plan;
-	w.kind = kinds[1 + _i % 2];
-	w.stop_resumes = _i / 2;
+	w.kind = kinds[1 + (_i & 1)];
+	w.stop_resumes = _i & 2;
 	start();
 	answer();
 	cancel(false);
@@ -1178,7 +1192,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_stall_drops_the_deadline);
 	tcase_add_test(tc, test_extend_after_stall);
 	tcase_add_test(tc, test_cancel_stalled);
-	tcase_add_loop_test(tc, test_stop, 0, 4);
+	tcase_add_loop_test(tc, test_stop, 0, 8);
 	tcase_add_test(tc, test_deadline_of_one_wait);
 	tcase_add_loop_test(tc, test_sleep, 0, 2);
 	tcase_add_test(tc, test_sleep_of_nothing);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "stage.h"
+
+#include "base/file.h"
+#include "runtime/process.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { POLL_US = 5000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US };
+
+struct stage stage;
+
+void stage_set(const char *fault, ...)
+{
+	va_list ap;
+
+	stage.r = rig_new("droverd-faulty");
+	va_start(ap, fault);
+	stage.r->fault = xvasprintf(fault, ap);
+	va_end(ap);
+	rig_start(stage.r);
+	stage.c = client_new(stage.r);
+}
+
+void stage_clear(void)
+{
+	if (stage.c)
+		client_free(stage.c);
+	if (stage.r)
+		rig_free(stage.r);
+	free(stage.before);
+	stage = (struct stage){ 0 };
+}
+
+void stage_kill(void)
+{
+	client_free(TAKE_PTR(stage.c));
+	rig_kill(stage.r);
+}
+
+void stage_restart(void)
+{
+	if (stage.r->pid)
+		stage_kill();
+	rig_start(stage.r);
+	stage.c = client_new(stage.r);
+}
+
+void stage_define(const char *name, const char *words, ...)
+{
+	_cleanup_free_ char *fake = rig_program("fake-qemu"), *text = NULL;
+	va_list ap;
+
+	va_start(ap, words);
+	text = xvasprintf(words, ap);
+	va_end(ap);
+	client_define(stage.c, name, "'hvparams': {'kvm_path': '%s', 'kernel_path': '/dev/null', 'kernel_args': '%s'}",
+		      fake, text);
+}
+
+void stage_start(const char *name)
+{
+	_cleanup_json_ struct json_object *o = client_ok(stage.c, "instance-start", "{'instance': '%s'}", name);
+
+	ck_assert_str_eq(str_at(o, "state"), "running");
+}
+
+struct json_object *stage_show(const char *name)
+{
+	return client_ok(stage.c, "query-instance", "{'instance': '%s'}", name);
+}
+
+pid_t stage_pid(const char *name)
+{
+	_cleanup_json_ struct json_object *o = stage_show(name);
+
+	return (pid_t)json_get_int(o, "pid", 0);
+}
+
+pid_t stage_holder(const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/run/instances/%s", stage.r->root, name);
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return dir < 0 ? 0 : process_lock_holder(dir, "qemu.lock");
+}
+
+void stage_check_state(const char *name, const char *state, const char *reason)
+{
+	_cleanup_json_ struct json_object *o = stage_show(name);
+
+	ck_assert_msg(str_eq(str_at(o, "state"), state) && str_eq(str_at(o, "reason"), reason), "'%s' is %s (%s)", name,
+		      str_at(o, "state"), str_at(o, "reason"));
+}
+
+char *stage_world(void)
+{
+	_cleanup_free_ char *all = rig_world(stage.r, false);
+	char *text = xstrdup(""), *save = NULL;
+
+	for (char *line = strtok_r(all, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		_cleanup_free_ char *old = text;
+
+		text = xasprintf("%s%s%s", old, strstr(line, "/state.json") ? "" : line,
+				 strstr(line, "/state.json") ? "" : "\n");
+	}
+	return text;
+}
+
+void stage_mark(void)
+{
+	free(stage.before);
+	stage.before = stage_world();
+}
+
+void stage_check_unchanged(void)
+{
+	_cleanup_free_ char *now = stage_world();
+
+	ck_assert_msg(str_eq(now, stage.before), "the world is\n%sand was\n%s", now, stage.before);
+}
+
+static bool is_settled(void)
+{
+	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
+	_cleanup_json_ struct json_object *jobs = client_ok(stage.c, "query-jobs", NULL);
+
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		if (has(o, "operation.job-id") || str_eq(str_at(o, "state"), "nostate") ||
+		    json_get_int(o, "pid", 0) != stage_holder(str_at(o, "name")))
+			return false;
+	}
+	for (size_t i = 0; i < json_object_array_length(jobs); i++)
+		if (!str_eq(str_at(json_object_array_get_idx(jobs, i), "status"), "concluded"))
+			return false;
+	return true;
+}
+
+void stage_settle(void)
+{
+	for (int i = 0; i < POLLS && !is_settled(); i++)
+		usleep(POLL_US);
+	ck_assert_msg(is_settled(), "something goes on and on");
+}
+
+void stage_await_text(const char *file, const char *text)
+{
+	for (int i = 0; i < POLLS; i++) {
+		_cleanup_free_ char *all = rig_file(stage.r, "%s", file);
+
+		if (all && strstr(all, text))
+			return;
+		usleep(POLL_US);
+	}
+	ck_abort_msg("'%s' never says '%s'", file, text);
+}
+
+void stage_write(const char *file, const char *text)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", stage.r->root, file);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
