@@ -17,14 +17,14 @@ static bool fail(struct err **e, const char *what, const char *name)
 /* O_NONBLOCK, then a look at what it is: opening a FIFO would wait for its writer. */
 static int open_regular(int dirfd, const char *name, off_t *size, struct err **e)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat st;
+	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	struct stat st = { 0 };
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
+	if ((fd < 0 && errno != ELOOP) || (fd >= 0 && fstat(fd, &st) < 0)) {
 		fail(e, "open", name);
 		return -1;
 	}
-	if (!S_ISREG(st.st_mode)) {
+	if (fd < 0 || !S_ISREG(st.st_mode)) {
 		err_set(e, ERR_GENERIC, "'%s' is not a regular file", name);
 		return -1;
 	}
@@ -74,23 +74,27 @@ bool file_read_tail(int dirfd, const char *name, size_t max, char **ret, size_t 
 {
 	off_t size;
 	_cleanup_close_ int fd = open_regular(dirfd, name, &size, e);
+	_cleanup_free_ char *text = NULL;
 	size_t n = 0;
 
 	if (fd < 0)
 		return false;
-	*cut = size > (off_t)max;
-	if (*cut)
-		lseek(fd, size - (off_t)max, SEEK_SET);
-	*ret = xcalloc(max + 1, 1);
+	*cut = (uint64_t)size > max;
+	if (!*cut)
+		max = (size_t)size;
+	text = xcalloc(max + 1, 1);
 	while (n < max) {
-		ssize_t got = read(fd, *ret + n, max - n);
+		ssize_t got = pread(fd, text + n, max - n, size - (off_t)(max - n));
 
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got <= 0)
+		if (got < 0)
+			return fail(e, "read", name);
+		if (got == 0)
 			break;
 		n += (size_t)got;
 	}
+	*ret = TAKE_PTR(text);
 	*len = n;
 	return true;
 }
@@ -136,8 +140,11 @@ static bool write_all(int fd, const char *text, size_t n)
 bool file_write(int dirfd, const char *name, const char *text, mode_t mode, bool sync, struct err **e)
 {
 	_cleanup_free_ char *tmp = xasprintf(".%s.new", name);
-	_cleanup_close_ int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	_cleanup_close_ int fd = -1;
 
+	/* What an earlier life left there may be anything. */
+	unlinkat(dirfd, tmp, 0);
+	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return fail(e, "create", tmp);
 	if (!write_all(fd, text, strlen(text)) || (sync && fsync(fd) < 0) || renameat(dirfd, tmp, dirfd, name) < 0) {
@@ -164,10 +171,17 @@ bool file_remove(int dirfd, const char *name, struct err **e)
 	return true;
 }
 
-static bool remove_tree_on(int dirfd, const char *name, dev_t dev, struct err **e)
+/* Also of a directory bound to another place of the same filesystem. */
+static bool is_mount_point(int fd)
+{
+	struct statx st;
+
+	return statx(fd, "", AT_EMPTY_PATH, 0, &st) < 0 || (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+bool file_remove_tree(int dirfd, const char *name, struct err **e)
 {
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
 	struct dirent *d;
 	DIR *dir;
 	int at;
@@ -176,9 +190,9 @@ static bool remove_tree_on(int dirfd, const char *name, dev_t dev, struct err **
 		return true;
 	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
 		return file_remove(dirfd, name, e);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return fail(e, "open", name);
-	if (dev && st.st_dev != dev)
+	if (is_mount_point(fd))
 		return err_set(e, ERR_GENERIC, "'%s' is a mount point", name);
 	dir = fdopendir(fd);
 	if (!dir)
@@ -187,7 +201,7 @@ static bool remove_tree_on(int dirfd, const char *name, dev_t dev, struct err **
 	while ((d = readdir(dir))) {
 		if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
 			continue;
-		if (!remove_tree_on(at, d->d_name, st.st_dev, e)) {
+		if (!file_remove_tree(at, d->d_name, e)) {
 			closedir(dir);
 			return false;
 		}
@@ -198,26 +212,35 @@ static bool remove_tree_on(int dirfd, const char *name, dev_t dev, struct err **
 	return true;
 }
 
-bool file_remove_tree(int dirfd, const char *name, struct err **e)
+static bool make_dir(const char *path, mode_t mode, struct err **e)
 {
-	return remove_tree_on(dirfd, name, 0, e);
+	struct stat st;
+
+	if (mkdir(path, mode) == 0)
+		return true;
+	if (errno == EEXIST) {
+		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			return true;
+		errno = ENOTDIR;
+	}
+	return fail(e, "make directory", path);
 }
 
 bool file_make_dirs(const char *path, mode_t mode, struct err **e)
 {
 	_cleanup_free_ char *copy = xstrdup(path);
 
+	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+		copy[n - 1] = '\0';
 	for (char *p = copy + 1; *p; p++) {
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-			return fail(e, "make directory", copy);
+		if (!make_dir(copy, 0755, e))
+			return false;
 		*p = '/';
 	}
-	if (mkdir(copy, mode) < 0 && errno != EEXIST)
-		return fail(e, "make directory", copy);
-	return true;
+	return make_dir(copy, mode, e);
 }
 
 int file_open_dir(int dirfd, const char *name, struct err **e)

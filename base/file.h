@@ -20,8 +20,8 @@
 
 enum { FILE_MAX = 64 << 20 };
 
-/* Reads a regular file of at most MAX bytes (a FIFO or a device is refused, not waited for). *RET is
- * NUL-terminated and the caller's. */
+/* Reads a regular file of at most MAX bytes (a FIFO, a device or a link is refused, not waited for or
+ * followed). *RET is NUL-terminated and the caller's. */
 bool file_read(int dirfd, const char *name, size_t max, char **ret, size_t *len, struct err **e);
 /* The same, parsed; an object or nothing. */
 bool file_read_json(int dirfd, const char *name, struct json_object **ret, struct err **e);

@@ -95,11 +95,25 @@ static enum verdict ask_resumed(struct op *op, void *arg)
 							       "resumed");
 }
 
+/* A crashed guest stands still until it is told to run. */
+static enum verdict go_on(struct op *op, void *arg)
+{
+	struct instance *inst = arg;
+
+	inst->next_reason = "reset";
+	return qmp_call(op, inst->qmp, "cont", NULL, NULL, NULL);
+}
+
 static enum verdict ask_reset(struct op *op, void *arg)
 {
 	struct instance *inst = arg;
 
-	return observe_ask(op, inst, inst->state == STATE_RUNNING || inst->state == STATE_CRASHED ? "reset" : NULL);
+	return observe_ask(op, inst, inst->state == STATE_RUNNING ? "reset" : NULL);
+}
+
+static enum verdict ask_gone_on(struct op *op, void *arg)
+{
+	return observe_ask(op, arg, "reset");
 }
 
 static const struct step step_stop = {
@@ -112,6 +126,10 @@ static const struct step step_reset = { "reset the machine", do_reset, .timeout_
 static const struct step step_ask_paused = { "ask for its state", ask_paused, .timeout_ms = CALL_MS };
 static const struct step step_ask_resumed = { "ask for its state", ask_resumed, .timeout_ms = CALL_MS };
 static const struct step step_ask_reset = { "ask for its state", ask_reset, .timeout_ms = CALL_MS };
+static const struct step step_go_on = {
+	"let the vCPUs go", go_on, undo, probe_cont, .timeout_ms = CALL_MS, .commit = true
+};
+static const struct step step_ask_gone_on = { "ask for its state", ask_gone_on, .timeout_ms = CALL_MS };
 
 static bool pause_plan(struct job *job, struct err **e)
 {
@@ -154,8 +172,8 @@ static bool reset_plan(struct job *job, struct err **e)
 		return false;
 	op_add(job->op, &step_reset, inst);
 	if (inst->state == STATE_CRASHED)
-		op_add(job->op, &step_cont, inst);
-	op_add(job->op, &step_ask_reset, inst);
+		op_add(job->op, &step_go_on, inst);
+	op_add(job->op, inst->state == STATE_CRASHED ? &step_ask_gone_on : &step_ask_reset, inst);
 	return true;
 }
 

@@ -91,17 +91,9 @@ static struct json_object *consoles_of(const struct instance *inst)
 	return list;
 }
 
-static struct json_object *last_of(const struct instance *inst)
-{
-	_cleanup_free_ char *path = xasprintf("%s/state.json", inst->name);
-	struct json_object *o = NULL;
-
-	return file_read_json(inst->rt->dirs.lib_instances, path, &o, NULL) ? o : NULL;
-}
-
 static struct json_object *full(struct daemon *d, const struct instance *inst)
 {
-	struct json_object *o = brief(d, inst), *last = last_of(inst);
+	struct json_object *o = brief(d, inst);
 	_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
 
 	json_add(o, "definition", json_object_get(inst->stored));
@@ -109,8 +101,8 @@ static struct json_object *full(struct daemon *d, const struct instance *inst)
 	json_add(o, "pending", pending_of(inst));
 	json_add_int(o, "queued", queue_length(d->queues, subject));
 	json_add(o, "consoles", consoles_of(inst));
-	if (last)
-		json_add(o, "last", last);
+	if (inst->last)
+		json_add(o, "last", json_object_get(inst->last));
 	return o;
 }
 

@@ -145,7 +145,9 @@ int dirs_connect(int dirfd, const char *name, struct err **e)
 
 	address(&addr, dirfd, name);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		err_set_errno(e, ERR_GENERIC, errno, "cannot connect to '%s'", name);
+		/* Refused: whom the socket was made for listens no more. */
+		err_set_errno(e, errno == ECONNREFUSED ? ERR_GUEST_GONE : ERR_GENERIC, errno, "cannot connect to '%s'",
+			      name);
 		return -1;
 	}
 	return TAKE_FD(fd);

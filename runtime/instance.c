@@ -157,6 +157,7 @@ struct instance *instance_free(struct instance *inst)
 	definition_clear(&inst->def);
 	json_object_put(inst->stored);
 	json_object_put(inst->record);
+	json_object_put(inst->last);
 	json_object_put(inst->exit);
 	err_free(inst->broken);
 	free(inst->name);
@@ -188,11 +189,12 @@ struct instance *instance_define(struct runtime *rt, struct json_object *stored)
 /* What is known of the last run. A file that is missing, half or strange is as none. */
 static void load_state(struct instance *inst, int dir)
 {
-	_cleanup_json_ struct json_object *o = NULL;
+	struct json_object *o = NULL;
 	const char *state, *reason;
 
 	if (!file_read_json(dir, "state.json", &o, NULL))
 		return;
+	inst->last = o;
 	inst->starts = json_get_int(o, "starts", 0);
 	state = json_get_str(o, "state");
 	reason = json_get_str(o, "reason");

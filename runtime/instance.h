@@ -92,6 +92,7 @@ struct instance {
 	bool ending;              /* a stop or shutdown of ours is under way: its end is ours */
 	bool told_held;           /* powered_off() has told of the RunState shutdown it is in */
 	bool going;               /* QEMU was told to go: it has been more than a launcher */
+	struct json_object *last; /* state.json: how the last run ended, NULL before the first end */
 	struct json_object *exit; /* exit.json of the process that ended */
 	struct instance_wait *waits;
 };

@@ -26,7 +26,7 @@ static const char *reason_of(const struct instance *inst, enum state s, const ch
 	case STATE_BLOCKED:
 		return "io-error";
 	case STATE_SHUTDOWN:
-		return inst->ending ? "admin" : "guest";
+		return inst->state == STATE_SHUTDOWN ? inst->reason : inst->ending ? "admin" : "guest";
 	case STATE_CRASHED:
 		return str_eq(status, "internal-error") ? "internal-error" : "panic";
 	case STATE_PMSUSPENDED:

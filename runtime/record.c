@@ -86,6 +86,8 @@ enum verdict record_state(struct op *op, struct instance *inst)
 	w = xcalloc(1, sizeof(*w));
 	w->dir = dir;
 	w->text = json_print(o);
+	json_object_put(inst->last);
+	inst->last = TAKE_PTR(o);
 	return file_work(op, state_write, w, state_free);
 }
 

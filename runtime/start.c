@@ -91,9 +91,10 @@ static enum verdict dir_make(struct op *op, void *arg)
 static enum verdict dir_remove(struct op *op, void *arg)
 {
 	struct start *s = arg;
+	bool ours = s->inst->ending || (op->err && op->err->class == ERR_CANCELLED);
 
 	record_clear(s->inst);
-	instance_enter(s->inst, STATE_SHUTOFF, "", op->err && op->err->class == ERR_CANCELLED ? "admin" : "failed");
+	instance_enter(s->inst, STATE_SHUTOFF, "", ours ? "admin" : "failed");
 	return record_state(op, s->inst);
 }
 

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "guest.h"
+
+#include "base/file.h"
+#include "runtime/dirs.h"
+#include "runtime/process.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { LOOK_MS = 5 };
+
+/* How often something without an event may be looked at. */
+static void look_again(int *tries, const char *what)
+{
+	ck_assert_msg(++*tries < RIG_DEADLINE_MS / LOOK_MS, "in vain: %s", what);
+	usleep(LOOK_MS * 1000);
+}
+
+/* ---- the guest ---- */
+
+void guest_define(struct client *c, const char *name, const char *words, const char *extra)
+{
+	client_define(c, name,
+		      "'memory': '128M', 'hvparams': {'kernel_path': '%s/vmlinux', 'initrd_path': '%s/initrd.gz', "
+		      "'kernel_args': 't.net=none %s'}%s%s",
+		      rig_guest(), rig_guest(), words, *extra ? ", " : "", extra);
+}
+
+void guest_define_bare(struct client *c, const char *name)
+{
+	client_define(c, name, "%s", "'memory': '16M'");
+}
+
+pid_t guest_start(struct client *c, const char *name)
+{
+	_cleanup_json_ struct json_object *o = client_ok(c, "instance-start", "{'instance': '%s'}", name);
+
+	ck_assert(json_get_bool(o, "changed", false));
+	ck_assert_str_eq(str_at(o, "state"), "running");
+	return guest_pid(c, name);
+}
+
+unsigned guest_said(struct rig *r, const char *name, const char *text)
+{
+	_cleanup_free_ char *log = rig_file(r, "log/%s.console", name);
+	unsigned n = 0;
+
+	for (const char *p = log; p && (p = strstr(p, text)); p++)
+		n++;
+	return n;
+}
+
+void guest_await(struct rig *r, const char *name, const char *text, unsigned times)
+{
+	for (int tries = 0; guest_said(r, name, text) < times; look_again(&tries, text))
+		;
+}
+
+struct json_object *guest_query(struct client *c, const char *name)
+{
+	return client_ok(c, "query-instance", "{'instance': '%s'}", name);
+}
+
+void guest_expect(struct client *c, const char *name, const char *state, const char *reason)
+{
+	_cleanup_json_ struct json_object *o = guest_query(c, name);
+
+	ck_assert_msg(str_eq(str_at(o, "state"), state) && str_eq(str_at(o, "reason"), reason), "not %s (%s): %s", state,
+		      reason, json_object_to_json_string(o));
+}
+
+struct json_object *guest_settle(struct client *c, const char *name)
+{
+	for (int tries = 0;; look_again(&tries, "its operations end")) {
+		struct json_object *o = guest_query(c, name);
+
+		if (!has(o, "operation") && int_at(o, "queued") == 0)
+			return o;
+		json_object_put(o);
+	}
+}
+
+pid_t guest_pid(struct client *c, const char *name)
+{
+	_cleanup_json_ struct json_object *o = guest_query(c, name);
+
+	ck_assert_int_gt(int_at(o, "pid"), 0);
+	return (pid_t)int_at(o, "pid");
+}
+
+/* ---- what was told ---- */
+
+static char *state_text(struct json_object *o)
+{
+	return xasprintf("%s/%s/%s", str_at(o, "state"), str_at(o, "status"), str_at(o, "reason"));
+}
+
+char *guest_states(struct client *c, const char *name, int64_t seq)
+{
+	_cleanup_json_ struct json_object *o = client_ok(c, "query-events", "{'since': %lld}", (long long)seq);
+	_cleanup_free_ char *last = NULL;
+	struct json_object *list = at(o, "events");
+	char *text = xstrdup("");
+
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *event = json_object_array_get_idx(list, i);
+		_cleanup_free_ char *old = NULL, *new = NULL, *before = text;
+
+		if (!str_eq(str_at(event, "event"), "INSTANCE_STATE") || !str_eq(str_at(event, "data.instance"), name)) {
+			before = NULL;
+			continue;
+		}
+		old = state_text(at(event, "data.old"));
+		new = state_text(at(event, "data"));
+		ck_assert_msg(!last || str_eq(old, last), "from %s, but it was %s", old, last);
+		ck_assert_str_ne(old, new);
+		text = xasprintf("%s%s\n", before, new);
+		free(last);
+		last = TAKE_PTR(new);
+	}
+	return text;
+}
+
+int64_t guest_now(struct client *c)
+{
+	_cleanup_json_ struct json_object *o = client_ok(c, "query-events", "{}");
+
+	return int_at(o, "last");
+}
+
+/* ---- QEMU ---- */
+
+static int instance_dir(struct rig *r, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/run/instances/%s", r->root, name);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ck_assert_msg(fd >= 0, "no '%s'", path);
+	return fd;
+}
+
+/* The next value that has the member KEY. */
+static struct json_object *qemu_read(int fd, struct json_reader *reader, const char *key)
+{
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct json_object *o = NULL;
+		const char *rest;
+		char byte;
+		size_t n = 1;
+
+		ck_assert_int_eq(poll(&p, 1, RIG_DEADLINE_MS), 1);
+		ck_assert_int_eq(recv(fd, &byte, 1, 0), 1);
+		rest = &byte;
+		if (json_reader_next(reader, &rest, &n, &o, NULL) != JSON_VALUE)
+			continue;
+		if (has(o, key))
+			return o;
+		json_object_put(o);
+	}
+}
+
+char *guest_run_state(struct rig *r, const char *name)
+{
+	static const char ask[] = "{\"execute\": \"qmp_capabilities\"}{\"execute\": \"query-status\"}";
+	_cleanup_(json_reader_freep) struct json_reader *reader = json_reader_new(&json_limits_qemu);
+	_cleanup_close_ int dir = instance_dir(r, name), fd = dirs_connect(dir, "qmp2.sock", NULL);
+	_cleanup_json_ struct json_object *o = NULL;
+
+	ck_assert_int_ge(fd, 0);
+	json_object_put(qemu_read(fd, reader, "QMP"));
+	ck_assert_int_eq(send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL), sizeof(ask) - 1);
+	o = qemu_read(fd, reader, "return.status");
+	return xstrdup(str_at(o, "return.status"));
+}
+
+void guest_await_run_state(struct rig *r, const char *name, const char *status)
+{
+	for (int tries = 0;; look_again(&tries, status)) {
+		_cleanup_free_ char *now = guest_run_state(r, name);
+
+		if (str_eq(now, status))
+			return;
+	}
+}
+
+/* ---- the kernel ---- */
+
+bool process_runs(pid_t pid)
+{
+	char state = process_run_state(pid);
+
+	return state && state != 'Z' && state != 'X';
+}
+
+/* utime and stime of one thread, if it is a vCPU's. */
+static unsigned long thread_ticks(pid_t pid, const char *tid)
+{
+	enum { FIELDS_BEFORE = 11 }; /* behind the name: state, ppid, ... */
+	_cleanup_free_ char *path = xasprintf("/proc/%d/task/%s/stat", pid, tid), *text = NULL;
+	unsigned long user, system;
+	char *p;
+
+	if (!file_read(AT_FDCWD, path, 4096, &text, NULL, NULL) || !strstr(text, "(CPU "))
+		return 0;
+	p = strrchr(text, ')') + 1;
+	for (int i = 0; i < FIELDS_BEFORE; i++)
+		p = strchr(p + 1, ' ');
+	ck_assert_int_eq(sscanf(p, " %lu %lu", &user, &system), 2);
+	return user + system;
+}
+
+unsigned long process_vcpu_ticks(pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/task", pid);
+	unsigned long sum = 0;
+	DIR *dir = opendir(path);
+	struct dirent *d;
+
+	ck_assert_ptr_nonnull(dir);
+	while ((d = readdir(dir)))
+		sum += d->d_name[0] == '.' ? 0 : thread_ticks(pid, d->d_name);
+	closedir(dir);
+	return sum;
+}
+
+pid_t guest_lock_holder(struct rig *r, const char *name, const char *file)
+{
+	_cleanup_close_ int dir = instance_dir(r, name);
+
+	return process_lock_holder(dir, file);
+}
+
+int guest_main(Suite *(*make)(void))
+{
+	if (!rig_guest()) {
+		puts("SKIP: DROVER_GUEST does not name a test guest");
+		return 77;
+	}
+	return rig_main(make);
+}
