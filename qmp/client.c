@@ -148,7 +148,7 @@ static void on_event(struct qmp *q, const char *name, struct json_object *messag
 		l->event(l, name, data);
 		l = q->listeners; /* none when the client was freed */
 	}
-	if (!q->dead)
+	if (!q->dead && q->stream)
 		q->ops->event(q, name, data, time, q->data);
 	leave(q);
 }
@@ -158,8 +158,7 @@ static void on_negotiated(struct json_object *ret, const struct err *e, void *da
 	struct qmp *q = data;
 
 	if (e) {
-		if (q->stream)
-			hang_up(q, ERR_QEMU, e->desc);
+		hang_up(q, ERR_QEMU, e->desc);
 		return;
 	}
 	q->ready = true;
@@ -318,25 +317,36 @@ struct qmp *qmp_ping_of(const struct qmp *q)
 	return q->ping;
 }
 
+static struct qmp_call *send_call(struct qmp *q, const char *verb, const char *command, struct json_object *args,
+				  int fd, qmp_reply_fn *reply, void *data)
+{
+	struct qmp_call *c;
+
+	if (!q->stream) {
+		json_object_put(args);
+		fd_close(fd);
+		return NULL;
+	}
+	c = call_new(q, verb, command, args, fd, reply, data);
+	send_waiting(q);
+	return c;
+}
+
 struct qmp_call *qmp_send(struct qmp *q, const char *command, struct json_object *args, int fd, qmp_reply_fn *reply,
 			  void *data)
 {
-	struct qmp_call *c = call_new(q, "execute", command, args, fd, reply, data);
-
-	send_waiting(q);
-	return c;
+	return send_call(q, "execute", command, args, fd, reply, data);
 }
 
 struct qmp_call *qmp_send_oob(struct qmp *q, const char *command, qmp_reply_fn *reply, void *data)
 {
-	struct qmp_call *c = call_new(q, "exec-oob", command, NULL, -1, reply, data);
-
-	send_waiting(q);
-	return c;
+	return send_call(q, "exec-oob", command, NULL, -1, reply, data);
 }
 
 void qmp_forget(struct qmp_call *call)
 {
+	if (!call)
+		return;
 	if (call->sent)
 		call->reply = NULL;
 	else

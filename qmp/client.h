@@ -10,8 +10,9 @@
  * one command the other's file. For the same reason a client either enables "oob" or carries
  * descriptors, never both.
  *
- * When the connection ends every call in flight fails with GuestGone, then gone() is called, once.
- * Callbacks come from the loop only; qmp_free() is allowed in any of them.
+ * When the connection ends every call in flight fails with GuestGone (or QemuError, if what is there does not
+ * speak QMP), then gone() is called, once.
+ * Callbacks come from the loop, or from qmp_close(); qmp_free() is allowed in any of them.
  */
 #ifndef DROVER_QMP_CLIENT_H
 #define DROVER_QMP_CLIENT_H
@@ -28,7 +29,7 @@ struct qmp_ops {
 	void (*ready)(struct qmp *q, void *data);
 	/* An event: QAPI name, its data (an object or NULL) and time in seconds since the epoch. */
 	void (*event)(struct qmp *q, const char *name, struct json_object *event, double time, void *data);
-	/* The connection ended, or the other side does not speak QMP. E stays the client's. */
+	/* The connection ended, or the other side does not speak QMP, which E tells. E stays the client's. */
 	void (*gone)(struct qmp *q, const struct err *e, void *data);
 };
 
@@ -37,7 +38,7 @@ typedef void qmp_reply_fn(struct json_object *ret, const struct err *e, void *da
 
 /* Takes FD, a connected socket. OOB: ask for out-of-band execution. */
 struct qmp *qmp_new(uv_loop_t *loop, int fd, bool oob, const struct qmp_ops *ops, void *data);
-/* Hangs up: calls in flight fail with GuestGone and gone() is called, as if QEMU had ended. */
+/* Hangs up: calls in flight fail with GuestGone and gone() is called, at once, as if QEMU had ended. */
 void qmp_close(struct qmp *q);
 /* Calls in flight are forgotten. Returns NULL. */
 struct qmp *qmp_free(struct qmp *q);
@@ -48,12 +49,13 @@ bool qmp_is_gone(const struct qmp *q);
 void qmp_set_ping(struct qmp *q, struct qmp *oob);
 
 /* Sends COMMAND; consumes ARGS (NULL: none) and FD (-1: none). REPLY is called exactly once unless the
- * call is forgotten. A QEMU error is of class QemuError with QEMU's words, and its class in the further
+ * call is forgotten, or NULL is returned: the connection has ended. A QEMU error is of class QemuError with QEMU's words, and its class in the further
  * member "qemu-class". */
 struct qmp_call *qmp_send(struct qmp *q, const char *command, struct json_object *args, int fd, qmp_reply_fn *reply,
 			  void *data);
 /* The same out of band ("exec-oob"). */
 struct qmp_call *qmp_send_oob(struct qmp *q, const char *command, qmp_reply_fn *reply, void *data);
+/* NULL is nothing. */
 void qmp_forget(struct qmp_call *call);
 
 /* Called with every event before ops->event. For waits; see qmp/wait.h. */

@@ -18,20 +18,12 @@ struct qmp_wait {
 
 enum { PING_MS = 1000, SLOW_FACTOR = 10 };
 
-static struct qmp_wait *wait_free(struct qmp_wait *w)
+static void wait_free(struct qmp_wait *w)
 {
 	qmp_unlisten(&w->listener);
-	if (w->call)
-		qmp_forget(w->call);
-	if (w->ping)
-		qmp_forget(w->ping);
+	qmp_forget(w->call);
+	qmp_forget(w->ping);
 	free(w);
-	return NULL;
-}
-
-static void wait_forget(struct op *op, void *data)
-{
-	wait_free(data);
 }
 
 static void wait_end(struct qmp_wait *w, struct err *e)
@@ -42,13 +34,27 @@ static void wait_end(struct qmp_wait *w, struct err *e)
 	op_resume(op, e);
 }
 
+/* The command is done; what is waited for now has its own time. */
+static void await_event(struct qmp_wait *w)
+{
+	bool in_doubt = w->slow || w->pinging || w->op->stalled;
+
+	qmp_forget(w->ping);
+	w->ping = NULL;
+	w->slow = w->pinging = false;
+	if (w->op->cancelled)
+		wait_end(w, NULL);
+	else if (in_doubt)
+		op_extend(w->op, w->ms);
+}
+
 static void on_reply(struct json_object *ret, const struct err *e, void *data)
 {
 	struct qmp_wait *w = data;
 	struct err *failure = NULL;
 
 	w->call = NULL;
-	if (e && e->class == ERR_GUEST_GONE) {
+	if (e && qmp_is_gone(w->q)) {
 		w->op->gone = true;
 		wait_end(w, w->op->phase == OP_BACK ? NULL : err_copy(e));
 		return;
@@ -61,6 +67,8 @@ static void on_reply(struct json_object *ret, const struct err *e, void *data)
 	}
 	if (failure || w->has_event)
 		wait_end(w, failure);
+	else
+		await_event(w);
 }
 
 static void on_event(struct qmp_listener *l, const char *name, struct json_object *data)
@@ -85,13 +93,14 @@ static void on_gone(struct qmp_listener *l)
 	wait_end(w, e);
 }
 
+/* Who refuses answers too. */
 static void on_pong(struct json_object *ret, const struct err *e, void *data)
 {
 	struct qmp_wait *w = data;
 
 	w->ping = NULL;
 	w->pinging = false;
-	if (e) {
+	if (e && qmp_is_gone(qmp_ping_of(w->q))) {
 		op_stall(w->op);
 		return;
 	}
@@ -127,10 +136,17 @@ static void event_expired(struct op *op, void *data)
 	wait_end(w, e);
 }
 
-static const struct op_wait_ops reply_ops = { .what = "reply of QEMU", .forget = wait_forget, .expired = wait_expired };
-static const struct op_wait_ops event_ops = {
-	.what = "event of QEMU", .forget = wait_forget, .expired = event_expired, .abortable = true
-};
+/* Nothing is in doubt once the reply has come. */
+static void event_stop(struct op *op, void *data)
+{
+	struct qmp_wait *w = data;
+
+	if (!w->call)
+		wait_end(w, NULL);
+}
+
+static const struct op_wait_ops reply_ops = { .what = "reply of QEMU", .expired = wait_expired };
+static const struct op_wait_ops event_ops = { .what = "event of QEMU", .expired = event_expired, .stop = event_stop };
 
 /* The monitor is gone; consumes what the call would have. */
 static enum verdict gone(struct op *op, struct json_object *args, int fd)

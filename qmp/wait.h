@@ -14,7 +14,7 @@
 #include "base/op.h"
 #include "qmp/client.h"
 
-/* Sees the reply; OP_FAIL with op->err set fails the step. */
+/* Sees the reply; OP_FAIL by way of op_fail() fails the step. */
 typedef enum verdict qmp_then_fn(struct op *op, struct json_object *ret, void *arg);
 
 /* Sends COMMAND and waits for its reply. Consumes ARGS. THEN may be NULL; ARG is for it. */
@@ -28,7 +28,8 @@ enum verdict qmp_call_fd(struct op *op, struct qmp *q, const char *command, stru
 typedef bool qmp_match_fn(struct json_object *data, void *arg);
 
 /* Sends COMMAND and waits for its reply and for EVENT, in whichever order they come: the listener is
- * armed before the command is sent. COMMAND NULL: only the event. An error reply ends the wait. */
+ * armed before the command is sent. COMMAND NULL: only the event. An error reply ends the wait. A cancel
+ * ends it once the reply has come. */
 enum verdict qmp_call_until(struct op *op, struct qmp *q, const char *command, struct json_object *args,
 			    const char *event, qmp_match_fn *match, void *arg);
 

@@ -33,36 +33,40 @@ static void ask(struct instance *inst)
 	observe_refresh(inst);
 }
 
+/* The record ought to name who holds the lock. If it does not, it is the record that is wrong: the kernel cannot
+ * mistake one process for another. */
+static void compare(struct instance *inst)
+{
+	struct json_object *process = json_get_typed(inst->record, "process", json_type_object);
+	struct json_object *held = process_to_json(inst->process);
+
+	if (json_get_int(process, "pid", 0) != inst->pid || !str_eq(json_get_str(process, "boot-id"), process_boot_id()) ||
+	    json_get_int(process, "start-time", 0) != json_get_int(held, "start-time", 0))
+		log_write(LOG_WARNING, inst->name, "'runtime.json' does not name pid %d, which holds the lock; the lock counts",
+			  inst->pid);
+	json_add(inst->record, "process", held);
+}
+
 enum adopted adopt(struct instance *inst)
 {
 	_cleanup_err_ struct err *e = NULL;
-	struct json_object *process;
-	pid_t pid;
-	uint64_t start_time;
+	bool recorded;
 
 	inst->run_dir = openat(inst->rt->dirs.run_instances, inst->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (inst->run_dir < 0)
 		return ADOPT_NOTHING;
-	if (!record_read(inst, &e)) {
+	recorded = record_read(inst, &e);
+	if (!recorded)
 		log_write(LOG_NOTICE, inst->name, "no runtime record: %s", e->desc);
-		if (observe_hold(inst, 0, 0)) {
-			instance_recall(inst);
-			ask(inst); /* the lock says whose it is; one that waits to be let go ends by itself */
-		}
-		return ADOPT_HALF;
-	}
-	process = json_get_typed(inst->record, "process", json_type_object);
-	pid = (pid_t)json_get_int(process, "pid", 0);
-	start_time = (uint64_t)json_get_int(process, "start-time", 0);
-	if (!str_eq(json_get_str(process, "boot-id"), process_boot_id()) || pid <= 0 ||
-	    !observe_hold(inst, pid, start_time)) {
-		inst->going = true;
-		instance_recall(inst);
+	instance_recall(inst);
+	/* Only who was let go has been observed, or was recorded and not taken back. */
+	inst->going = recorded || inst->state != STATE_NOSTATE;
+	if (!observe_hold(inst, 0, 0)) {
 		file_read_json(inst->run_dir, "exit.json", &inst->exit, NULL);
 		return ADOPT_ENDED;
 	}
-	inst->going = true;
-	instance_recall(inst);
-	ask(inst);
-	return ADOPT_RUNNING;
+	if (recorded && inst->pid)
+		compare(inst);
+	ask(inst); /* one that waits to be let go ends by itself */
+	return recorded ? ADOPT_RUNNING : ADOPT_HALF;
 }

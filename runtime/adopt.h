@@ -11,7 +11,7 @@ enum adopted {
 	ADOPT_NOTHING, /* no run directory */
 	ADOPT_RUNNING, /* its process is held, its monitors are connected and being asked */
 	ADOPT_ENDED,   /* a run directory without a process: to be cleared */
-	ADOPT_HALF,    /* a process that was never recorded: a launcher that waits, or its remains */
+	ADOPT_HALF,    /* a process without a record that can be read: a launcher that waits, or a QEMU */
 };
 
 /* Looks at run/instances/NAME. Does not wait: the state follows by itself when QEMU answers. */

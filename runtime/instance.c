@@ -177,6 +177,7 @@ struct instance *instance_define(struct runtime *rt, struct json_object *stored)
 	if (!inst)
 		inst = instance_new(rt, name);
 	definition_clear(&inst->def);
+	inst->broken = err_free(inst->broken);
 	if (!definition_decode(stored, &inst->def, &inst->broken))
 		log_debug("%s: %s", name, inst->broken->desc);
 	json_object_put(inst->stored);

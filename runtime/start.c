@@ -32,7 +32,9 @@ struct start {
 	int fds[FD_COUNT]; /* as QEMU will see them; [SOCKET_FD] is the launcher's end of `control` */
 	int control;       /* our end: pids come, "go" goes, end of file means that exec worked */
 	uv_poll_t *poll;
-	struct op *op; /* that waits for `control` */
+	struct op *op;          /* that waits for `control` */
+	struct child *launcher; /* while it lives: from before it has a lock that names it */
+	struct op *bereaved;    /* that waits for its end */
 };
 
 static void close_all(struct start *s)
@@ -60,6 +62,8 @@ void start_free(struct start *s)
 		return;
 	close_all(s);
 	control_close(s);
+	if (s->launcher)
+		child_forget(s->launcher); /* it is the guest's keeper now */
 	argv_free(s->argv);
 	free(s);
 }
@@ -206,10 +210,29 @@ static void on_pid(uv_poll_t *poll, int status, int events)
 	control_done(s, e);
 }
 
+static void on_launcher_end(const struct child_end *end, void *data)
+{
+	struct start *s = data;
+	struct op *op = TAKE_PTR(s->bereaved);
+
+	s->launcher = NULL;
+	if (op)
+		op_resume(op, NULL);
+}
+
+static void launcher_forget(struct op *op, void *data)
+{
+	((struct start *)data)->bereaved = NULL;
+}
+
+static void launcher_expired(struct op *op, void *data)
+{
+	op_stall(op);
+}
+
 static enum verdict process_spawn(struct op *op, void *arg)
 {
 	struct start *s = arg;
-	_cleanup_close_ int dir = -1;
 	struct child_spec spec = { .fds = s->fds, .n_fds = FD_COUNT };
 	_cleanup_free_ const char **argv = NULL;
 	struct err *e = NULL;
@@ -229,7 +252,8 @@ static enum verdict process_spawn(struct op *op, void *arg)
 	s->fds[SOCKET_FD - 1] = fcntl(s->inst->run_dir, F_DUPFD_CLOEXEC, 0);
 	s->fds[STDERR_FILENO] = fcntl(s->fds[STDOUT_FILENO], F_DUPFD_CLOEXEC, 0);
 	spec.argv = argv;
-	if (!child_spawn(s->inst->rt->loop, &spec, NULL, NULL, &e)) {
+	s->launcher = child_spawn(s->inst->rt->loop, &spec, on_launcher_end, s, &e);
+	if (!s->launcher) {
 		err_prefix(e, "'%s'", s->inst->rt->launcher);
 		return op_fail_err(op, e);
 	}
@@ -247,6 +271,15 @@ static enum verdict process_kill(struct op *op, void *arg)
 	inst->going = false;
 	if (!inst->process && inst->run_dir >= 0)
 		observe_hold(inst, 0, 0);
+	if (!inst->process && s->launcher) {
+		static const struct op_wait_ops ops = { .what = "end of the launcher",
+							.forget = launcher_forget,
+							.expired = launcher_expired };
+
+		/* So young that no lock names it yet; without `control` it ends by itself. */
+		s->bereaved = op;
+		return op_wait(op, &ops, s);
+	}
 	if (!inst->process)
 		return OP_DONE;
 	process_signal(inst->process, SIGKILL);

@@ -79,6 +79,13 @@ pid_t stage_pid(const char *name)
 	return (pid_t)json_get_int(o, "pid", 0);
 }
 
+void stage_await_pid(const char *name)
+{
+	for (int i = 0; i < POLLS && !stage_pid(name); i++)
+		usleep(POLL_US);
+	ck_assert_int_ne(stage_pid(name), 0);
+}
+
 pid_t stage_holder(const char *name)
 {
 	_cleanup_free_ char *path = xasprintf("%s/run/instances/%s", stage.r->root, name);

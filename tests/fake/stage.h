@@ -29,6 +29,7 @@ void stage_define(const char *name, const char *words, ...) _printf_(2, 3);
 void stage_start(const char *name);
 /* 0 without a process. */
 pid_t stage_pid(const char *name);
+void stage_await_pid(const char *name);
 /* Who holds qemu.lock of an instance. */
 pid_t stage_holder(const char *name);
 /* query-instance */

@@ -14,6 +14,8 @@
 #define STOP_FAST "instance-stop/ask QEMU to quit/before/expire;instance-stop/terminate QEMU/before/expire"
 /* The reply to cont is late as soon as it is asked for. */
 #define CONT_LATE "instance-start/run the guest/before/expire"
+/* As by SIGSTOP, and the second monitor does not answer just before either. */
+#define FROZEN "fake.freeze=cont fake.silent=query-yank"
 
 /* A start that fails with CLASS and leaves the world as it was. The error; the caller's. */
 static struct json_object *fail_to_start(const char *class, const char *words)
@@ -189,14 +191,13 @@ START_TEST(never_greets)
 
 	stage_set("instance-stop/ask QEMU to quit/before/expire!;instance-stop/terminate QEMU/before/expire!");
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		_cleanup_json_ struct json_object *started = NULL, *o = NULL;
+		_cleanup_json_ struct json_object *started = NULL;
 		int start;
 
 		stage_define("web", "%s fake.term=ignore", words[i]);
 		stage_mark();
 		start = client_send(stage.c, "instance-start", WEB);
-		while (!has(TAKE_PTR(o) ?: (o = stage_show("web")), "pid"))
-			json_object_put(TAKE_PTR(o));
+		stage_await_pid("web");
 		json_object_put(client_ok(stage.c, "instance-stop", WEB));
 		started = client_reply(stage.c, start);
 		ck_assert_msg(str_eq(str_at(started, "error.class"), "Cancelled"), "%s: %s", words[i],
@@ -252,7 +253,7 @@ static struct json_object *await_job(int id)
 /* It keeps its place: other changes are refused at once, questions are answered, a stop ends it. */
 START_TEST(stalls_and_is_stopped)
 {
-	int id = start_stalled("fake.freeze=cont");
+	int id = start_stalled(FROZEN);
 	_cleanup_free_ char *name = xasprintf("#%d", id), *fake = rig_program("fake-qemu");
 	_cleanup_json_ struct json_object *o = stage_show("web"), *job = job_of(id);
 	_cleanup_json_ struct json_object *busy = client_error(stage.c, "Busy", "instance-start", WEB);
@@ -278,7 +279,7 @@ END_TEST
 
 START_TEST(stalls_and_answers_late)
 {
-	int id = start_stalled("fake.freeze=cont");
+	int id = start_stalled(FROZEN);
 	_cleanup_json_ struct json_object *job = NULL;
 
 	kill(stage_pid("web"), SIGCONT);
@@ -292,7 +293,7 @@ END_TEST
 
 START_TEST(stalls_and_dies)
 {
-	int id = start_stalled("fake.freeze=cont");
+	int id = start_stalled(FROZEN);
 	_cleanup_json_ struct json_object *job = NULL;
 
 	kill(stage_pid("web"), SIGKILL);
@@ -307,7 +308,7 @@ END_TEST
 /* droverd dies beside a stalled start: the next one asks QEMU what came of it, also when the answer is late. */
 START_TEST(stalls_over_a_restart)
 {
-	int id = start_stalled("fake.freeze=cont");
+	int id = start_stalled(FROZEN);
 	_cleanup_json_ struct json_object *job = NULL;
 	pid_t pid = stage_pid("web");
 
