@@ -206,7 +206,9 @@ static void run_expired(struct op *op, void *data)
 enum verdict child_run(struct op *op, const char *const *argv, enum err_class class,
 		       enum verdict (*then)(struct op *op, const char *out))
 {
-	static const struct op_wait_ops ops = { .what = "end of the program", .expired = run_expired, .stop = run_stop };
+	static const struct op_wait_ops ops = { .what = "end of the program",
+						.expired = run_expired,
+						.stop = run_stop };
 	struct child_spec spec = { .argv = argv, .capture = true, .max = 1 << 20 };
 	struct run *run = xcalloc(1, sizeof(*run));
 	struct err *e = NULL;

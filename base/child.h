@@ -17,7 +17,7 @@ struct child;
 
 struct child_spec {
 	const char *const *argv; /* argv[0] is the path or a name to look up in PATH */
-	const int *fds;          /* fds[i] becomes descriptor i; stays the caller's. -1: /dev/null for 0 to 2, else none */
+	const int *fds; /* fds[i] becomes descriptor i; stays the caller's. -1: /dev/null for 0 to 2, else none */
 	unsigned n_fds;
 	bool capture; /* stdout and stderr are pipes, kept up to `max` bytes each */
 	size_t max;

@@ -211,9 +211,7 @@ static enum verdict step_call(struct op *op, enum op_fault fault)
 {
 	const struct plan_step *p = &op->plan[op->at];
 	enum verdict v;
-	step_fn *fn = op->phase == OP_FORWARD ? p->step->run :
-		      op->phase == OP_PROBING ? p->step->probe :
-						p->step->undo;
+	step_fn *fn = op->phase == OP_FORWARD ? p->step->run : op->phase == OP_PROBING ? p->step->probe : p->step->undo;
 
 	if (fault == OP_FAULT_FAIL)
 		return op_fail(op, ERR_GENERIC, "injected failure before '%s'", p->step->name);

@@ -8,6 +8,7 @@
  * Its guest powers off on SIGUSR1 and panics on SIGUSR2; on SIGTERM QEMU ends with status 0.
  */
 #include "base/json.h"
+#include "options.h"
 #include "script.h"
 
 #include <errno.h>
@@ -673,57 +674,12 @@ static void serve(struct fake *f)
 
 /* ---- the command line ---- */
 
-/* The value of KEY in "first,key=value,…"; KEY NULL: the first. The caller's. */
-static char *value_of(const char *options, const char *key)
-{
-	_cleanup_free_ char *copy = xstrdup(options);
-	char *out = copy;
-
-	/* A doubled comma is one of the value: \1 stands for it while the list is cut. */
-	for (const char *p = options; *p; p++) {
-		bool doubled = p[0] == ',' && p[1] == ',';
-
-		*out++ = doubled ? '\1' : *p;
-		p += doubled;
-	}
-	*out = '\0';
-	for (char *save = NULL, *item = strtok_r(copy, ",", &save); item; item = strtok_r(NULL, ",", &save)) {
-		size_t len = key ? strlen(key) : 0;
-
-		if (key && !(str_starts(item, key) && item[len] == '='))
-			continue;
-		out = xstrdup(item + len + (key ? 1 : 0));
-		for (char *p = out; *p; p++)
-			if (*p == '\1')
-				*p = ',';
-		return out;
-	}
-	return NULL;
-}
-
-/* The chardev of this id, which is a listening socket. */
-static int listener_of(char **argv, const char *id)
-{
-	for (; argv[0] && argv[1]; argv++) {
-		_cleanup_free_ char *its = NULL, *fd = NULL;
-
-		if (!str_eq(argv[0], "-chardev"))
-			continue;
-		its = value_of(argv[1], "id");
-		fd = value_of(argv[1], "fd");
-		if (its && fd && str_eq(its, id))
-			return (int)strtol(fd, NULL, 10);
-	}
-	fprintf(stderr, "fake-qemu: -mon: chardev '%s' not found\n", id);
-	exit(1);
-}
-
 static void read_option(struct fake *f, char **argv, const char *option, const char *value)
 {
 	if (str_eq(option, "-S")) {
 		f->status = "prelaunch";
 	} else if (str_eq(option, "-name") && value) {
-		f->name = value_of(value, NULL);
+		f->name = option_value(value, NULL);
 	} else if (str_eq(option, "-uuid") && value) {
 		f->uuid = value;
 	} else if (str_eq(option, "-append") && value) {
@@ -731,17 +687,21 @@ static void read_option(struct fake *f, char **argv, const char *option, const c
 	} else if (str_eq(option, "-mon") && value && f->n < MONITORS_MAX) {
 		struct monitor *m = &f->monitors[f->n++];
 
-		*m = (struct monitor){ .id = value_of(value, "chardev"), .fd = -1 };
-		m->listener = listener_of(argv, m->id);
+		*m = (struct monitor){ .id = option_value(value, "chardev"), .fd = -1 };
+		m->listener = option_listener(argv, m->id);
 	}
 }
 
 int main(int argc, char **argv)
 {
+	static const int deadly[] = { SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV };
 	static struct fake fake;
 	struct fake *f = &fake;
 	const char *text;
 
+	/* A sanitizer would make an exit of them. */
+	for (size_t i = 0; i < ARRAY_SIZE(deadly); i++)
+		signal(deadly[i], SIG_DFL);
 	f->status = "running";
 	f->record = -1;
 	f->counts = json_object_new_object();

@@ -94,8 +94,8 @@ static enum op_fault hook(struct op *op, const struct step *step, enum op_when w
 	enum op_fault result = OP_FAULT_NONE;
 
 	if (plan.log >= 0 && when == OP_BEFORE)
-		dprintf(plan.log, "step %s %s%s%d %s\n", op->name, step->commit ? "!" : "", step->again ? "~" : "", op->at,
-			step->name);
+		dprintf(plan.log, "step %s %s%s%d %s\n", op->name, step->commit ? "!" : "", step->again ? "~" : "",
+			op->at, step->name);
 	for (size_t i = 0; i < plan.n; i++) {
 		struct fault *f = &plan.faults[i];
 

@@ -32,7 +32,8 @@ static struct json_object *fail_to_start(const char *class, const char *words)
 
 static void check_says(struct json_object *e, const char *member, const char *text)
 {
-	ck_assert_msg(strstr(str_at(e, member), text), "'%s' has no '%s': %s", member, text, json_object_to_json_string(e));
+	ck_assert_msg(strstr(str_at(e, member), text), "'%s' has no '%s': %s", member, text,
+		      json_object_to_json_string(e));
 }
 
 /* ---- QEMU that ends ---- */
@@ -80,8 +81,8 @@ START_TEST(ends_in_each_phase)
 		stage_mark();
 		reply = client_reply(stage.c, client_send(stage.c, "instance-start", WEB));
 		if (rows[i].class)
-			ck_assert_msg(has(reply, "error") && str_eq(str_at(reply, "error.class"), rows[i].class), "%s: %s",
-				      rows[i].words, json_object_to_json_string(reply));
+			ck_assert_msg(has(reply, "error") && str_eq(str_at(reply, "error.class"), rows[i].class),
+				      "%s: %s", rows[i].words, json_object_to_json_string(reply));
 		else
 			client_await_state(stage.c, "web", rows[i].state, rows[i].reason);
 		stage_settle();

@@ -264,20 +264,23 @@ static void damage_record(enum damage damage, pid_t stranger)
 		changed = xstrndup(text, strlen(text) / 2);
 		break;
 	case NOT_JSON:
-		changed = xstrdup("\x7f" "ELF\n");
+		changed = xstrdup("\x7f"
+				  "ELF\n");
 		break;
 	case VERSION:
 		json_object_object_add(o, "version", json_object_new_int(99));
 		break;
 	case ANOTHER_PID:
 		json_object_object_add(process, "pid", json_object_new_int(stranger));
-		json_object_object_add(process, "start-time", json_object_new_int64((int64_t)process_start_time(stranger)));
+		json_object_object_add(process, "start-time",
+				       json_object_new_int64((int64_t)process_start_time(stranger)));
 		break;
 	case ANOTHER_TIME:
 		json_object_object_add(process, "start-time", json_object_new_int(1));
 		break;
 	case ANOTHER_BOOT:
-		json_object_object_add(process, "boot-id", json_object_new_string("8b0ae2b0-3a0a-4f3f-9d5b-6ea4f6c0c8f1"));
+		json_object_object_add(process, "boot-id",
+				       json_object_new_string("8b0ae2b0-3a0a-4f3f-9d5b-6ea4f6c0c8f1"));
 		break;
 	case MISSING:
 		path = xasprintf("%s/%s", stage.r->root, file);
@@ -342,7 +345,11 @@ END_TEST
 START_TEST(definition_is_damaged)
 {
 	static const char *const texts[] = {
-		"", "{\"name\": \"bad\"", "[]", "not JSON\n", "{\"name\": \"other\", \"uuid\": \"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10\"}",
+		"",
+		"{\"name\": \"bad\"",
+		"[]",
+		"not JSON\n",
+		"{\"name\": \"other\", \"uuid\": \"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10\"}",
 		"{\"name\": \"bad\", \"uuid\": \"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10\", \"vcpus\": \"many\"}",
 		"{\"name\": \"bad\", \"uuid\": \"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10\", \"layout\": 99}",
 	};
@@ -397,9 +404,14 @@ END_TEST
 START_TEST(marker_is_damaged)
 {
 	static const char *const texts[] = {
-		"", "{\"version\": 1", "{}", "{\"version\": 99}",
-		"{\"version\": 1, \"command\": \"no-such\", \"job-id\": \"#1\", \"subject\": \"instance-web\", \"arguments\": {}}",
-		"{\"version\": 1, \"command\": \"query-jobs\", \"job-id\": \"#1\", \"subject\": \"instance-web\", \"arguments\": {}}",
+		"",
+		"{\"version\": 1",
+		"{}",
+		"{\"version\": 99}",
+		"{\"version\": 1, \"command\": \"no-such\", \"job-id\": \"#1\", \"subject\": \"instance-web\", "
+		"\"arguments\": {}}",
+		"{\"version\": 1, \"command\": \"query-jobs\", \"job-id\": \"#1\", \"subject\": \"instance-web\", "
+		"\"arguments\": {}}",
 		"{\"version\": 1, \"command\": \"instance-stop\", \"job-id\": \"#1\", \"subject\": \"instance-web\", "
 		"\"arguments\": {\"instance\": 3}}",
 	};
@@ -459,7 +471,8 @@ static Suite *make(void)
 		  { &guest_goes_on, &guest_powered_off, &guest_powered_off_before, &guest_panicked, &qemu_ended,
 		    &qemu_and_keeper_ended, &one_of_many_is_silent } },
 		{ "records", { &record_is_damaged, &record_of_nothing_is_damaged }, DAMAGES },
-		{ "files", { &definition_is_damaged, &definition_of_a_running_one_is_damaged, &marker_is_damaged, &strays } },
+		{ "files",
+		  { &definition_is_damaged, &definition_of_a_running_one_is_damaged, &marker_is_damaged, &strays } },
 	};
 	Suite *s = suite_create("recovery");
 

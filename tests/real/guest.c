@@ -47,10 +47,13 @@ pid_t guest_start(struct client *c, const char *name)
 
 unsigned guest_said(struct rig *r, const char *name, const char *text)
 {
-	_cleanup_free_ char *log = rig_file(r, "log/%s.console", name);
+	_cleanup_free_ char *path = xasprintf("%s/log/%s.console", r->root, name), *log = NULL;
+	size_t len = 0;
 	unsigned n = 0;
 
-	for (const char *p = log; p && (p = strstr(p, text)); p++)
+	if (!file_read(AT_FDCWD, path, FILE_MAX, &log, &len, NULL))
+		return 0;
+	for (const char *p = log; (p = memmem(p, len - (size_t)(p - log), text, strlen(text))); p++)
 		n++;
 	return n;
 }

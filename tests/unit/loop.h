@@ -26,7 +26,7 @@ static uv_timer_t loop_deadline;
 static int loop_fds;      /* open before the test */
 static int loop_log = -1; /* what is written to stderr, if that is wanted */
 static int loop_stderr = -1;
-static long loop_skew;    /* milliseconds that the clock of the loop is ahead */
+static long loop_skew; /* milliseconds that the clock of the loop is ahead */
 static bool loop_runs;
 
 /* Stands in for libc's, for libuv (and not for check, which measures): time passes when a test says so. */

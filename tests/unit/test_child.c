@@ -398,7 +398,9 @@ static int memory_file(const char *text)
 START_TEST(test_descriptors)
 {
 	int a = memory_file("a"), b = memory_file("b"), c = memory_file("c"), d = memory_file("d");
-	int lists[][8] = { { a, -1, -1, b, c, d }, { -1, -1, -1, d, c, b, a }, { -1, -1, -1, a, -1, a, b, -1 },
+	int lists[][8] = { { a, -1, -1, b, c, d },
+			   { -1, -1, -1, d, c, b, a },
+			   { -1, -1, -1, a, -1, a, b, -1 },
 			   { -1, -1, -1, -1, -1, -1, -1, a } };
 	static const char *const expected[] = {
 		"0:a 1:pipe 2:pipe 3:b 4:c 5:d ",
@@ -486,10 +488,10 @@ static enum verdict do_nothing(struct op *op, void *arg)
 }
 
 static const struct step forward[] = { { "run it", run_argv, .timeout_ms = LIMIT_MS } };
-static const struct step backward[] = { { "prepare", do_nothing, run_argv, .timeout_ms = LIMIT_MS }, { "fail", do_fail } };
-static const struct step probing[] = {
-	{ "prepare" }, { "commit", do_fail, NULL, run_argv, .timeout_ms = LIMIT_MS, .commit = true }
-};
+static const struct step backward[] = { { "prepare", do_nothing, run_argv, .timeout_ms = LIMIT_MS },
+					{ "fail", do_fail } };
+static const struct step probing[] = { { "prepare" },
+				       { "commit", do_fail, NULL, run_argv, .timeout_ms = LIMIT_MS, .commit = true } };
 
 static bool on_begin(struct op *op)
 {

@@ -187,8 +187,13 @@ static const struct {
 	const char *text;
 	bool cut;
 } tails[] = {
-	{ 100, "0123456789", false }, { 10, "0123456789", false }, { 9, "123456789", true }, { 1, "9", true },
-	{ 0, "", true },	      { SIZE_MAX, "0123456789", false }, { SIZE_MAX / 2, "0123456789", false },
+	{ 100, "0123456789", false },
+	{ 10, "0123456789", false },
+	{ 9, "123456789", true },
+	{ 1, "9", true },
+	{ 0, "", true },
+	{ SIZE_MAX, "0123456789", false },
+	{ SIZE_MAX / 2, "0123456789", false },
 };
 
 START_TEST(test_tail)
@@ -214,7 +219,8 @@ START_TEST(test_tail_of_nothing)
 }
 END_TEST
 
-static const char *const not_json[] = { "", "  \n", "{\"a\": 1", "{\"a\": 1}}", "{} {}", "hello", "[1]", "null", "\"text\"", "{'a': 1}" };
+static const char *const not_json[] = { "",      "  \n", "{\"a\": 1", "{\"a\": 1}}", "{} {}",
+					"hello", "[1]",  "null",      "\"text\"",    "{'a': 1}" };
 
 START_TEST(test_json)
 {
@@ -306,7 +312,7 @@ START_TEST(test_write_past_leftovers)
 	switch (_i) {
 	case 0:
 		put(".f.new", "a longer text than the one that comes");
-		fchmodat(w.dir, ".f.new", 0666, 0);
+		ck_assert_int_eq(fchmodat(w.dir, ".f.new", 0666, 0), 0);
 		break;
 	case 1:
 		ck_assert_int_eq(symlinkat("elsewhere", w.dir, ".f.new"), 0);
@@ -320,7 +326,8 @@ START_TEST(test_write_past_leftovers)
 	default:
 		ck_abort();
 	}
-	ck_assert_msg(file_write(w.dir, "f", "text", 0600, false, &w.err), "%s: %s", kinds[_i], w.err ? w.err->desc : "");
+	ck_assert_msg(file_write(w.dir, "f", "text", 0600, false, &w.err), "%s: %s", kinds[_i],
+		      w.err ? w.err->desc : "");
 	assert_holds("f", "text");
 	fstatat(w.dir, "f", &st, AT_SYMLINK_NOFOLLOW);
 	ck_assert_int_eq(st.st_mode, S_IFREG | 0600);
