@@ -398,6 +398,7 @@ static void wait_cancel(struct op *op, const struct op_wait_ops *wait, struct er
 {
 	const struct plan_step *p = &op->plan[op->at];
 
+	assert(p->step); /* who waits is at a step */
 	if (wait->abortable && !p->step->stop && !wait->stop) {
 		if (wait->forget)
 			wait->forget(op, op->wait_data);

@@ -491,7 +491,8 @@ static bool fail_unknown(const struct param *rows, const char *name, const struc
 
 	while (len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80) /* not within a character */
 		len--;
-	place.name = shown = xstrndup(name, len);
+	shown = xstrndup(name, len);
+	place.name = shown;
 	if (guess)
 		return fail(e, &place, "unknown; did you mean '%s'?", guess);
 	return fail(e, &place, "unknown");

@@ -149,9 +149,9 @@ static const char *name_to_be(const struct job *job, const char *uuid)
 	const struct job *other;
 
 	TAILQ_FOREACH(other, &job->d->jobs, link)
-		if (other != job && other->command == job->command && other->op && other->op->n > 0 &&
-		    !str_eq(other->name, job->name) && strcasecmp(json_get_str(definition_of(other), "uuid"), uuid) == 0)
-			return other->name;
+	if (other != job && other->command == job->command && other->op && other->op->n > 0 &&
+	    !str_eq(other->name, job->name) && strcasecmp(json_get_str(definition_of(other), "uuid"), uuid) == 0)
+		return other->name;
 	return NULL;
 }
 

@@ -116,19 +116,16 @@ static enum verdict ask_gone_on(struct op *op, void *arg)
 	return observe_ask(op, arg, "reset");
 }
 
-static const struct step step_stop = {
-	"stop the vCPUs", do_stop, undo, probe_stop, .timeout_ms = CALL_MS, .commit = true
-};
-static const struct step step_cont = {
-	"let the vCPUs go", do_cont, undo, probe_cont, .timeout_ms = CALL_MS, .commit = true
-};
+static const struct step step_stop = { "stop the vCPUs",      do_stop,       undo, probe_stop,
+				       .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_cont = { "let the vCPUs go",    do_cont,       undo, probe_cont,
+				       .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_reset = { "reset the machine", do_reset, .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_ask_paused = { "ask for its state", ask_paused, .timeout_ms = CALL_MS };
 static const struct step step_ask_resumed = { "ask for its state", ask_resumed, .timeout_ms = CALL_MS };
 static const struct step step_ask_reset = { "ask for its state", ask_reset, .timeout_ms = CALL_MS };
-static const struct step step_go_on = {
-	"let the vCPUs go", go_on, undo, probe_cont, .timeout_ms = CALL_MS, .commit = true
-};
+static const struct step step_go_on = { "let the vCPUs go",    go_on,         undo, probe_cont,
+					.timeout_ms = CALL_MS, .commit = true };
 static const struct step step_ask_gone_on = { "ask for its state", ask_gone_on, .timeout_ms = CALL_MS };
 
 static bool pause_plan(struct job *job, struct err **e)

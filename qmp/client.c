@@ -85,6 +85,7 @@ static void hang_up(struct qmp *q, enum err_class class, const char *why)
 	q->ready = false;
 	err_set(&e, class, "%s", why);
 	enter(q);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed is off the list, which the analyzer does not see */
 	while (!q->dead && (c = TAILQ_FIRST(&q->calls)))
 		call_end(c, NULL, e);
 	while (!q->dead && (l = q->listeners)) {
@@ -288,6 +289,7 @@ struct qmp *qmp_free(struct qmp *q)
 		return NULL;
 	q->dead = true;
 	q->stream = stream_free(q->stream);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as above */
 	while ((c = TAILQ_FIRST(&q->calls)))
 		call_free(c);
 	while (q->listeners)

@@ -40,10 +40,11 @@ static void compare(struct instance *inst)
 	struct json_object *process = json_get_typed(inst->record, "process", json_type_object);
 	struct json_object *held = process_to_json(inst->process);
 
-	if (json_get_int(process, "pid", 0) != inst->pid || !str_eq(json_get_str(process, "boot-id"), process_boot_id()) ||
+	if (json_get_int(process, "pid", 0) != inst->pid ||
+	    !str_eq(json_get_str(process, "boot-id"), process_boot_id()) ||
 	    json_get_int(process, "start-time", 0) != json_get_int(held, "start-time", 0))
-		log_write(LOG_WARNING, inst->name, "'runtime.json' does not name pid %d, which holds the lock; the lock counts",
-			  inst->pid);
+		log_write(LOG_WARNING, inst->name,
+			  "'runtime.json' does not name pid %d, which holds the lock; the lock counts", inst->pid);
 	json_add(inst->record, "process", held);
 }
 

@@ -105,8 +105,11 @@ static bool push(struct end *end, const char *data, size_t len)
 
 static bool flush(struct end *end)
 {
-	ssize_t n = end->n ? send(end->fd, end->out, end->n, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
+	ssize_t n;
 
+	if (end->n == 0)
+		return true;
+	n = send(end->fd, end->out, end->n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	memmove(end->out, end->out + n, end->n - (size_t)n);

@@ -84,15 +84,13 @@ static enum verdict clear(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-static const struct step step_quit = {
-	"ask QEMU to quit", quit, NULL, quit_probe, .timeout_ms = QUIT_MS, .commit = true, .again = true
-};
+static const struct step step_quit = { "ask QEMU to quit",    quit,           NULL,         quit_probe,
+				       .timeout_ms = QUIT_MS, .commit = true, .again = true };
 static const struct step step_term = { "terminate QEMU", terminate, .timeout_ms = TERM_MS };
 static const struct step step_kill = { "kill QEMU", kill_process, .timeout_ms = KILL_MS };
 static const struct step step_alone = { "wait for what was cancelled", queue_alone, .timeout_ms = ALONE_MS };
-static const struct step step_record = {
-	"record the end", record_end, NULL, record_probe, .timeout_ms = CALL_MS, .commit = true
-};
+static const struct step step_record = { "record the end",      record_end,    NULL, record_probe,
+					 .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_clear = { "clear the run directory", clear };
 
 void collect_plan(struct op *op, struct instance *inst)

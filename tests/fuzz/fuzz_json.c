@@ -44,7 +44,8 @@ static void check_error(const struct err *e)
 {
 	/* 1 is "continue": a value that was not whole */
 	for (int i = json_tokener_continue; i < json_tokener_error_size; i++)
-		must(!strstr(e->desc, json_tokener_error_desc((enum json_tokener_error)i)), "json-c knows better", e->desc);
+		must(!strstr(e->desc, json_tokener_error_desc((enum json_tokener_error)i)), "json-c knows better",
+		     e->desc);
 }
 
 static void report(FILE *f, enum json_status status, struct json_object *o, const struct err *e,

@@ -359,6 +359,7 @@ static int run_suite(Suite *(*make)(void))
 	SRunner *runner = srunner_create(make());
 	int failed;
 
+	check_set_max_msg_size(1 << 20); /* whole logs are shown; a longer one would end the test without a word */
 	srunner_set_fork_status(runner, CK_NOFORK);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

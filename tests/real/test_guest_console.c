@@ -214,8 +214,8 @@ START_TEST(test_all_read_the_same)
 	b = read_to(one, "end-42\r\n");
 	d = read_to(two, "end-42\r\n");
 	ck_assert_ptr_nonnull(strstr(a, "line 499\r\n"));
-	ck_assert_str_eq(a, b);
-	ck_assert_str_eq(a, d);
+	ck_assert_str_eq(strstr(a, "line 0\r\n"), strstr(b, "line 0\r\n"));
+	ck_assert_str_eq(strstr(a, "line 0\r\n"), strstr(d, "line 0\r\n"));
 }
 END_TEST
 
