@@ -85,9 +85,9 @@ static void hang_up(struct qmp *q, enum err_class class, const char *why)
 	q->ready = false;
 	err_set(&e, class, "%s", why);
 	enter(q);
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed is off the list, which the analyzer does not see */
+	/* What is freed is off the list, which the analyzer does not see. */
 	while (!q->dead && (c = TAILQ_FIRST(&q->calls)))
-		call_end(c, NULL, e);
+		call_end(c, NULL, e); /* NOLINT(clang-analyzer-unix.Malloc) */
 	while (!q->dead && (l = q->listeners)) {
 		qmp_unlisten(l);
 		l->gone(l);
@@ -289,9 +289,8 @@ struct qmp *qmp_free(struct qmp *q)
 		return NULL;
 	q->dead = true;
 	q->stream = stream_free(q->stream);
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as above */
 	while ((c = TAILQ_FIRST(&q->calls)))
-		call_free(c);
+		call_free(c); /* NOLINT(clang-analyzer-unix.Malloc): as in hang_up() */
 	while (q->listeners)
 		qmp_unlisten(q->listeners);
 	if (!q->busy)

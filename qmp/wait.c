@@ -113,7 +113,7 @@ static void wait_expired(struct op *op, void *data)
 	struct qmp_wait *w = data;
 	struct qmp *oob = qmp_ping_of(w->q);
 
-	if (w->slow || w->pinging || !qmp_is_ready(oob)) {
+	if (w->slow || w->pinging || qmp_is_gone(oob)) {
 		op_stall(op);
 		return;
 	}

@@ -8,6 +8,7 @@
  * Its guest powers off on SIGUSR1 and panics on SIGUSR2; on SIGTERM QEMU ends with status 0.
  */
 #include "base/json.h"
+#include "monitor.h"
 #include "options.h"
 #include "script.h"
 
@@ -23,17 +24,6 @@
 #include <unistd.h>
 
 enum { MONITORS_MAX = 4, HOLD_POLL_MS = 5 };
-
-struct monitor {
-	char *id;
-	int listener, fd;
-	unsigned client; /* counts them */
-	bool negotiated, oob;
-	struct json_reader *reader;
-	struct json_object *requests; /* in-band ones that wait for the main loop */
-	char *out;
-	size_t out_len;
-};
 
 /* A command that is being answered: the main loop is busy until then. */
 struct answer {
@@ -65,57 +55,6 @@ static int64_t now_ms(void)
 
 /* ---- output ---- */
 
-static void monitor_close(struct monitor *m)
-{
-	if (m->fd < 0)
-		return;
-	close(m->fd);
-	m->fd = -1;
-	m->negotiated = m->oob = false;
-	m->reader = json_reader_free(m->reader);
-	json_object_put(m->requests);
-	m->requests = NULL;
-	free(TAKE_PTR(m->out));
-	m->out_len = 0;
-}
-
-static void monitor_flush(struct fake *f, struct monitor *m)
-{
-	const char *chunk = script_value(&f->script, "chunk");
-	size_t max = chunk ? strtoul(chunk, NULL, 10) : SIZE_MAX;
-	ssize_t n;
-
-	if (m->fd < 0 || !m->out_len)
-		return;
-	n = send(m->fd, m->out, m->out_len < max ? m->out_len : max, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0 && errno != EAGAIN) {
-		monitor_close(m);
-		return;
-	}
-	if (n <= 0)
-		return;
-	m->out_len -= (size_t)n;
-	memmove(m->out, m->out + n, m->out_len);
-}
-
-static void monitor_write(struct fake *f, struct monitor *m, const char *text)
-{
-	size_t len = strlen(text);
-
-	if (!m || m->fd < 0)
-		return;
-	m->out = xrealloc(m->out, m->out_len + len, 1);
-	memcpy(m->out + m->out_len, text, len);
-	m->out_len += len;
-}
-
-static void monitor_send(struct fake *f, struct monitor *m, struct json_object *o)
-{
-	_cleanup_free_ char *text = json_print(o), *line = xasprintf("%s\r\n", text);
-
-	monitor_write(f, m, line);
-}
-
 /* Before the process ends by itself, or is frozen: what was said is heard. */
 static void flush_all(struct fake *f)
 {
@@ -126,7 +65,7 @@ static void flush_all(struct fake *f)
 			struct pollfd p = { .fd = m->fd, .events = POLLOUT };
 
 			if (poll(&p, 1, -1) > 0)
-				monitor_flush(f, m);
+				monitor_flush(m);
 		}
 	}
 }
@@ -146,7 +85,7 @@ static void emit(struct fake *f, const char *name, const char *data)
 		json_add(o, "data", json_tokener_parse(data));
 	for (size_t i = 0; i < f->n; i++)
 		if (f->monitors[i].negotiated)
-			monitor_send(f, &f->monitors[i], o);
+			monitor_send(&f->monitors[i], o);
 }
 
 /* ---- the guest ---- */
@@ -357,7 +296,7 @@ static void reply(struct fake *f, struct monitor *m, struct json_object *request
 	else
 		json_add(o, "return", ret ? ret : json_object_new_object());
 	json_object_put(error);
-	monitor_send(f, m, o);
+	monitor_send(m, o);
 }
 
 static bool wants_oob(struct json_object *request)
@@ -541,11 +480,11 @@ static void greet(struct fake *f, struct monitor *m)
 	if (script_says(&f->script, "greeting", "none"))
 		return;
 	if (script_says(&f->script, "greeting", "garbage")) {
-		monitor_write(f, m, "220 mail.example.org ESMTP\r\n");
+		monitor_write(m, "220 mail.example.org ESMTP\r\n");
 		return;
 	}
 	if (script_says(&f->script, "greeting", "half")) {
-		monitor_write(f, m, "{\"QMP\": {\"version\": {\"qemu\": ");
+		monitor_write(m, "{\"QMP\": {\"version\": {\"qemu\": ");
 		return;
 	}
 	o = json_object_new_object();
@@ -555,17 +494,13 @@ static void greet(struct fake *f, struct monitor *m)
 	json_add(qmp, "version", version());
 	json_add(qmp, "capabilities", list);
 	json_add(o, "QMP", qmp);
-	monitor_send(f, m, o);
+	monitor_send(m, o);
 }
 
-static void monitor_accept(struct fake *f, struct monitor *m)
+static void take_client(struct fake *f, struct monitor *m)
 {
-	m->fd = accept4(m->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (m->fd < 0)
+	if (!monitor_accept(m))
 		return;
-	m->client++;
-	m->reader = json_reader_new(&json_limits_qemu);
-	m->requests = json_object_new_array();
 	greet(f, m);
 	at_place(f, m, "greeting", count(f, "greeting"), false);
 }
@@ -658,11 +593,11 @@ static void serve(struct fake *f)
 			struct monitor *m = &f->monitors[i];
 
 			if (fds[i + 1].revents & POLLOUT)
-				monitor_flush(f, m);
+				monitor_flush(m);
 			if (!(fds[i + 1].revents & ~POLLOUT))
 				continue;
 			if (m->fd < 0)
-				monitor_accept(f, m);
+				take_client(f, m);
 			else
 				monitor_read(f, m);
 		}
@@ -710,6 +645,9 @@ int main(int argc, char **argv)
 	text = script_value(&f->script, "say");
 	if (text)
 		fprintf(stderr, "fake-qemu: %s\n", text);
+	text = script_value(&f->script, "chunk");
+	for (size_t i = 0; i < f->n && text; i++)
+		f->monitors[i].chunk = strtoul(text, NULL, 10);
 	text = script_value(&f->script, "record");
 	if (text)
 		f->record = open(text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
