@@ -40,7 +40,9 @@ static char *find_launcher(struct err **e)
 	return NULL;
 }
 
-/* One daemon per root: an open-file-description lock, which goes with us whatever happens. */
+/* One daemon per root: a record lock, which goes with us whatever happens. One of the open file description would not:
+ * a child that is forked and has not come to its exec yet shares that, and the next droverd would find us alive. Nothing
+ * else may open this file, for its closing would let the lock go. */
 static int take_lock(int dir, struct err **e)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -50,7 +52,7 @@ static int take_lock(int dir, struct err **e)
 		err_set_errno(e, ERR_GENERIC, errno, "cannot open the lock");
 		return -1;
 	}
-	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+	if (fcntl(fd, F_SETLK, &lock) < 0) {
 		err_set(e, ERR_BUSY, "another droverd runs on this root");
 		return -1;
 	}

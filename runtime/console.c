@@ -17,8 +17,8 @@ struct end {
 	uv_poll_t poll;
 	char *label;
 	bool writes;
-	char *out; /* what the socket has not taken */
-	size_t n;
+	char *out; /* what the socket has not taken: n bytes in room for size */
+	size_t n, size;
 };
 
 struct console {
@@ -96,7 +96,11 @@ static bool push(struct end *end, const char *data, size_t len)
 		return true;
 	if (end->n + len > CONSOLE_BUFFER)
 		return false;
-	end->out = xrealloc(end->out, end->n + len, 1);
+	/* QEMU sends byte by byte, so not every byte may cost a copy */
+	if (end->n + len > end->size) {
+		end->size = 2 * (end->n + len);
+		end->out = xrealloc(end->out, end->size, 1);
+	}
 	memcpy(end->out + end->n, data, len);
 	end->n += len;
 	watch(end);
@@ -117,6 +121,7 @@ static bool flush(struct end *end)
 	if (end->n == 0) {
 		free(end->out);
 		end->out = NULL;
+		end->size = 0;
 		watch(end);
 	}
 	return true;

@@ -31,7 +31,7 @@ enum happening {
 static const struct plan_kind {
 	enum style style;
 	bool slow_undo, slow_probe;
-} kinds[] = { { SYNC, false, false }, { WAITS, true, true }, { ABORTABLE, false, true }, { SYNC, true, false } };
+} kinds[] = { { SYNC, false, false }, { WAITS, true, true }, { ABORTABLE, true, true }, { SYNC, true, false } };
 
 static struct world {
 	struct op *op; /* NULL: done */

@@ -164,6 +164,22 @@ START_TEST(test_cancelled_destroy)
 }
 END_TEST
 
+/* It waits no more when what it waited for ends. */
+START_TEST(test_destroy_after_a_cancelled_one)
+{
+	struct task *a = run("A", LANE_CHANGE), *d = task("D"), *e;
+
+	d->quick = d->alone = true;
+	submit(d, LANE_DESTROY);
+	ck_assert(op_cancel(d->op, NULL));
+	e = run("E", LANE_DESTROY);
+	finish(a);
+	expect("A:begin D:begin D:undo D:Cancelled E:begin A:undo A:Cancelled");
+	finish(e);
+	expect("E:done");
+}
+END_TEST
+
 /* ---- done() that does more ---- */
 
 static void submit_quick(struct task *t)
@@ -305,6 +321,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_many_destroy);
 	tcase_add_test(tc, test_second_destroy_need_not_wait_for_the_cancelled);
 	tcase_add_test(tc, test_cancelled_destroy);
+	tcase_add_test(tc, test_destroy_after_a_cancelled_one);
 	tcase_add_loop_test(tc, test_done_submits, 0, 2);
 	tcase_add_test(tc, test_done_does_not_overtake);
 	tcase_add_test(tc, test_refused_submits);
