@@ -76,8 +76,20 @@ static bool on_begin(struct op *op)
 
 static bool on_mark(struct op *op, struct err **e)
 {
+	struct job *job = op->owner;
+	struct err *failure = NULL;
+
 	/* What runs beside everything has nothing to take back. */
-	return op->n < 2 || op->lane < LANE_CHANGE || marker_write(op->owner, e);
+	if (op->n < 2 || op->lane < LANE_CHANGE || marker_write(job, &failure))
+		return true;
+	if (op->lane != LANE_DESTROY && !job->command->internal) {
+		*e = failure;
+		return false;
+	}
+	/* To end a process, or to clear after one, needs no memory of it: what is left is found without a marker. */
+	log_write(LOG_WARNING, job->name, "%s goes on without a marker: %s", job->command->name, failure->desc);
+	err_free(failure);
+	return true;
 }
 
 static void on_unmark(struct op *op)

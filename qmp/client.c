@@ -149,7 +149,7 @@ static void on_event(struct qmp *q, const char *name, struct json_object *messag
 		l->event(l, name, data);
 		l = q->listeners; /* none when the client was freed */
 	}
-	if (!q->dead && q->stream)
+	if (q->stream) /* neither freed nor hung up by one of them */
 		q->ops->event(q, name, data, time, q->data);
 	leave(q);
 }

@@ -41,7 +41,6 @@ static void await_event(struct qmp_wait *w)
 
 	qmp_forget(w->ping);
 	w->ping = NULL;
-	w->slow = w->pinging = false;
 	if (w->op->cancelled)
 		wait_end(w, NULL);
 	else if (in_doubt)

@@ -78,10 +78,10 @@ static void type(struct client *c, const char *text)
 /* Reads until TEXT has been seen; all that was read, the caller's. */
 static char *read_to(struct client *c, const char *text)
 {
-	size_t n = 0, size = 65536;
+	size_t n = 0, size = 1 << 18, len = strlen(text);
 	char *all = xcalloc(size, 1);
 
-	while (!strstr(all, text)) {
+	while (n < len || memcmp(all + n - len, text, len) != 0) {
 		size_t got = client_read_bytes(c, all + n, 1); /* what follows stays for the next */
 
 		ck_assert_msg(got > 0, "hung up behind: %s", all);
@@ -248,24 +248,22 @@ START_TEST(test_typed_ahead)
 }
 END_TEST
 
-/* Reads as fast as it comes, up to TEXT, which is at the end; how much it was. */
+/* Reads as fast as it comes, up to TEXT; how much it was. */
 static size_t read_flood(struct client *c, const char *text)
 {
 	static char data[1 << 16];
-	size_t sum = 0, got, n = 0;
+	size_t sum = 0, kept = 0, len = strlen(text);
 
 	for (;;) {
-		if (n > sizeof(data) / 2) {
-			memmove(data, data + n - 64, 64);
-			n = 64;
-		}
-		got = client_read_bytes(c, data + n, sizeof(data) - n - 1);
+		size_t got = client_read_bytes(c, data + kept, sizeof(data) - kept);
+
 		ck_assert_msg(got > 0, "hung up after %zu bytes", sum);
 		sum += got;
-		n += got;
-		data[n] = '\0';
-		if (strstr(data, text))
+		got += kept;
+		if (memmem(data, got, text, len))
 			return sum;
+		kept = got < len ? got : len - 1;
+		memmove(data, data + got - kept, kept);
 	}
 }
 

@@ -328,9 +328,13 @@ START_TEST(test_binary)
 	int fd;
 
 	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(chdir(dir), 0);
 	program = xasprintf("%s/qemu-system-x86_64", dir);
 	path = xasprintf("relative:/nonexistent:%s", dir);
 	setenv("PATH", path, 1);
+	mkdir("relative", 0700);
+	fd = open("relative/qemu-system-x86_64", O_CREAT | O_WRONLY | O_CLOEXEC, 0700);
+	close(fd);
 	decode("{\"name\": \"a\"}", &def);
 	ck_assert_ptr_null(argv_binary(&def, &e));
 	ck_assert_int_eq(e->class, ERR_NOT_FOUND);
@@ -340,6 +344,8 @@ START_TEST(test_binary)
 	found = argv_binary(&def, &e);
 	ck_assert_str_eq(found, program);
 	unlink(program);
+	unlink("relative/qemu-system-x86_64");
+	rmdir("relative");
 	rmdir(dir);
 	definition_clear(&def);
 	decode("{\"name\": \"a\", \"hvparams\": {\"kvm_path\": \"/opt/it\"}}", &def);

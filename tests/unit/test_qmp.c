@@ -166,6 +166,19 @@ START_TEST(test_replies_to_nothing)
 }
 END_TEST
 
+/* To one that was not asked yet. */
+START_TEST(test_premature_reply)
+{
+	call("A");
+	say(&w.main.s, "{\"return\": {}, \"id\": 1}");
+	expect("");
+	ready();
+	expect_heard(&w.main.s, 2);
+	answer(&w.main.s, 1);
+	expect("A {}");
+}
+END_TEST
+
 START_TEST(test_forget)
 {
 	struct qmp_call *a, *c;
@@ -541,6 +554,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_replies_in_any_order);
 	tcase_add_loop_test(tc, test_errors, 0, ARRAY_SIZE(errors));
 	tcase_add_test(tc, test_replies_to_nothing);
+	tcase_add_test(tc, test_premature_reply);
 	tcase_add_test(tc, test_forget);
 	tcase_add_test(tc, test_forgotten_when_gone);
 	tcase_add_test(tc, test_out_of_band);

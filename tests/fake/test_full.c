@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A full disk: what needs a record is refused and leaves nothing, what ends a process works.
+ */
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#define WEB "{'instance': 'web'}"
+
+/* A small file system under all that droverd writes; it goes with the mount namespace of the test. */
+static void set_small(void)
+{
+	stage_set("%s", "");
+	stage_kill();
+	if (mount("tmpfs", stage.r->root, "tmpfs", 0, "size=512k") < 0) {
+		printf("SKIP: cannot mount a file system here: %s\n", strerror(errno));
+		exit(77);
+	}
+	rig_start(stage.r);
+	stage.c = client_new(stage.r);
+}
+
+static void fill(void)
+{
+	_cleanup_free_ char *path = xasprintf("%s/filler", stage.r->root);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	static const char zeros[4096];
+
+	while (write(fd, zeros, sizeof(zeros)) > 0)
+		;
+	ck_assert_int_eq(errno, ENOSPC);
+}
+
+static void make_room(void)
+{
+	_cleanup_free_ char *path = xasprintf("%s/filler", stage.r->root);
+
+	ck_assert_int_eq(unlink(path), 0);
+}
+
+START_TEST(nothing_begins)
+{
+	_cleanup_free_ char *before = NULL, *after = NULL;
+
+	set_small();
+	stage_define("web", "%s", "");
+	before = rig_world(stage.r, false);
+	fill();
+	json_object_put(client_error(stage.c, "NoSpace", "instance-define", "{'definition': {'name': 'other'}}"));
+	json_object_put(client_error(stage.c, "NoSpace", "instance-start", WEB));
+	stage_check_state("web", "shutoff", "failed");
+	make_room();
+	after = rig_world(stage.r, false);
+	ck_assert_str_eq(before, after);
+	stage_start("web");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
+START_TEST(an_end_is_an_end)
+{
+	pid_t pid;
+
+	set_small();
+	stage_define("web", "%s", "");
+	stage_start("web");
+	pid = stage_pid("web");
+	fill();
+	json_object_put(client_ok(stage.c, "instance-pause", WEB));
+	/* state.json cannot be written, which is said; the process is gone all the same. */
+	json_object_put(client_error(stage.c, "NoSpace", "instance-stop", WEB));
+	process_await_end(pid);
+	stage_check_state("web", "shutoff", "admin");
+	make_room();
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	stage_start("web");
+	ck_assert_int_ne(stage_pid("web"), pid);
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("full disk");
+	TCase *t = tcase_create("full");
+
+	tcase_add_checked_fixture(t, NULL, stage_clear);
+	tcase_add_test(t, nothing_begins);
+	tcase_add_test(t, an_end_is_an_end);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+RIG_MAIN(suite)
