@@ -70,10 +70,12 @@ char *text_escape(const char *text)
 	char *out = xcalloc(n + 1, 4), *p = out;
 
 	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
+		unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
 
 		if ((c < 0x20 && c != '\n') || c == 0x7f)
 			p += sprintf(p, "\\x%02x", c);
+		else if (c == 0xc2 && next >= 0x80 && next < 0xa0) /* the 8-bit controls, in UTF-8 */
+			p += sprintf(p, "\\x%02x", *(const unsigned char *)++text);
 		else
 			*p++ = (char)c;
 	}

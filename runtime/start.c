@@ -35,6 +35,7 @@ struct start {
 	struct op *op;          /* that waits for `control` */
 	struct child *launcher; /* while it lives: from before it has a lock that names it */
 	struct op *bereaved;    /* that waits for its end */
+	bool killed;            /* QEMU, by us */
 };
 
 static void close_all(struct start *s)
@@ -113,14 +114,17 @@ static void add_log(struct err *e, const struct instance *inst)
 }
 
 /* QEMU ended by itself during the start: its own words are the error. */
-static void explain_end(struct op *op, struct instance *inst)
+static void explain_end(struct op *op, const struct start *s)
 {
+	const struct instance *inst = s->inst;
 	int64_t status = json_get_int(inst->exit, "status", -1), signal = json_get_int(inst->exit, "signal", 0);
 	struct err *e = NULL;
 
 	if (!op->err || op->err->class != ERR_GUEST_GONE)
 		return;
-	if (signal)
+	if (s->killed)
+		err_set(&e, ERR_QEMU, "QEMU closed its monitor before it was ready, did not end, and was killed");
+	else if (signal)
 		err_set(&e, ERR_QEMU, "QEMU was ended by signal %" PRId64 " before it was ready", signal);
 	else
 		err_set(&e, ERR_QEMU, "QEMU ended with status %" PRId64 " before it was ready", status);
@@ -152,7 +156,7 @@ static enum verdict sockets_close(struct op *op, void *arg)
 	struct start *s = arg;
 
 	close_all(s);
-	explain_end(op, s->inst);
+	explain_end(op, s);
 	return OP_DONE;
 }
 
@@ -282,6 +286,7 @@ static enum verdict process_kill(struct op *op, void *arg)
 	}
 	if (!inst->process)
 		return OP_DONE;
+	s->killed = process_alive(inst->process);
 	process_signal(inst->process, SIGKILL);
 	return instance_wait_end(op, inst, false);
 }

@@ -23,7 +23,7 @@ static enum verdict quit(struct op *op, void *arg)
 	struct instance *inst = arg;
 
 	inst->ending = true;
-	if (!inst->process || qmp_is_gone(inst->qmp))
+	if (!inst->process || !qmp_is_ready(inst->qmp))
 		return OP_DONE;
 	qmp_send(inst->qmp, "quit", NULL, -1, on_quit, NULL);
 	return instance_wait_end(op, inst, true);

@@ -297,6 +297,7 @@ static void damage_record(enum damage damage, pid_t stranger)
 /* QEMU runs: the lock says whose it is, whatever the record says. It is known, and no second one is started. */
 START_TEST(record_is_damaged)
 {
+	_cleanup_json_ struct json_object *o = NULL;
 	pid_t stranger = stranger_new(), pid;
 
 	set_running("");
@@ -307,6 +308,9 @@ START_TEST(record_is_damaged)
 	client_await_state(stage.c, "web", "running", "booted");
 	ck_assert_int_eq(stage_pid("web"), pid);
 	ck_assert_int_eq(stage_holder("web"), pid);
+	o = stage_show("web");
+	if (has(o, "runtime.process.pid"))
+		ck_assert_int_eq(int_at(o, "runtime.process.pid"), pid);
 	json_object_put(client_ok(stage.c, "instance-start", WEB));
 	ck_assert_int_eq(stage_pid("web"), pid);
 	stage_await_text("droverd.log", "runtime.json");

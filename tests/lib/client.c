@@ -94,13 +94,20 @@ int client_fd(struct client *c)
 	return c->fd;
 }
 
+/* No ck_assert() for what happens for each byte: check keeps a list of those that hold. */
+static void await(struct pollfd *p, const char *otherwise)
+{
+	if (poll(p, 1, RIG_DEADLINE_MS) != 1)
+		ck_abort_msg("%s", otherwise);
+}
+
 void client_write(struct client *c, const char *data, size_t len)
 {
 	while (len) {
 		struct pollfd p = { .fd = c->fd, .events = POLLOUT };
 		ssize_t n;
 
-		ck_assert_msg(poll(&p, 1, RIG_DEADLINE_MS) == 1, "droverd does not read");
+		await(&p, "droverd does not read");
 		n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
 			return; /* it hung up; what it said before can still be read */
@@ -129,7 +136,7 @@ struct json_object *client_read(struct client *c)
 		case JSON_MORE:
 			break;
 		}
-		ck_assert_msg(poll(&p, 1, RIG_DEADLINE_MS) == 1, "droverd says nothing");
+		await(&p, "droverd says nothing");
 		n = recv(c->fd, c->data, sizeof(c->data), 0);
 		if (n <= 0)
 			return NULL;
@@ -150,13 +157,13 @@ size_t client_read_bytes(struct client *c, char *data, size_t size)
 		c->len -= n;
 		return n;
 	}
-	ck_assert_msg(poll(&p, 1, RIG_DEADLINE_MS) == 1, "droverd says nothing");
+	await(&p, "droverd says nothing");
 	got = recv(c->fd, data, size, 0);
 	return got > 0 ? (size_t)got : 0;
 }
 
 /* JSON text from a format with ' for ". */
-static char *unquote(const char *fmt, va_list ap)
+static char *_printf_(1, 0) unquote(const char *fmt, va_list ap)
 {
 	char *text = xvasprintf(fmt, ap);
 
@@ -166,7 +173,7 @@ static char *unquote(const char *fmt, va_list ap)
 	return text;
 }
 
-static int send_request(struct client *c, const char *command, const char *args, va_list ap)
+static int _printf_(3, 0) send_request(struct client *c, const char *command, const char *args, va_list ap)
 {
 	_cleanup_free_ char *given = args ? unquote(args, ap) : xstrdup("{}");
 	_cleanup_free_ char *text = xasprintf("{\"execute\": \"%s\", \"arguments\": %s, \"id\": %d}\n", command, given,

@@ -73,8 +73,8 @@ void guest_expect(struct client *c, const char *name, const char *state, const c
 {
 	_cleanup_json_ struct json_object *o = guest_query(c, name);
 
-	ck_assert_msg(str_eq(str_at(o, "state"), state) && str_eq(str_at(o, "reason"), reason), "not %s (%s): %s", state,
-		      reason, json_object_to_json_string(o));
+	ck_assert_msg(str_eq(str_at(o, "state"), state) && str_eq(str_at(o, "reason"), reason), "not %s (%s): %s",
+		      state, reason, json_object_to_json_string(o));
 }
 
 struct json_object *guest_settle(struct client *c, const char *name)
@@ -114,7 +114,8 @@ char *guest_states(struct client *c, const char *name, int64_t seq)
 		struct json_object *event = json_object_array_get_idx(list, i);
 		_cleanup_free_ char *old = NULL, *new = NULL, *before = text;
 
-		if (!str_eq(str_at(event, "event"), "INSTANCE_STATE") || !str_eq(str_at(event, "data.instance"), name)) {
+		if (!str_eq(str_at(event, "event"), "INSTANCE_STATE") ||
+		    !str_eq(str_at(event, "data.instance"), name)) {
 			before = NULL;
 			continue;
 		}

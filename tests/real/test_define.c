@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define UUID_A "5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10"
+#define UUID_A_LOUD "5F1C2F0E-8A55-4A6E-9F53-0C2B6A1D9E10"
 #define UUID_B "0b2c0dfe-5a1b-4e5f-8d7a-3f9d5d6f7a01"
 
 static struct json_object *define(struct client *c, const char *definition)
@@ -62,8 +63,7 @@ START_TEST(test_define_again)
 		"{'hvparams': {'accel': 'tcg'}, 'memory': 268435456, 'name': 'web1'}",
 		"{'name': 'web1', 'memory': '0.25G', 'hvparams': {'accel': 'tcg'}, 'layout': 1}",
 		"{'name': 'web1', 'memory': '262144K', 'hvparams': {'accel': 'tcg'}, 'uuid': '" UUID_A "'}",
-		"{'name': 'web1', 'memory': '256M', 'hvparams': {'accel': 'tcg'}, "
-		"'uuid': '5F1C2F0E-8A55-4A6E-9F53-0C2B6A1D9E10'}",
+		"{'name': 'web1', 'memory': '256M', 'hvparams': {'accel': 'tcg'}, 'uuid': '" UUID_A_LOUD "'}",
 	};
 	_cleanup_client_ struct client *c = client_new(rig);
 	_cleanup_json_ struct json_object *first = NULL;
@@ -130,7 +130,8 @@ START_TEST(test_identity_at_once)
 	int ids[16];
 
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
-		ids[i] = client_send(c, "instance-define", "{'definition': {'name': 'twin%zu', 'uuid': '" UUID_A "'}}", i);
+		ids[i] = client_send(c, "instance-define", "{'definition': {'name': 'twin%zu', 'uuid': '" UUID_A "'}}",
+				     i);
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
 		_cleanup_json_ struct json_object *o = client_reply(c, ids[i]);
 
@@ -147,19 +148,38 @@ END_TEST
 START_TEST(test_names)
 {
 	static const char *const bad[] = {
-		"", ".", "..", ".hidden", "-x", "_x", "a/b", "/etc/passwd", "../x", "a b", "a\\nb", "caf\xc3\xa9", "a:b",
-		"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10", "5F1C2F0E-8A55-4A6E-9F53-0C2B6A1D9E10",
+		"",
+		".",
+		"..",
+		".hidden",
+		"-x",
+		"_x",
+		"a/b",
+		"/etc/passwd",
+		"../x",
+		"a b",
+		"a\\nb",
+		"caf\xc3\xa9",
+		"a:b",
+		"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10",
+		"5F1C2F0E-8A55-4A6E-9F53-0C2B6A1D9E10",
 		"a234567890123456789012345678901234567890123456789012345678901234",
 	};
 	static const char *const good[] = {
-		"a", "0", "A.b_c-d", "a..", "5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e1", "new-x", "gone-x",
+		"a",
+		"0",
+		"A.b_c-d",
+		"a..",
+		"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e1",
+		"new-x",
+		"gone-x",
 		"a23456789012345678901234567890123456789012345678901234567890123",
 	};
 	_cleanup_client_ struct client *c = client_new(rig);
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		_cleanup_json_ struct json_object *e =
-			client_error(c, "InvalidParameter", "instance-define", "{'definition': {'name': '%s'}}", bad[i]);
+		_cleanup_json_ struct json_object *e = client_error(c, "InvalidParameter", "instance-define",
+								    "{'definition': {'name': '%s'}}", bad[i]);
 
 		ck_assert_str_eq(str_at(e, "parameter"), "definition.name");
 	}
@@ -227,10 +247,17 @@ START_TEST(test_sizes)
 		const char *given;
 		int64_t bytes;
 	} cases[] = {
-		{ "1048576", 1 << 20 },       { "'1048576'", 1 << 20 },         { "'1M'", 1 << 20 },
-		{ "'1024K'", 1 << 20 },       { "'1.5G'", 3LL << 29 },          { "'64MiB'", 64 << 20 },
-		{ "'64mb'", 64 << 20 },       { "'2T'", 2LL << 40 },            { "'512m'", 512 << 20 },
-		{ "134217729", 134217729 },   { "9007199254740993", 9007199254740993 },
+		{ "1048576", 1 << 20 },
+		{ "'1048576'", 1 << 20 },
+		{ "'1M'", 1 << 20 },
+		{ "'1024K'", 1 << 20 },
+		{ "'1.5G'", 3LL << 29 },
+		{ "'64MiB'", 64 << 20 },
+		{ "'64mb'", 64 << 20 },
+		{ "'2T'", 2LL << 40 },
+		{ "'512m'", 512 << 20 },
+		{ "134217729", 134217729 },
+		{ "9007199254740993", 9007199254740993 },
 	};
 	_cleanup_client_ struct client *c = client_new(rig);
 

@@ -81,9 +81,20 @@ END_TEST
 START_TEST(test_conversation)
 {
 	static const char *const words[] = {
-		"query-version", "--", "instance-define", "definition={\"name\": \"web1\", \"description\": \"\\u00fc\"}",
-		"--", "query-instance", "instance=\"web1\"", "--", "instance-start", "instance=\"nope\"", "--",
-		"instance-undefine", "instance=\"web1\"", NULL,
+		"query-version",
+		"--",
+		"instance-define",
+		"definition={\"name\": \"web1\", \"description\": \"\\u00fc\"}",
+		"--",
+		"query-instance",
+		"instance=\"web1\"",
+		"--",
+		"instance-start",
+		"instance=\"nope\"",
+		"--",
+		"instance-undefine",
+		"instance=\"web1\"",
+		NULL,
 	};
 	_cleanup_json_ struct json_object *o = run_client(words);
 	bool defined = false, undefined = false;

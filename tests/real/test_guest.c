@@ -129,7 +129,8 @@ static void check_pause(struct life *l)
 
 static void check_reset(struct life *l)
 {
-	_cleanup_json_ struct json_object *o = client_ok(l->c, "instance-reset", "{'instance': 'web1'}"), *paused = NULL;
+	_cleanup_json_ struct json_object *o = client_ok(l->c, "instance-reset", "{'instance': 'web1'}"),
+					  *paused = NULL;
 
 	ck_assert(json_get_bool(o, "changed", false));
 	ck_assert_str_eq(str_at(o, "state"), "running");
@@ -188,7 +189,8 @@ static void check_shutdown(struct life *l)
 	ck_assert(!has(shown, "pid") && !has(shown, "runtime"));
 	ck_assert_str_eq(str_at(shown, "last.state"), "shutoff");
 	ck_assert_int_eq(int_at(shown, "last.exit.status"), 0);
-	ck_assert_msg(!strstr(world, "run/instances/web1") && !strstr(world, "process") && !strstr(world, "operations/"),
+	ck_assert_msg(!strstr(world, "run/instances/web1") && !strstr(world, "process") &&
+			      !strstr(world, "operations/"),
 		      "left: %s", world);
 	again = client_ok(l->c, "instance-shutdown", "{'instance': 'web1'}");
 	ck_assert(!json_get_bool(again, "changed", true));

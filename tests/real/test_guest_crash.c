@@ -118,7 +118,8 @@ static void kill_everywhere(const char *command, enum outcome from, enum outcome
 		now = kill_at(command, i / 2, whens[i % 2], from == RUNNING);
 		if (now == NO_STEP)
 			break;
-		ck_assert_msg(now == last || now == to, "%s is done %s step %d, and not later", command, whens[i % 2], i / 2);
+		ck_assert_msg(now == last || now == to, "%s is done %s step %d, and not later", command, whens[i % 2],
+			      i / 2);
 		last = now;
 	}
 	ck_assert_msg(last == to, "%s is not done behind its last step", command);

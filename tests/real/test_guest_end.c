@@ -41,7 +41,8 @@ static void expect_nothing(const char *name)
 	_cleanup_free_ char *file = rig_file(rig, "lib/instances/%s/state.json", name);
 
 	ck_assert(!has(shown, "pid") && !has(shown, "runtime") && json_object_array_length(at(shown, "consoles")) == 0);
-	ck_assert_msg(!strstr(world, run) && !strstr(world, "process") && !strstr(world, "operations/"), "left: %s", world);
+	ck_assert_msg(!strstr(world, run) && !strstr(world, "process") && !strstr(world, "operations/"), "left: %s",
+		      world);
 	ck_assert_ptr_nonnull(file);
 	ck_assert(json_parse(file, strlen(file), &json_limits_qemu, &state, NULL));
 	ck_assert_str_eq(str_at(state, "state"), str_at(shown, "state"));
@@ -73,7 +74,8 @@ END_TEST
 /* What QEMU does while there is no droverd is found out by the next one. */
 START_TEST(test_without_a_daemon)
 {
-	static const char told[] = "{\"state\": \"shutdown\", \"status\": \"shutdown\", \"reason\": \"guest\", \"since\": 1.5}";
+	static const char told[] =
+		"{\"state\": \"shutdown\", \"status\": \"shutdown\", \"reason\": \"guest\", \"since\": 1.5}";
 	static const char *const names[] = { "off", "told", "killed" };
 	_cleanup_close_ int dir = -1;
 	_cleanup_free_ char *path = xasprintf("%s/run/instances/told", rig->root);
@@ -298,7 +300,8 @@ START_TEST(test_refused_by_qemu)
 		client_define(client, "web1", "%s", cases[i].members);
 		seq = guest_now(client);
 		e = client_error(client, "QemuError", "instance-start", "{'instance': 'web1'}");
-		ck_assert_msg(strcasestr(str_at(e, "log"), cases[i].words) != NULL, "QEMU's words: %s", str_at(e, "log"));
+		ck_assert_msg(strcasestr(str_at(e, "log"), cases[i].words) != NULL, "QEMU's words: %s",
+			      str_at(e, "log"));
 		ck_assert(json_object_get_boolean(at(e, "undone")));
 		ck_assert(has(e, "step"));
 		guest_expect(client, "web1", "shutoff", "failed");

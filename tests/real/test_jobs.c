@@ -249,11 +249,13 @@ START_TEST(test_restart)
 	_cleanup_free_ char *before = NULL, *after = NULL;
 
 	for (int round = 0; round < 2; round++) {
-		_cleanup_json_ struct json_object *defined = NULL, *shown = NULL, *events = NULL, *again = NULL, *e = NULL;
+		_cleanup_json_ struct json_object *defined = NULL, *shown = NULL, *events = NULL, *again = NULL,
+						  *e = NULL;
 		struct client *c = client_new(rig);
 
-		defined = client_ok(c, "instance-define", "{'definition': {'name': 'web1', 'memory': '1.5G', "
-							  "'description': '\\u00fc\\n', 'metadata': {'a': 'b'}}}");
+		defined = client_ok(c, "instance-define",
+				    "{'definition': {'name': 'web1', 'memory': '1.5G', "
+				    "'description': '\\u00fc\\n', 'metadata': {'a': 'b'}}}");
 		events = client_ok(c, "query-events", "{}");
 		client_free(c);
 		free(before);

@@ -93,4 +93,21 @@ static inline void expect_served(struct client *c)
 		      json_object_to_json_string(o));
 }
 
+struct refusal {
+	const char *text, *class, *parameter;
+};
+
+/* What is sent, and the error that it gets; PARAMETER may be NULL. The session goes on. */
+static inline void expect_refusal(struct client *c, const struct refusal *r)
+{
+	_cleanup_json_ struct json_object *e = NULL;
+
+	say(c, r->text);
+	e = hear_error(c, r->class);
+	if (r->parameter)
+		ck_assert_msg(str_eq(json_get_str(e, "parameter"), r->parameter), "%s: not '%s': %s", r->text,
+			      r->parameter, json_object_to_json_string(e));
+	expect_served(c);
+}
+
 #endif

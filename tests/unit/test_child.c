@@ -294,12 +294,14 @@ START_TEST(test_exit_before_pipes)
 {
 	int pair[2], fds[4] = { -1, -1, -1 };
 	pid_t pid;
+	char c;
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	fds[FIRST] = pair[1];
 	spawn_with(HELPER("hold"), fds, 4);
 	close(pair[1]);
 	pid = child_pid(w.child);
+	ck_assert_int_eq(read(pair[0], &c, 1), 1);
 	LOOP_UNTIL(is_reaped(pid));
 	loop_quiet();
 	ck_assert(!w.ended);

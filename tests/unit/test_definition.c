@@ -321,7 +321,7 @@ END_TEST
 
 START_TEST(test_binary)
 {
-	char dir[] = "/tmp/drover-test-XXXXXX";
+	char dir[] = "/tmp/drover-unit-XXXXXX";
 	_cleanup_free_ char *program = NULL, *path = NULL, *found = NULL;
 	struct definition def;
 	struct err *e = NULL;

@@ -41,7 +41,7 @@ static void setup(void)
 	memset(&w, 0, sizeof(w));
 	w.release[0] = w.release[1] = -1;
 	loop_open();
-	strcpy(w.path, "/tmp/drover-test-XXXXXX");
+	strcpy(w.path, "/tmp/drover-unit-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(w.path));
 	w.dir = open(w.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_ge(w.dir, 0);
