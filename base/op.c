@@ -215,6 +215,7 @@ static enum verdict step_call(struct op *op, enum op_fault fault)
 
 	if (fault == OP_FAULT_FAIL)
 		return op_fail(op, ERR_GENERIC, "injected failure before '%s'", p->step->name);
+	op->step_err = err_free(op->step_err);
 	op->wait_ms = p->step->timeout_ms;
 	v = fn ? fn(op, p->arg) : OP_DONE;
 	assert((v == OP_WAIT) == (op->wait != NULL));

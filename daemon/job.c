@@ -5,6 +5,8 @@
 #include "daemon/marker.h"
 #include "daemon/session.h"
 
+#include <string.h>
+
 static void job_free(struct job *job)
 {
 	TAILQ_REMOVE(&job->d->jobs, job, link);
@@ -311,6 +313,12 @@ bool job_recover(struct daemon *d, struct json_object *marker, struct err **e)
 	job->recovered = job->marked = true;
 	if (json_get_typed(marker, "error", json_type_object))
 		job->op->err = err_from_json(json_get_typed(marker, "error", json_type_object));
+	if (json_get_str(marker, "failed")) {
+		const char *failed = json_get_str(marker, "failed");
+		size_t size = strlen(failed) + 1;
+
+		job->op->failed = memcpy(op_alloc(job->op, size), failed, size);
+	}
 	log_notice("%s (job %s): interrupted at step '%s', taken up again", name, id,
 		   json_get_str(marker, "step-name"));
 	queue_recover(d->queues, subject, job->op, lane_of(job), (int)json_get_int(marker, "step", 0),

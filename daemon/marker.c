@@ -35,6 +35,7 @@ bool marker_write(struct job *job, struct err **e)
 	json_add_int(peer, "uid", job->uid);
 	json_add_int(peer, "pid", job->pid);
 	json_add(o, "peer", peer);
+	json_add_str(o, "failed", op->failed);
 	if (op->err)
 		json_add(o, "error", err_to_json(op->err));
 	job->marked = true;

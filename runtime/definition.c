@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/definition.h"
 
+#include <string.h>
 #include <uuid/uuid.h>
 
 enum { LAYOUT = 1, MEMORY_MIN = 1 << 20 };
@@ -62,6 +63,8 @@ bool definition_decode(struct json_object *given, struct definition *def, struct
 		err_set(&inner, ERR_UNSUPPORTED, "'hvparams.accel': this version runs guests with tcg only");
 	else if (!str_empty(def->hvparams.initrd_path) && str_empty(def->hvparams.kernel_path))
 		err_set_param(&inner, "hvparams.initrd_path", "needs 'kernel_path'");
+	else if (strchr(def->hvparams.machine_version, '\n'))
+		err_set_param(&inner, "hvparams.machine_version", "must be one line");
 	if (!inner)
 		return true;
 	definition_clear(def);

@@ -122,6 +122,7 @@ static const struct {
 	{ "{\"name\": \"a\", \"hvparams\": {\"kernel_path\": \"./vmlinuz\"}}", "hvparams.kernel_path" },
 	{ "{\"name\": \"a\", \"hvparams\": {\"initrd_path\": \"/initrd\"}}", "hvparams.initrd_path" },
 	{ "{\"name\": \"a\", \"hvparams\": {\"machine_version\": \"\"}}", "hvparams.machine_version" },
+	{ "{\"name\": \"a\", \"hvparams\": {\"machine_version\": \"pc\\n-usb\"}}", "hvparams.machine_version" },
 	{ "{\"name\": \"a\", \"hvparams\": {\"serial_console\": 1}}", "hvparams.serial_console" },
 	{ "{\"name\": \"a\", \"hvparams\": {\"serial_speed\": 1}}", "hvparams.serial_speed" },
 	{ "{\"name\": \"a\", \"hvparams\": {\"accel\": \"kvm\"}}", NULL },
