@@ -75,7 +75,7 @@ char *text_escape(const char *text)
 		if ((c < 0x20 && c != '\n') || c == 0x7f)
 			p += sprintf(p, "\\x%02x", c);
 		else if (c == 0xc2 && next >= 0x80 && next < 0xa0) /* the 8-bit controls, in UTF-8 */
-			p += sprintf(p, "\\x%02x", *(const unsigned char *)++text);
+			p += sprintf(p, "\\u%04x", *(const unsigned char *)++text);
 		else
 			*p++ = (char)c;
 	}

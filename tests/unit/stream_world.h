@@ -30,7 +30,7 @@ static struct world {
 	uv_timer_t deadline;
 	struct stream *s;
 	int peer;
-	int fds; /* open before the test */
+	int fds;     /* open before the test */
 	bool inside; /* a function of the stream, which must not call back */
 	char log[4096];
 	hook_fn *on_value, *on_bad, *on_drained, *on_closed;

@@ -6,9 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GOOD(text) { text, sizeof(text) - 1, text }
-#define PRINTS(text, print) { text, sizeof(text) - 1, print }
-#define BYTES(text) { text, sizeof(text) - 1, NULL }
+#define GOOD(text)                           \
+	{                                    \
+		text, sizeof(text) - 1, text \
+	}
+#define PRINTS(text, print)                   \
+	{                                     \
+		text, sizeof(text) - 1, print \
+	}
+#define BYTES(text)                          \
+	{                                    \
+		text, sizeof(text) - 1, NULL \
+	}
 
 struct text {
 	const char *p;
@@ -314,7 +323,7 @@ START_TEST(test_holds_nothing_between_values)
 		enum json_status status;
 		bool held;
 	} rows[] = {
-		{ "[1,", JSON_MORE, true },    { "2,3", JSON_MORE, true }, { "]", JSON_VALUE, false },
+		{ "[1,", JSON_MORE, true },      { "2,3", JSON_MORE, true }, { "]", JSON_VALUE, false },
 		{ " \r\n  ", JSON_MORE, false }, { "[1", JSON_MORE, true },  { "x", JSON_BAD, false },
 		{ "lots of", JSON_MORE, false }, { "\n7", JSON_MORE, true }, { " ", JSON_VALUE, false },
 		{ "[[[[", JSON_MORE, true },
@@ -351,7 +360,8 @@ START_TEST(test_real_limits)
 {
 	_cleanup_free_ char *most = many("0", json_limits_request.bytes / 2 - 1);
 	_cleanup_free_ char *values = many("0", JSON_VALUES_MAX);
-	_cleanup_free_ char *longest = xcalloc(json_limits_request.bytes + 2, 1), *a = NULL, *b = NULL, *c = NULL, *d = NULL;
+	_cleanup_free_ char *longest = xcalloc(json_limits_request.bytes + 2, 1), *a = NULL, *b = NULL, *c = NULL,
+			    *d = NULL;
 
 	/* no request within its limit has too many values, QEMU's may */
 	a = parse_print(most, strlen(most), &json_limits_request);
@@ -430,7 +440,8 @@ START_TEST(test_print_is_valid)
 	_cleanup_json_ struct json_object *o = json_object_new_object();
 	_cleanup_free_ char *text = NULL, *again = NULL;
 	/* a NUL, a stray byte, a character cut short at the end */
-	static const char dirt[] = "a\0b\xff" "c\xe2\x82";
+	static const char dirt[] = "a\0b\xff"
+				   "c\xe2\x82";
 
 	json_add(o, "nan", json_object_new_double(NAN));
 	json_add(o, "inf", json_object_new_double(-INFINITY));
@@ -462,7 +473,8 @@ END_TEST
 
 START_TEST(test_doubles_round_trip)
 {
-	static const double rows[] = { 0.1, 1.0 / 3, 5e-324, 1.7976931348623157e308, 4503599627370497.5, -2.5e-7, 1e21, 1e22 };
+	static const double rows[] = { 0.1,     1.0 / 3, 5e-324, 1.7976931348623157e308, 4503599627370497.5,
+				       -2.5e-7, 1e21,    1e22 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		_cleanup_json_ struct json_object *o = json_object_new_double(rows[i]), *back = NULL;
@@ -477,7 +489,8 @@ END_TEST
 
 START_TEST(test_getters)
 {
-	static const char text[] = "{\"s\":\"x\",\"i\":5,\"n\":-5,\"u\":9223372036854775808,\"d\":1.5,\"b\":true,\"z\":null,\"o\":{}}";
+	static const char text[] =
+		"{\"s\":\"x\",\"i\":5,\"n\":-5,\"u\":9223372036854775808,\"d\":1.5,\"b\":true,\"z\":null,\"o\":{}}";
 	_cleanup_json_ struct json_object *o = NULL, *list = json_object_new_array();
 
 	ck_assert(json_parse(text, strlen(text), &json_limits_request, &o, NULL));
@@ -516,7 +529,8 @@ START_TEST(test_adders)
 	json_add_bool(o, "b", true);
 	json_add(o, "null", NULL);
 	text = json_print(o);
-	ck_assert_str_eq(text, "{\"s\":\"x\",\"i\":-9223372036854775808,\"u\":18446744073709551615,\"b\":true,\"null\":null}");
+	ck_assert_str_eq(
+		text, "{\"s\":\"x\",\"i\":-9223372036854775808,\"u\":18446744073709551615,\"b\":true,\"null\":null}");
 }
 END_TEST
 

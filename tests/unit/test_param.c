@@ -32,18 +32,12 @@ static void assert_zero(const struct param *table, const void *in)
 
 	for (const struct param *row = table; row->name; row++) {
 		static const size_t sizes[] = {
-			[PARAM_BOOL] = sizeof(bool),
-			[PARAM_INT] = sizeof(int64_t),
-			[PARAM_SIZE] = sizeof(uint64_t),
-			[PARAM_TIME] = sizeof(double),
-			[PARAM_TEXT] = sizeof(char *),
-			[PARAM_NAME] = sizeof(char *),
-			[PARAM_UUID] = sizeof(char *),
-			[PARAM_PATH] = sizeof(char *),
-			[PARAM_CHOICE] = sizeof(int),
-			[PARAM_ANY] = sizeof(void *),
-			[PARAM_OBJECT] = sizeof(void *),
-			[PARAM_LIST] = sizeof(struct param_list),
+			[PARAM_BOOL] = sizeof(bool),     [PARAM_INT] = sizeof(int64_t),
+			[PARAM_SIZE] = sizeof(uint64_t), [PARAM_TIME] = sizeof(double),
+			[PARAM_TEXT] = sizeof(char *),   [PARAM_NAME] = sizeof(char *),
+			[PARAM_UUID] = sizeof(char *),   [PARAM_PATH] = sizeof(char *),
+			[PARAM_CHOICE] = sizeof(int),    [PARAM_ANY] = sizeof(void *),
+			[PARAM_OBJECT] = sizeof(void *), [PARAM_LIST] = sizeof(struct param_list),
 			[PARAM_MAP] = sizeof(void *),
 		};
 

@@ -96,7 +96,10 @@ START_TEST(test_print_odd)
 		{ .name = "larger", .type = PARAM_TIME, PARAM_AT(struct odd, larger) },
 		{ .name = "limits", .type = PARAM_OBJECT, .rows = limits_rows, PARAM_AT(struct odd, limits) },
 		{ .name = "empty", .type = PARAM_OBJECT, .rows = text_rows, PARAM_AT(struct odd, empty) },
-		{ .name = "present", .type = PARAM_OBJECT, .required = true, .rows = text_rows,
+		{ .name = "present",
+		  .type = PARAM_OBJECT,
+		  .required = true,
+		  .rows = text_rows,
 		  PARAM_AT(struct odd, present) },
 		PARAM_END
 	};
@@ -104,9 +107,9 @@ START_TEST(test_print_odd)
 		"{'must':null,'fallback':null,'zero':0,'huge':18446744073709551615,'large':9007199254740992.0,"
 		"'larger':1.8446744073709552e+19,'present':{}}";
 	_cleanup_json_ struct json_object *o = NULL, *parsed = NULL;
-	_cleanup_json_ struct json_object *in =
-		json("{'must': null, 'fallback': null, 'zero': 0, 'huge': 18446744073709551615,"
-		     " 'large': 9007199254740993, 'larger': 18446744073709551615, 'present': {}}");
+	_cleanup_json_ struct json_object *in = json(
+		"{'must': null, 'fallback': null, 'zero': 0, 'huge': 18446744073709551615,"
+		" 'large': 9007199254740993, 'larger': 18446744073709551615, 'present': {}}");
 	struct odd a;
 
 	ck_assert(param_decode(odd_rows, in, "", &a, NULL));

@@ -124,7 +124,9 @@ START_TEST(test_received_fds_are_dropped)
 		struct cmsghdr align;
 	} control = { 0 };
 	struct iovec iov = { (char[]){ "[1] [2]" }, 7 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
 	c->cmsg_level = SOL_SOCKET;

@@ -85,7 +85,9 @@ static int read_byte_and_fd(char *byte)
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	struct cmsghdr *c;
 	int fd = -1;
 
@@ -125,7 +127,8 @@ START_TEST(test_fds_travel_with_their_values)
 	static const struct {
 		const char *text;
 		int file;
-	} rows[] = { { "[1]", -1 }, { "[2]", 0 }, { "[3]", -1 }, { "[4]", 1 }, { "[5]", 2 }, { "[6]", -1 }, { "[7]", -1 } };
+	} rows[] = { { "[1]", -1 }, { "[2]", 0 },  { "[3]", -1 }, { "[4]", 1 },
+		     { "[5]", 2 },  { "[6]", -1 }, { "[7]", -1 } };
 	FILE *files[3];
 	struct stat st[3];
 
