@@ -13,7 +13,10 @@ char *option_value(const char *options, const char *key)
 	for (const char *p = options; *p; p++) {
 		bool doubled = p[0] == ',' && p[1] == ',';
 
-		*out++ = doubled ? '\1' : *p;
+		*out = *p;
+		if (doubled)
+			*out = '\1';
+		out++;
 		p += doubled;
 	}
 	*out = '\0';

@@ -78,6 +78,7 @@ START_TEST(test_slow_reader)
 END_TEST
 
 /* The descriptor that came with the next byte, -1 if none did. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): recvmsg() writes to it */
 static int read_byte_and_fd(char *byte)
 {
 	union {
