@@ -67,10 +67,20 @@ START_TEST(test_one_after_the_other)
 }
 END_TEST
 
+/* Those that are there at once; they go with the test, also when it has failed. */
+static struct client *crowd[CROWD];
+
+static void crowd_goes(void)
+{
+	for (int i = 0; i < CROWD; i++) {
+		client_freep(&crowd[i]);
+		crowd[i] = NULL;
+	}
+}
+
 START_TEST(test_crowd)
 {
 	unsigned fds = process_fds(rig->pid);
-	struct client *crowd[CROWD];
 
 	for (int i = 0; i < CROWD; i++) {
 		_cleanup_json_ struct json_object *o = NULL;
@@ -88,8 +98,7 @@ START_TEST(test_crowd)
 		json_object_put(client_ok(crowd[i], "qmp_capabilities", NULL));
 		expect_served(crowd[i]);
 	}
-	for (int i = 0; i < CROWD; i++)
-		client_free(crowd[i]);
+	crowd_goes();
 	await_fds(fds);
 	client_free(client_new(rig));
 }
@@ -99,7 +108,7 @@ END_TEST
 START_TEST(test_turned_away)
 {
 	_cleanup_json_ struct json_object *o = NULL;
-	struct client *crowd[SESSIONS + 1];
+	int tries = 0;
 
 	for (int i = 0; i < SESSIONS; i++) {
 		json_object_put(o);
@@ -110,15 +119,14 @@ START_TEST(test_turned_away)
 	say(crowd[SESSIONS], "{\"execute\": \"qmp_capabilities\"}\n");
 	ck_assert_ptr_null(client_read(crowd[SESSIONS]));
 	/* a place that is free again is given away */
-	client_free(crowd[0]);
-	for (bool in = false; !in; in = has(o, "QMP")) {
-		client_free(crowd[SESSIONS]);
+	client_free(TAKE_PTR(crowd[0]));
+	while (!has(o, "QMP")) {
+		ck_assert_int_lt(++tries, SOME);
+		client_free(TAKE_PTR(crowd[SESSIONS]));
 		json_object_put(o);
 		crowd[SESSIONS] = client_raw(rig, &o);
 	}
 	json_object_put(client_ok(crowd[SESSIONS], "qmp_capabilities", NULL));
-	for (int i = 1; i <= SESSIONS; i++)
-		client_free(crowd[i]);
 }
 END_TEST
 
@@ -232,7 +240,7 @@ END_TEST
 /* Half a request of a mebibyte from each of many; all of it goes with them. */
 START_TEST(test_half_requests)
 {
-	enum { HOLDERS = 24, HALF = MIB - 1000, ROUNDS = 5 };
+	enum { HOLDERS = 24, HALF = MIB - 1000, ROUNDS = 8 };
 	_cleanup_free_ char *half = xcalloc(HALF + 1, 1);
 	unsigned fds = process_fds(rig->pid), rss = 0;
 	struct client *holders[HOLDERS];
@@ -250,7 +258,8 @@ START_TEST(test_half_requests)
 		if (round == 0)
 			rss = process_rss(rig->pid);
 	}
-	expect_rss(rss, 16 * 1024);
+	/* the allocator may keep what one round took, but no two */
+	expect_rss(rss, 2 * HOLDERS * 1024);
 }
 END_TEST
 
@@ -259,6 +268,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("wire, load");
 	TCase *tc = wire_case(s, "load");
 
+	tcase_add_checked_fixture(tc, NULL, crowd_goes);
 	tcase_add_test(tc, test_one_after_the_other);
 	tcase_add_test(tc, test_crowd);
 	tcase_add_test(tc, test_turned_away);

@@ -100,7 +100,7 @@ static void expect_cut(const char *text, size_t len)
 	expect_served(other);
 }
 
-enum { MIB = 1 << 20, DEEP = 1000 };
+enum { MIB = 1 << 20, DEEP = 1000, DEPTH_MAX = 32 };
 
 START_TEST(test_too_big)
 {
@@ -135,17 +135,41 @@ START_TEST(test_big)
 }
 END_TEST
 
+/* DEPTH lists within one another. */
+static size_t nest(char *text, size_t depth)
+{
+	memset(text, '[', depth);
+	memset(text + depth, ']', depth);
+	text[2 * depth] = '\0';
+	return 2 * depth;
+}
+
 START_TEST(test_too_deep)
 {
-	char text[2 * DEEP];
+	char text[2 * DEEP + 1];
 
-	memset(text, '[', DEEP);
-	memset(text + DEEP, ']', DEEP);
-	expect_cut(text, 2 * DEEP);
-	expect_cut(text, 33);
+	expect_cut(text, nest(text, DEEP));
+	expect_cut(text, nest(text, DEPTH_MAX + 1));
 	for (int i = 0; i + 5 <= DEEP; i += 5)
 		memcpy(text + i, "{\"a\":", 5);
 	expect_cut(text, DEEP);
+}
+END_TEST
+
+START_TEST(test_deep)
+{
+	_cleanup_client_ struct client *c = client_new(rig);
+	_cleanup_json_ struct json_object *o = NULL;
+	_cleanup_free_ char *line = NULL;
+	char text[2 * DEPTH_MAX + 1];
+
+	nest(text, DEPTH_MAX - 1); /* one is the request's own */
+	line = xasprintf("{\"execute\": \"query-version\", \"id\": %s}\n", text);
+	say(c, line);
+	o = hear(c);
+	ck_assert(has(o, "return"));
+	ck_assert_str_eq(json_object_to_json_string_ext(at(o, "id"), JSON_C_TO_STRING_PLAIN), text);
+	expect_served(c);
 }
 END_TEST
 
@@ -160,6 +184,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_too_big);
 	tcase_add_test(tc, test_big);
 	tcase_add_test(tc, test_too_deep);
+	tcase_add_test(tc, test_deep);
 	return s;
 }
 
