@@ -104,9 +104,16 @@ int rig_wait(struct rig *r)
 	return status;
 }
 
+/* 0 would be all of our own process group. */
+static void send_signal(struct rig *r, int signal)
+{
+	ck_assert_int_gt(r->pid, 0);
+	kill(r->pid, signal);
+}
+
 void rig_kill(struct rig *r)
 {
-	kill(r->pid, SIGKILL);
+	send_signal(r, SIGKILL);
 	rig_wait(r);
 }
 
@@ -114,7 +121,7 @@ void rig_stop(struct rig *r)
 {
 	int status;
 
-	kill(r->pid, SIGTERM);
+	send_signal(r, SIGTERM);
 	status = rig_wait(r);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "droverd ended with wait status %#x", status);
 }

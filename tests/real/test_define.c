@@ -272,22 +272,23 @@ START_TEST(test_sizes)
 }
 END_TEST
 
+/* The name is no other test's: nothing of it is there before, not even a trace. */
 START_TEST(test_undefine)
 {
 	_cleanup_client_ struct client *c = client_new(rig);
-	_cleanup_free_ char *before = rig_world(rig, true), *after = NULL;
+	_cleanup_free_ char *before = rig_world(rig, false), *after = NULL;
 	_cleanup_json_ struct json_object *event = NULL, *o = NULL, *list = NULL;
 
-	o = define(c, "{'name': 'web1'}");
-	undefine(c, "web1");
+	o = define(c, "{'name': 'undefined1'}");
+	undefine(c, "undefined1");
 	event = client_event(c, "INSTANCE_UNDEFINED");
-	ck_assert_str_eq(str_at(event, "data.instance"), "web1");
+	ck_assert_str_eq(str_at(event, "data.instance"), "undefined1");
 	ck_assert_str_eq(str_at(event, "data.uuid"), str_at(o, "uuid"));
-	json_object_put(client_error(c, "NotFound", "instance-undefine", "{'instance': 'web1'}"));
+	json_object_put(client_error(c, "NotFound", "instance-undefine", "{'instance': 'undefined1'}"));
 	json_object_put(client_error(c, "NotFound", "query-instance", "{'instance': '%s'}", str_at(o, "uuid")));
 	list = client_ok(c, "query-instances", "{}");
 	ck_assert_int_eq(json_object_array_length(list), 0);
-	after = rig_world(rig, true);
+	after = rig_world(rig, false);
 	ck_assert_str_eq(before, after);
 }
 END_TEST

@@ -22,7 +22,8 @@ static void daemon_start(void)
 
 static void daemon_end(void)
 {
-	rig_stop(rig);
+	if (rig->pid)
+		rig_stop(rig);
 	rig_free(rig);
 }
 
