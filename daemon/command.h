@@ -41,6 +41,9 @@ struct command {
 
 	/* CLASS_QUERY, CLASS_DIRECT: *ret is the result. */
 	bool (*query)(struct call *call, struct json_object **ret, struct err **e);
+	/* Instead of query(), where the answer takes time: replies later by ask_reply(). False: refused, and ASK is the
+	 * caller's again. */
+	bool (*ask)(struct call *call, struct ask *ask, struct err **e);
 	/* CLASS_ATTACH: whether it would work, then taking the session over. */
 	bool (*check_attach)(struct call *call, struct err **e);
 	void (*attach)(struct call *call, int fd, const char *out, size_t out_len, const char *in, size_t in_len);

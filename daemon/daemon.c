@@ -66,6 +66,7 @@ bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err
 	d->loop = loop;
 	d->queues = queues_new();
 	LIST_INIT(&d->sessions);
+	LIST_INIT(&d->asks);
 	TAILQ_INIT(&d->jobs);
 	uuid_generate_random(uuid);
 	uuid_unparse_lower(uuid, d->epoch);

@@ -13,6 +13,7 @@
 
 struct session;
 struct job;
+struct ask;
 
 struct daemon {
 	uv_loop_t *loop;
@@ -25,6 +26,7 @@ struct daemon {
 	int listen_fd, lock_fd;
 	LIST_HEAD(session_list, session) sessions;
 	unsigned n_sessions;
+	LIST_HEAD(ask_list, ask) asks; /* replies owed */
 
 	TAILQ_HEAD(job_list, job) jobs; /* in the order of their beginning */
 	int64_t last_job;

@@ -3,6 +3,7 @@
  * From a request to its command: shape, name, arguments, then the row's functions.
  */
 #include "base/log.h"
+#include "daemon/ask.h"
 #include "daemon/command.h"
 #include "daemon/job.h"
 #include "daemon/session.h"
@@ -105,6 +106,22 @@ static bool decode(struct call *call, struct json_object *arguments, char **job_
 	return false;
 }
 
+/* From memory, or later. */
+static void answer(struct call *call, const struct request *r, struct err **e)
+{
+	struct json_object *ret = NULL;
+	struct ask *ask;
+
+	if (call->command->query) {
+		if (call->command->query(call, &ret, e))
+			session_reply(call->session, ret, NULL, r->id, r->has_id);
+		return;
+	}
+	ask = ask_new(call->d, call->session, r->id, r->has_id);
+	if (!call->command->ask(call, ask, e))
+		ask_free(ask);
+}
+
 static void call_clear(struct call *call)
 {
 	if (call->command && call->args)
@@ -117,7 +134,6 @@ static void run(struct session *s, struct daemon *d, struct request *r)
 {
 	struct call call = { .d = d, .command = command_find(r->execute), .session = s };
 	_cleanup_free_ char *job_id = NULL;
-	struct json_object *ret = NULL;
 	struct err *e = NULL;
 
 	session_peer(s, &call.uid, &call.pid);
@@ -131,8 +147,7 @@ static void run(struct session *s, struct daemon *d, struct request *r)
 		case CLASS_QUERY:
 		case CLASS_ASK:
 		case CLASS_DIRECT:
-			if (call.command->query(&call, &ret, &e))
-				session_reply(s, ret, NULL, r->id, r->has_id);
+			answer(&call, r, &e);
 			break;
 		case CLASS_CHANGE:
 		case CLASS_LONG:

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/stream.h"
+#include "daemon/ask.h"
 #include "daemon/job.h"
 
 struct waiting {
@@ -27,6 +28,7 @@ static void session_free(struct session *s)
 	struct waiting *w;
 
 	job_forget_session(s->d, s);
+	ask_forget_session(s->d, s);
 	while ((w = STAILQ_FIRST(&s->waiting))) {
 		STAILQ_REMOVE_HEAD(&s->waiting, link);
 		json_object_put(w->request);

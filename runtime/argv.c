@@ -63,7 +63,8 @@ static void put_monitors(struct argv *a)
 {
 	opt(a, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", FD_QMP);
 	opt(a, "-mon", "chardev=qmp,mode=control");
-	opt(a, "-chardev", "socket,id=qmp2,fd=%d,server=on,wait=off", FD_QMP2);
+	opt(a, "-add-fd", "fd=%d,set=2,opaque=events", FD_EVENTS_LOG);
+	opt(a, "-chardev", "socket,id=qmp2,fd=%d,server=on,wait=off,logfile=/dev/fdset/2,logappend=on", FD_QMP2);
 	opt(a, "-mon", "chardev=qmp2,mode=control");
 }
 
@@ -72,6 +73,16 @@ static void put_serial(struct argv *a)
 	opt(a, "-add-fd", "fd=%d,set=1,opaque=console", FD_CONSOLE_LOG);
 	opt(a, "-chardev", "socket,id=serial0,fd=%d,server=on,wait=off,logfile=/dev/fdset/1,logappend=on", FD_SERIAL);
 	opt(a, "-serial", "chardev:serial0");
+}
+
+static void put_agent(struct argv *a, bool q35)
+{
+	opt(a, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", FD_AGENT);
+	opt(a, "-device", "{\"driver\":\"virtio-serial-pci\",\"id\":\"virtio-serial\",\"bus\":\"%s\",\"addr\":\"0x5\"}",
+	    q35 ? "pcie.0" : "pci.0");
+	opt(a, "-device",
+	    "{\"driver\":\"virtserialport\",\"id\":\"agent\",\"chardev\":\"agent\",\"bus\":\"virtio-serial.0\","
+	    "\"nr\":1,\"name\":\"org.qemu.guest_agent.0\"}");
 }
 
 char **argv_build(const struct definition *def, const char *binary)
@@ -93,6 +104,8 @@ char **argv_build(const struct definition *def, const char *binary)
 	put_monitors(&a);
 	if (def->hvparams.serial_console)
 		put_serial(&a);
+	if (def->hvparams.use_guest_agent)
+		put_agent(&a, strstr(def->hvparams.machine_version, "q35"));
 	put_kernel(&a, &def->hvparams);
 	return a.items;
 }

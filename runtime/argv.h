@@ -13,6 +13,8 @@ enum {
 	FD_QMP2,        /* listening: the second monitor */
 	FD_SERIAL,      /* listening: the serial port */
 	FD_CONSOLE_LOG, /* append: what the guest writes to the serial port */
+	FD_EVENTS_LOG,  /* append: what QEMU says on the second monitor */
+	FD_AGENT,       /* listening: the guest agent's port */
 	FD_COUNT,
 };
 

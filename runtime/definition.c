@@ -25,6 +25,8 @@ const struct param hvparam_rows[] = {
 	  .doc = "The first serial port is the console, and the kernel is told so." },
 	{ "serial_speed", PARAM_INT, .def = "38400", .min = 110, .max = 4000000, HV(serial_speed), .unit = "baud",
 	  .doc = "Speed given to the kernel with console=." },
+	{ "use_guest_agent", PARAM_BOOL, .def = "true", HV(use_guest_agent),
+	  .doc = "A port for the agent in the guest (org.qemu.guest_agent.0)." },
 	PARAM_END
 };
 

@@ -15,7 +15,7 @@ enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
 struct hvparams {
 	char *kvm_path, *machine_version, *kernel_path, *initrd_path, *root_path, *kernel_args;
 	int accel; /* enum accel */
-	bool serial_console;
+	bool serial_console, use_guest_agent;
 	int64_t serial_speed;
 };
 

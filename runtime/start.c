@@ -133,6 +133,16 @@ static void explain_end(struct op *op, const struct start *s)
 	op->err = e;
 }
 
+/* QEMU writes there what it says on the second monitor, also while nobody is connected. */
+static int events_log_open(const struct instance *inst, struct err **e)
+{
+	int fd = openat(inst->run_dir, "events.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		err_set_errno(e, ERR_GENERIC, errno, "cannot make 'events.log'");
+	return fd;
+}
+
 static enum verdict sockets_bind(struct op *op, void *arg)
 {
 	struct start *s = arg;
@@ -148,6 +158,10 @@ static enum verdict sockets_bind(struct op *op, void *arg)
 		s->fds[FD_SERIAL] = dirs_listen(inst->run_dir, "serial.sock", 0600, &e);
 	if (!e && inst->def.hvparams.serial_console)
 		s->fds[FD_CONSOLE_LOG] = logs_open(inst, LOG_CONSOLE, false, &e);
+	if (!e)
+		s->fds[FD_EVENTS_LOG] = events_log_open(inst, &e);
+	if (!e && inst->def.hvparams.use_guest_agent)
+		s->fds[FD_AGENT] = dirs_listen(inst->run_dir, "agent.sock", 0600, &e);
 	return e ? op_fail_err(op, e) : OP_DONE;
 }
 
