@@ -18,7 +18,7 @@ static bool query(struct call *call, struct json_object **ret, struct err **e)
 	binary = argv_binary(&inst->def, e);
 	if (!binary)
 		return false;
-	argv = argv_build(&inst->def, binary);
+	argv = argv_build(&inst->def, &(struct argv_env){ .binary = binary }, &(struct argv_files){ 0 });
 	*ret = json_object_new_object();
 	json_add(*ret, "argv", argv_to_json(argv));
 	/* For people: devices in QEMU's string notation. There are none yet that would be JSON in argv. */

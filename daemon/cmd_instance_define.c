@@ -176,16 +176,31 @@ static bool settle_identity(struct job *job, struct json_object *given, struct e
 	return true;
 }
 
+struct mac_question {
+	struct runtime *rt;
+	const char *name;
+};
+
+static bool is_mac_taken(const char *mac, void *data)
+{
+	const struct mac_question *q = data;
+	const struct instance *owner = instance_of_mac(q->rt, mac);
+
+	return owner && !str_eq(owner->name, q->name);
+}
+
 static bool plan(struct job *job, struct err **e)
 {
 	_cleanup_json_ struct json_object *given = NULL;
 	struct json_object *stored;
 	struct instance *inst = instance_find(&job->d->rt, job->name);
+	struct mac_question question = { &job->d->rt, job->name };
+	struct definition_context ctx = { inst ? inst->stored : NULL, is_mac_taken, &question };
 
 	json_object_deep_copy(definition_of(job), &given, NULL);
 	if (!job->recovered && !settle_identity(job, given, e))
 		return false;
-	stored = definition_store(given, e);
+	stored = definition_store(given, &ctx, e);
 	if (!stored)
 		return false;
 	json_add(job->raw, "definition", stored); /* resolved: the marker chooses nothing anew */

@@ -85,12 +85,34 @@ static void put_agent(struct argv *a, bool q35)
 	    "\"nr\":1,\"name\":\"org.qemu.guest_agent.0\"}");
 }
 
-char **argv_build(const struct definition *def, const char *binary)
+void argv_files_list(const struct definition *def, struct argv_files *files)
+{
+	*files = (struct argv_files){ 0 };
+}
+
+void argv_files_clear(struct argv_files *files)
+{
+}
+
+char **argv_text(char **argv)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (argv[n])
+		n++;
+	copy = xcalloc(n + 1, sizeof(char *));
+	for (size_t i = 0; i < n; i++)
+		copy[i] = xstrdup(argv[i]);
+	return copy;
+}
+
+char **argv_build(const struct definition *def, const struct argv_env *env, const struct argv_files *files)
 {
 	_cleanup_free_ char *name = argv_escape(def->name), *machine = argv_escape(def->hvparams.machine_version);
 	struct argv a = { 0 };
 
-	put(&a, xstrdup(binary));
+	put(&a, xstrdup(env->binary));
 	opt(&a, "-name", "%s,debug-threads=on", name);
 	opt(&a, "-uuid", "%s", def->uuid);
 	opt(&a, "-nodefaults", NULL);
@@ -98,7 +120,7 @@ char **argv_build(const struct definition *def, const char *binary)
 	opt(&a, "-S", NULL);
 	opt(&a, "-action", "shutdown=pause,panic=pause,reboot=reset");
 	opt(&a, "-display", "none");
-	opt(&a, "-machine", "%s,accel=tcg", machine);
+	opt(&a, "-machine", "%s,accel=%s", machine, env->kvm ? "kvm" : "tcg");
 	opt(&a, "-smp", "%" PRId64, def->vcpus);
 	opt(&a, "-m", "size=%" PRIu64 "B", def->memory);
 	put_monitors(&a);

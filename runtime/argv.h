@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Definition -> command line of QEMU. Pure: touches nothing, chooses nothing.
+ *
+ * Devices, block nodes, netdevs and objects are JSON (runtime/device.h), so nothing in them is escaped; what QEMU takes
+ * in its string notation only goes through one writer that doubles commas.
  */
 #ifndef DROVER_RUNTIME_ARGV_H
 #define DROVER_RUNTIME_ARGV_H
 
 #include "runtime/definition.h"
 
-/* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's. */
+/* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's; from FD_COUNT on the images. */
 enum {
 	FD_QMP = 5,     /* listening: the monitor */
 	FD_QMP2,        /* listening: the second monitor */
@@ -18,8 +21,45 @@ enum {
 	FD_COUNT,
 };
 
+/* The fd sets; from SET_COUNT on the images, in their order. */
+enum { SET_CONSOLE_LOG = 1, SET_EVENTS_LOG, SET_COUNT };
+
+/* A file that QEMU is given by descriptor: one for each file node, set number SET_COUNT + index, descriptor
+ * FD_COUNT + index. */
+struct argv_file {
+	char node[32];      /* of the file node: "disk-932df160-7a22-4067.p0" */
+	char *what;         /* "disks[0].path", for errors */
+	char *path;         /* as the definition has it */
+	bool write, direct; /* O_RDWR, O_DIRECT */
+	bool lone;          /* a qcow2 image for which no backing is given: its header must name none */
+	bool shareable;     /* the same file may be another disk's too */
+	bool block;         /* a block device (driver host_device), else a regular file */
+};
+struct argv_files {
+	struct argv_file *items;
+	size_t n;
+};
+
+/* Every file of every disk, in the order of the command line. `block` is guessed: a path below /dev. */
+void argv_files_list(const struct definition *def, struct argv_files *files);
+void argv_files_clear(struct argv_files *files);
+
+/* What is known of the binary and the host. */
+struct argv_env {
+	const char *binary;
+	const char *machine; /* the versioned name; NULL: as the definition has it */
+	bool kvm, sandbox;
+	const char *kernel, *initrd; /* where QEMU finds them; NULL: where the definition says */
+	/* Whether this binary's device (or machine "pc-i440fx-7.2-machine") TYPE has PROPERTY; PROPERTY NULL: whether there
+	 * is such a type. NULL: everything. */
+	bool (*has)(const char *type, const char *property, void *data);
+	void *data;
+};
+
 /* NULL-terminated; argv[0] is the binary. */
-char **argv_build(const struct definition *def, const char *binary);
+char **argv_build(const struct definition *def, const struct argv_env *env, const struct argv_files *files);
+/* The same for people: devices, nodes and objects in QEMU's string notation. */
+char **argv_text(char **argv);
 char **argv_free(char **argv);
 struct json_object *argv_to_json(char **argv);
 /* QEMU's string notation: a comma in a value is doubled. */

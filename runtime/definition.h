@@ -2,22 +2,15 @@
 /*
  * The definition of an instance: what is wanted, as rows.
  *
- * It is kept as JSON, as given plus identities, and decoded into a struct for use. Built-in defaults
+ * It is kept as JSON, as given plus identities and addresses, and decoded into a struct for use. Built-in defaults
  * are not written, so that they can be seen to be defaults.
  */
 #ifndef DROVER_RUNTIME_DEFINITION_H
 #define DROVER_RUNTIME_DEFINITION_H
 
-#include "base/param.h"
-
-enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
-
-struct hvparams {
-	char *kvm_path, *machine_version, *kernel_path, *initrd_path, *root_path, *kernel_args;
-	int accel; /* enum accel */
-	bool serial_console, use_guest_agent;
-	int64_t serial_speed;
-};
+#include "runtime/disk.h"
+#include "runtime/hvparams.h"
+#include "runtime/nic.h"
 
 struct definition {
 	char *name, *uuid, *description;
@@ -25,16 +18,30 @@ struct definition {
 	int64_t layout, vcpus;
 	uint64_t memory; /* bytes */
 	struct hvparams hvparams;
-	struct param_list disks, nics;
+	struct param_list disks, nics; /* struct disk, struct nic */
 };
 
-extern const struct param hvparam_rows[], definition_rows[];
+extern const struct param definition_rows[];
+
+/* What a definition is completed from. */
+struct definition_context {
+	struct json_object *old; /* the stored one that it replaces, or NULL: devices keep their identity and place */
+	/* Whether a card of another instance has this address. */
+	bool (*mac_taken)(const char *mac, void *data);
+	void *data;
+};
 
 /* Decodes and checks GIVEN over all members. */
 bool definition_decode(struct json_object *given, struct definition *def, struct err **e);
 void definition_clear(struct definition *def);
-/* What is stored of GIVEN: its members with sizes in bytes, uuid (made if absent) and layout. The
- * caller owns it. */
-struct json_object *definition_store(struct json_object *given, struct err **e);
+/* What is stored of GIVEN: its members with sizes in bytes, and what it did not say: uuids, names, addresses of cards,
+ * hvinfo, layout. The caller owns it. */
+struct json_object *definition_store(struct json_object *given, const struct definition_context *ctx, struct err **e);
+
+/* The device's id, node name and netdev id: KIND ("disk", "nic") and the start of UUID. */
+char *device_id(const char *kind, const char *uuid);
+/* Elements of the lists, typed. */
+struct disk *definition_disk(const struct definition *def, size_t i);
+struct nic *definition_nic(const struct definition *def, size_t i);
 
 #endif

@@ -117,6 +117,17 @@ struct instance *instance_find(struct runtime *rt, const char *name_or_uuid)
 	return NULL;
 }
 
+struct instance *instance_of_mac(struct runtime *rt, const char *mac)
+{
+	struct instance *inst;
+
+	RB_FOREACH(inst, instance_tree, &rt->instances)
+	for (size_t i = 0; i < inst->def.nics.n; i++)
+		if (str_eq(definition_nic(&inst->def, i)->mac, mac))
+			return inst;
+	return NULL;
+}
+
 struct instance *instance_first(struct runtime *rt)
 {
 	return RB_MIN(instance_tree, &rt->instances);

@@ -102,6 +102,8 @@ bool runtime_open(struct runtime *rt, uv_loop_t *loop, const char *root, const s
 void runtime_close(struct runtime *rt);
 
 struct instance *instance_find(struct runtime *rt, const char *name_or_uuid);
+/* The one with a card of this address, or NULL. */
+struct instance *instance_of_mac(struct runtime *rt, const char *mac);
 /* In the order of names. */
 struct instance *instance_first(struct runtime *rt);
 struct instance *instance_next(struct instance *inst);

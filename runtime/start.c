@@ -423,7 +423,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, stru
 	s->control = -1;
 	for (int i = 0; i < FD_COUNT; i++)
 		s->fds[i] = -1;
-	s->argv = argv_build(&inst->def, binary);
+	s->argv = argv_build(&inst->def, &(struct argv_env){ .binary = binary }, &(struct argv_files){ 0 });
 	op_add(op, &step_dir, s);
 	op_add(op, &step_sockets, s);
 	op_add(op, &step_spawn, s);

@@ -37,7 +37,7 @@ static char *store(const char *text)
 	_cleanup_json_ struct json_object *given = parse(text), *stored = NULL;
 	struct err *e = NULL;
 
-	stored = definition_store(given, &e);
+	stored = definition_store(given, &(struct definition_context){ 0 }, &e);
 	ck_assert_msg(stored, "%s: %s", text, e ? e->desc : "");
 	return json_print(stored);
 }
@@ -145,7 +145,7 @@ START_TEST(test_bad)
 		ck_assert_int_eq(e->class, ERR_UNSUPPORTED);
 	}
 	ck_assert(!definition_decode(o, &def, NULL));
-	ck_assert_ptr_null(definition_store(o, NULL));
+	ck_assert_ptr_null(definition_store(o, &(struct definition_context){ 0 }, NULL));
 }
 END_TEST
 
@@ -195,7 +195,7 @@ static char *command_line(const char *json)
 	char **argv, *text = xstrdup("");
 
 	decode(json, &def);
-	argv = argv_build(&def, "/usr/bin/qemu");
+	argv = argv_build(&def, &(struct argv_env){ .binary = "/usr/bin/qemu" }, &(struct argv_files){ 0 });
 	for (char **p = argv; *p; p++) {
 		_cleanup_free_ char *old = text;
 

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/disk.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static const char *const formats[] = { "raw", "qcow2", NULL };
+static const char *const modes[] = { "rw", "ro", NULL };
+static const char *const medias[] = { "disk", "cdrom", "floppy", NULL };
+
+const char *const throttle_names[THROTTLE_COUNT] = { "bps-total",  "bps-read",  "bps-write",
+						     "iops-total", "iops-read", "iops-write" };
+
+enum { SERIAL_MAX = 20, LAYERS_MAX = 64, GROUP_MAX = 63 };
+/* QEMU's own bound (THROTTLE_VALUE_MAX). */
+#define LIMIT_MAX INT64_C(1000000000000000)
+
+#define INFO(member) PARAM_AT(struct hvinfo, member), .since = "0.1.0", .change = CHANGE_NEVER
+const struct param hvinfo_rows[] = {
+	{ "driver", PARAM_TEXT, .min = 1, .max = 64, INFO(driver), .doc = "Device of QEMU." },
+	{ "id", PARAM_TEXT, .min = 1, .max = 64, INFO(id), .doc = "Its id: disk- or nic- and the start of the UUID." },
+	{ "bus", PARAM_TEXT, .min = 1, .max = 32, INFO(bus), .doc = "The bus it sits on." },
+	{ "addr", PARAM_TEXT, .min = 1, .max = 8, INFO(addr), .doc = "Slot on a PCI bus, such as 0xc." },
+	{ "channel", PARAM_INT, .max = 0, .min = 0, INFO(channel), .doc = "SCSI." },
+	{ "scsi-id", PARAM_INT, .min = 0, .max = 255, INFO(scsi_id), .doc = "SCSI." },
+	{ "lun", PARAM_INT, .min = 0, .max = 16383, INFO(lun), .doc = "SCSI." },
+	{ "unit", PARAM_INT, .min = 0, .max = 1, INFO(unit), .doc = "IDE, floppy." },
+	PARAM_END
+};
+
+#define LIMIT(label, index, text)                                                                              \
+	{ label,                                                                                               \
+	  PARAM_SIZE,                                                                                          \
+	  .max = LIMIT_MAX,                                                                                    \
+	  .def = "0",                                                                                          \
+	  .offset = offsetof(struct throttle, limits[index].avg),                                              \
+	  .since = "0.1.0",                                                                                    \
+	  .change = CHANGE_RESTART,                                                                            \
+	  .doc = text "; 0: no limit." },                                                                      \
+		{ label "_max",                                                                                \
+		  PARAM_SIZE,                                                                                  \
+		  .max = LIMIT_MAX,                                                                            \
+		  .def = "0",                                                                                  \
+		  .offset = offsetof(struct throttle, limits[index].max),                                      \
+		  .since = "0.1.0",                                                                            \
+		  .change = CHANGE_RESTART,                                                                    \
+		  .doc = text ", in bursts." },                                                                \
+	{                                                                                                      \
+		label "_max_length", PARAM_INT, .min = 1, .max = 86400, .def = "1",                            \
+						.offset = offsetof(struct throttle, limits[index].max_length), \
+						.unit = "s", .since = "0.1.0", .change = CHANGE_RESTART,       \
+						.doc = "How long a burst may last."                            \
+	}
+
+static const struct param throttle_rows[] = {
+	LIMIT("bps_total", THROTTLE_BPS_TOTAL, "Bytes per second, both ways"),
+	LIMIT("bps_read", THROTTLE_BPS_READ, "Bytes read per second"),
+	LIMIT("bps_write", THROTTLE_BPS_WRITE, "Bytes written per second"),
+	LIMIT("iops_total", THROTTLE_IOPS_TOTAL, "Operations per second, both ways"),
+	LIMIT("iops_read", THROTTLE_IOPS_READ, "Reads per second"),
+	LIMIT("iops_write", THROTTLE_IOPS_WRITE, "Writes per second"),
+	{ "iops_size", PARAM_SIZE, .max = LIMIT_MAX, .def = "0", PARAM_AT(struct throttle, iops_size), .unit = "bytes",
+	  .since = "0.1.0", .change = CHANGE_RESTART, .doc = "An operation of more bytes counts as several." },
+	{ "group", PARAM_NAME, PARAM_AT(struct throttle, group), .since = "0.1.0", .change = CHANGE_RESTART,
+	  .doc = "Disks of the instance with the same group share the limits." },
+	PARAM_END
+};
+
+#define BACKING(member) PARAM_AT(struct backing, member), .since = "0.1.0", .change = CHANGE_RESTART
+static const struct param backing_rows[] = {
+	{ "path", PARAM_PATH, BACKING(path), .doc = "File or block device." },
+	{ "uri", PARAM_TEXT, .min = 1, BACKING(uri), .doc = "Image on another host." },
+	{ "format", PARAM_CHOICE, .choices = formats, .def = "\"raw\"", BACKING(format), .doc = "Never probed." },
+	PARAM_END
+};
+static const struct param backing_row = { .name = "", .type = PARAM_OBJECT, .rows = backing_rows };
+
+#define DISK(member) PARAM_AT(struct disk, member), .since = "0.1.0", .change = CHANGE_RESTART
+const struct param disk_rows[] = {
+	{ "uuid", PARAM_UUID, DISK(uuid), .doc = "Identity; made when absent." },
+	{ "name", PARAM_NAME, DISK(name), .doc = "Unique in the instance; disk0, disk1, … where absent." },
+	{ "path", PARAM_PATH, DISK(path), .doc = "Image file or block device." },
+	{ "pool", PARAM_NAME, DISK(pool), .doc = "Pool of the volume." },
+	{ "volume", PARAM_NAME, DISK(volume), .doc = "Volume of the pool." },
+	{ "uri", PARAM_TEXT, .min = 1, DISK(uri), .doc = "Image on another host." },
+	{ "format", PARAM_CHOICE, .choices = formats, .def = "\"raw\"", DISK(format),
+	  .doc = "Format of the image; never probed." },
+	{ "backing", PARAM_LIST, .rows = &backing_row, .size = sizeof(struct backing), .max = LAYERS_MAX, DISK(backing),
+	  .doc = "What a qcow2 image lies on, from the layer below it downwards." },
+	{ "mode", PARAM_CHOICE, .choices = modes, .def = "\"rw\"", DISK(mode), .doc = "Whether the guest may write." },
+	{ "media", PARAM_CHOICE, .choices = medias, .def = "\"disk\"", DISK(media), .doc = "What the guest sees." },
+	{ "type", PARAM_CHOICE, .choices = disk_types, DISK(type), .doc = "Instead of disk_type." },
+	{ "cache", PARAM_CHOICE, .choices = disk_caches, DISK(cache), .doc = "Instead of disk_cache." },
+	{ "aio", PARAM_CHOICE, .choices = disk_aios, DISK(aio), .doc = "Instead of disk_aio." },
+	{ "discard", PARAM_CHOICE, .choices = disk_discards, DISK(discard), .doc = "Instead of disk_discard." },
+	{ "detect_zeroes", PARAM_CHOICE, .choices = detect_zeroes, DISK(detect_zeroes),
+	  .doc = "Instead of disk_detect_zeroes." },
+	{ "serial", PARAM_TEXT, .min = 1, .max = SERIAL_MAX, DISK(serial),
+	  .doc = "Serial number that the guest sees." },
+	{ "bootindex", PARAM_INT, .min = 0, .max = INT32_MAX, DISK(bootindex),
+	  .doc = "Order in which the firmware tries devices." },
+	{ "shareable", PARAM_BOOL, .def = "false", DISK(shareable),
+	  .doc = "Others may write to it at the same time; for cluster file systems." },
+	{ "hvinfo", PARAM_OBJECT, .rows = hvinfo_rows, DISK(hvinfo),
+	  .doc = "Where the device sits; allocated when absent, and kept for good." },
+	{ "throttle", PARAM_OBJECT, .rows = throttle_rows, DISK(throttle), .doc = "Limits." },
+	PARAM_END
+};
+
+/* ---- what counts ---- */
+
+static int own_or(int own, int general)
+{
+	return own != PARAM_CHOICE_NONE ? own : general;
+}
+
+enum disk_type disk_type_of(const struct disk *d, const struct hvparams *hv)
+{
+	int type = own_or(d->type, hv->disk_type);
+
+	if (d->media != MEDIA_CDROM)
+		return (enum disk_type)type;
+	if (type == DISK_SCSI_HD)
+		return DISK_SCSI_CD;
+	/* A virtio disk has no tray, so that one is only what was asked for in so many words. */
+	return d->type == PARAM_CHOICE_NONE && type == DISK_PARAVIRTUAL ? DISK_IDE : (enum disk_type)type;
+}
+
+enum disk_cache disk_cache_of(const struct disk *d, const struct hvparams *hv)
+{
+	return (enum disk_cache)own_or(d->cache, hv->disk_cache);
+}
+
+enum disk_aio disk_aio_of(const struct disk *d, const struct hvparams *hv)
+{
+	return (enum disk_aio)own_or(d->aio, hv->disk_aio);
+}
+
+enum disk_discard disk_discard_of(const struct disk *d, const struct hvparams *hv)
+{
+	return (enum disk_discard)own_or(d->discard, hv->disk_discard);
+}
+
+enum detect_zeroes disk_detect_zeroes_of(const struct disk *d, const struct hvparams *hv)
+{
+	return (enum detect_zeroes)own_or(d->detect_zeroes, hv->disk_detect_zeroes);
+}
+
+bool disk_is_read_only(const struct disk *d)
+{
+	return d->mode == DISK_RO || d->media == MEDIA_CDROM;
+}
+
+bool disk_has_source(const struct disk *d)
+{
+	return !str_empty(d->path) || d->pool || d->volume || d->uri;
+}
+
+/* ---- rules ---- */
+
+static bool fail(struct err **e, const char *prefix, const char *member, const char *why)
+{
+	_cleanup_free_ char *path = xasprintf("%s%s", prefix, member);
+
+	return err_set_param(e, path, "%s", why);
+}
+
+static bool unsupported(struct err **e, const char *prefix, const char *member, const char *why)
+{
+	_cleanup_free_ char *path = xasprintf("%s%s", prefix, member);
+
+	err_set(e, ERR_UNSUPPORTED, "'%s': %s", path, why);
+	if (e && *e)
+		err_add(*e, "parameter", json_object_new_string(path));
+	return false;
+}
+
+static bool check_source(const struct disk *d, const char *prefix, struct err **e)
+{
+	int sources = !str_empty(d->path) + (d->pool || d->volume) + !!d->uri;
+
+	if (sources > 1)
+		return fail(e, prefix, d->uri ? "uri" : "pool", "a disk has one source: path, pool and volume, or uri");
+	if (d->pool || d->volume)
+		return unsupported(e, prefix, d->pool ? "pool" : "volume", "this version has no pools; give 'path'");
+	if (d->uri)
+		return unsupported(e, prefix, "uri", "this version opens local images only; give 'path'");
+	if (sources == 0 && d->media == MEDIA_DISK)
+		return fail(e, prefix, "path", "required");
+	if (sources == 0 && d->backing.n)
+		return fail(e, prefix, "backing", "needs 'path'");
+	return true;
+}
+
+static bool check_backing(const struct disk *d, const char *prefix, struct err **e)
+{
+	const struct backing *layers = d->backing.items;
+
+	for (size_t i = 0; i < d->backing.n; i++) {
+		_cleanup_free_ char *deeper = xasprintf("%sbacking[%zu].", prefix, i);
+		int above = i == 0 ? d->format : layers[i - 1].format;
+
+		if (above != FORMAT_QCOW2)
+			return fail(e, deeper, "format", "the layer above it is raw, which lies on nothing");
+		if (layers[i].uri)
+			return unsupported(e, deeper, "uri", "this version opens local images only; give 'path'");
+		if (str_empty(layers[i].path))
+			return fail(e, deeper, "path", "required");
+	}
+	return true;
+}
+
+static bool check_device(const struct disk *d, const struct hvparams *hv, const char *prefix, struct err **e)
+{
+	enum disk_type type = disk_type_of(d, hv);
+	bool passes = type == DISK_SCSI_BLOCK || type == DISK_SCSI_GENERIC;
+
+	if (d->media == MEDIA_FLOPPY)
+		return d->type == PARAM_CHOICE_NONE || fail(e, prefix, "type", "a floppy has none");
+	if (d->media == MEDIA_CDROM && passes)
+		return fail(e, prefix, "type", "must be ide, scsi-cd or paravirtual for a cdrom");
+	if (d->media == MEDIA_CDROM && type == DISK_PARAVIRTUAL && !disk_has_source(d))
+		return fail(e, prefix, "path", "required: a paravirtual cdrom has no tray to be empty");
+	if (d->media == MEDIA_DISK && type == DISK_SCSI_CD)
+		return fail(e, prefix, "type", "scsi-cd is for media cdrom");
+	if (passes && d->format != FORMAT_RAW)
+		return fail(e, prefix, "format", "must be raw for a device that is passed through");
+	if (passes && d->mode == DISK_RO)
+		return fail(e, prefix, "mode", "must be rw for a device that is passed through");
+	if (type == DISK_IDE && d->media == MEDIA_DISK && d->mode == DISK_RO)
+		return fail(e, prefix, "mode", "must be rw for an ide disk");
+	return true;
+}
+
+bool disk_check(const struct disk *d, const struct hvparams *hv, const char *prefix, struct err **e)
+{
+	if (!check_source(d, prefix, e) || !check_backing(d, prefix, e) || !check_device(d, hv, prefix, e))
+		return false;
+	for (const char *c = d->serial ? d->serial : ""; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			return fail(e, prefix, "serial", "must be printable");
+	if (disk_aio_of(d, hv) == AIO_NATIVE && disk_cache_of(d, hv) != CACHE_NONE)
+		return fail(e, prefix, "aio", "native needs cache none");
+	for (int i = 0; i < THROTTLE_COUNT; i++)
+		if (d->throttle.limits[i].max && d->throttle.limits[i].max < d->throttle.limits[i].avg)
+			return fail(e, prefix, "throttle", "a burst must not be below its limit");
+	return true;
+}

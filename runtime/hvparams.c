@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/hvparams.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
+const char *const disk_types[] = { "paravirtual", "ide", "scsi-hd", "scsi-block", "scsi-generic", "scsi-cd", NULL };
+const char *const scsi_controllers[] = { "virtio-scsi-pci", "lsi", "megasas", NULL };
+const char *const disk_caches[] = { "default", "none", "writeback", "writethrough", NULL };
+const char *const disk_aios[] = { "threads", "native", "io_uring", NULL };
+const char *const disk_discards[] = { "ignore", "unmap", NULL };
+const char *const detect_zeroes[] = { "off", "on", "unmap", NULL };
+const char *const nic_types[] = { "paravirtual", "e1000",    "i82551", "i82557b", "i82559er",
+				  "ne2k_isa",    "ne2k_pci", "pcnet",  "rtl8139", NULL };
+static const char *const boot_orders[] = { "disk", "cdrom", "floppy", "network", NULL };
+static const char *const security_models[] = { "none", "user", "pool", NULL };
+static const char *const on_reboots[] = { "reset", "stop", "restart", NULL };
+static const char *const on_crashes[] = { "pause", "stop", "reset", "restart", NULL };
+static const char *const on_poweroffs[] = { "stop", "restart", NULL };
+static const char *const watchdog_actions[] = {
+	"reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi"
+};
+
+#define HV(member) PARAM_AT(struct hvparams, member), .since = "0.1.0", .change = CHANGE_RESTART
+#define HV_LIVE(member) PARAM_AT(struct hvparams, member), .since = "0.1.0", .change = CHANGE_LIVE
+const struct param hvparam_rows[] = {
+	{ "accel", PARAM_CHOICE, .choices = accels, .def = "\"auto\"", HV(accel),
+	  .doc = "How the guest's instructions run; auto is kvm where that was seen to work, else tcg." },
+	{ "acpi", PARAM_BOOL, .def = "true", HV(acpi),
+	  .doc = "ACPI tables; without them no power button, no hotplug." },
+	{ "boot_order", PARAM_CHOICE, .choices = boot_orders, .def = "\"disk\"", HV(boot_order),
+	  .doc = "Where the firmware looks first, unless a device says so by its bootindex." },
+	{ "cpu_cores", PARAM_INT, .max = 512, .def = "0", HV(cpu_cores),
+	  .doc = "Cores of a socket; 0: QEMU's choice." },
+	{ "cpu_mask", PARAM_TEXT, .def = "\"all\"", .min = 1, .max = 1024, HV(cpu_mask),
+	  .doc = "Processors of the host that QEMU may use, such as 0-3,8." },
+	{ "cpu_sockets", PARAM_INT, .max = 512, .def = "0", HV(cpu_sockets), .doc = "Sockets; 0: QEMU's choice." },
+	{ "cpu_threads", PARAM_INT, .max = 512, .def = "0", HV(cpu_threads),
+	  .doc = "Threads of a core; 0: QEMU's choice." },
+	{ "cpu_type", PARAM_TEXT, .def = "\"\"", .max = 1024, HV(cpu_type),
+	  .doc = "CPU model, with features as in QEMU's -cpu: Skylake-Server,-hle." },
+	{ "disk_aio", PARAM_CHOICE, .choices = disk_aios, .def = "\"threads\"", HV(disk_aio),
+	  .doc = "How images are read and written; native needs disk_cache none." },
+	{ "disk_cache", PARAM_CHOICE, .choices = disk_caches, .def = "\"default\"", HV(disk_cache),
+	  .doc = "Use of the host's page cache: none bypasses it, writethrough waits for the medium." },
+	{ "disk_detect_zeroes", PARAM_CHOICE, .choices = detect_zeroes, .def = "\"off\"", HV(disk_detect_zeroes),
+	  .doc = "Writes of zeroes become holes; unmap also where disk_discard is unmap." },
+	{ "disk_discard", PARAM_CHOICE, .choices = disk_discards, .def = "\"ignore\"", HV(disk_discard),
+	  .doc = "What becomes of the guest's discards." },
+	{ "disk_type", PARAM_CHOICE, .choices = disk_types, .def = "\"paravirtual\"", HV(disk_type),
+	  .doc = "Device that disks are; paravirtual is virtio-blk." },
+	{ "initrd_path", PARAM_PATH, .def = "\"\"", HV(initrd_path), .doc = "Initial RAM disk for kernel_path." },
+	{ "kernel_args", PARAM_TEXT, .def = "\"ro\"", HV(kernel_args),
+	  .doc = "Command line of the kernel; root= and console= are put in front where they apply." },
+	{ "kernel_path", PARAM_PATH, .def = "\"\"", HV(kernel_path), .doc = "Kernel to boot; empty: boot from disk." },
+	{ "kvm_extra", PARAM_TEXT, .def = "\"\"", HV(kvm_extra),
+	  .doc = "Further arguments for QEMU, split as a shell would. What they mean is not checked." },
+	{ "kvm_path", PARAM_PATH, .def = "\"\"", HV(kvm_path),
+	  .doc = "The QEMU binary; empty: qemu-system-x86_64 as found in PATH." },
+	{ "kvm_pci_reservations", PARAM_INT, .min = 0, .max = 32, .def = "12", HV(kvm_pci_reservations),
+	  .doc = "First slot of pci.0 for disks and network cards." },
+	{ "machine_version", PARAM_TEXT, .def = "\"pc\"", .min = 1, .max = 64, HV(machine_version),
+	  .doc = "Machine type of the binary, PC or Q35; an alias becomes the versioned name at the first start." },
+	{ "nic_type", PARAM_CHOICE, .choices = nic_types, .def = "\"paravirtual\"", HV(nic_type),
+	  .doc = "Device that network cards are; paravirtual is virtio-net." },
+	{ "on_crash", PARAM_CHOICE, .choices = on_crashes, .def = "\"pause\"", HV_LIVE(on_crash),
+	  .doc = "After a panic of the guest or an end of QEMU without a word; pause and reset mean stop where there "
+		 "is "
+		 "no process." },
+	{ "on_poweroff", PARAM_CHOICE, .choices = on_poweroffs, .def = "\"stop\"", HV_LIVE(on_poweroff),
+	  .doc = "After the guest powered itself off." },
+	{ "on_reboot", PARAM_CHOICE, .choices = on_reboots, .def = "\"reset\"", HV(on_reboot),
+	  .doc = "When the guest reboots; restart is a new process, with what is pending applied." },
+	{ "panic_device", PARAM_BOOL, .def = "true", HV(panic_device),
+	  .doc = "pvpanic: the guest can tell of a panic." },
+	{ "pcie_root_ports", PARAM_INT, .min = 0, .max = 104, .def = "24", HV(pcie_root_ports),
+	  .doc = "Root ports of a Q35 machine, each for one device." },
+	{ "rng", PARAM_BOOL, .def = "true", HV(rng), .doc = "virtio-rng: entropy of the host for the guest." },
+	{ "root_path", PARAM_TEXT, .def = "\"\"", HV(root_path), .doc = "root= for the kernel; may be empty." },
+	{ "scsi_controller_type", PARAM_CHOICE, .choices = scsi_controllers, .def = "\"virtio-scsi-pci\"",
+	  HV(scsi_controller_type), .doc = "Controller of disks of type scsi-*." },
+	{ "security_domain", PARAM_TEXT, .def = "\"\"", .max = 64, HV(security_domain),
+	  .doc = "Account that QEMU runs as; for security_model user." },
+	{ "security_model", PARAM_CHOICE, .choices = security_models, HV(security_model),
+	  .doc = "Whom QEMU runs as: droverd's own account (none), security_domain (user), or an id of its own from "
+		 "the "
+		 "pool, without an account; default pool where droverd is root, else none." },
+	{ "serial_console", PARAM_BOOL, .def = "true", HV(serial_console),
+	  .doc = "The first serial port is the console, and the kernel is told so." },
+	{ "serial_speed", PARAM_INT, .def = "38400", .min = 75, .max = 460800, HV(serial_speed), .unit = "baud",
+	  .doc = "Speed given to the kernel with console=." },
+	{ "use_chroot", PARAM_BOOL, .def = "false", HV(use_chroot),
+	  .doc = "QEMU sees nothing of the host's files but /usr, read-only, and a directory of its own." },
+	{ "use_guest_agent", PARAM_BOOL, .def = "true", HV(use_guest_agent),
+	  .doc = "A port for the agent in the guest (org.qemu.guest_agent.0)." },
+	{ "watchdog", PARAM_TEXT, .def = "\"\"", .max = 16, HV(watchdog),
+	  .doc = "An i6300esb watchdog and what it does: reset, shutdown, poweroff, pause, debug, none or inject-nmi; "
+		 "empty: no watchdog." },
+	PARAM_END
+};
+
+static bool is_watchdog_action(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(watchdog_actions); i++)
+		if (str_eq(watchdog_actions[i], text))
+			return true;
+	return false;
+}
+
+static bool is_serial_speed(int64_t speed)
+{
+	static const int64_t speeds[] = { 75,    110,   150,   300,   600,   1200,   1800,   2400,   4800,  9600,
+					  14400, 19200, 28800, 38400, 57600, 115200, 230400, 345600, 460800 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(speeds); i++)
+		if (speeds[i] == speed)
+			return true;
+	return false;
+}
+
+/* What has no JSON on QEMU's command line is written in its string notation, which has no way to write these. */
+static bool check_lines(const struct hvparams *hv, struct err **e)
+{
+	const struct {
+		const char *name, *value;
+	} lines[] = {
+		{ "hvparams.machine_version", hv->machine_version },
+		{ "hvparams.cpu_type", hv->cpu_type },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		for (const char *c = lines[i].value; *c; c++)
+			if (iscntrl((unsigned char)*c))
+				return err_set_param(e, lines[i].name, "must be one line of printable characters");
+	return true;
+}
+
+static bool check_topology(const struct hvparams *hv, int64_t vcpus, struct err **e)
+{
+	int64_t sockets = hv->cpu_sockets, cores = hv->cpu_cores, threads = hv->cpu_threads;
+	int64_t given = (sockets ? sockets : 1) * (cores ? cores : 1) * (threads ? threads : 1);
+
+	if (!sockets && !cores && !threads)
+		return true;
+	if (sockets && cores && threads ? given != vcpus : vcpus % given != 0)
+		return err_set_param(e, "hvparams.cpu_cores",
+				     "%" PRId64 " vcpus are no %" PRId64 " sockets of %" PRId64 " cores of %" PRId64
+				     " threads (0: any number)",
+				     vcpus, sockets, cores, threads);
+	return true;
+}
+
+bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
+{
+	char **extra;
+
+	if (!check_lines(hv, e) || !check_topology(hv, vcpus, e))
+		return false;
+	if (machine_kind(hv->machine_version) == MACHINE_OTHER) {
+		err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' is neither a PC nor a Q35 machine",
+			hv->machine_version);
+		if (e && *e)
+			err_add(*e, "parameter", json_object_new_string("hvparams.machine_version"));
+		return false;
+	}
+	if (!str_empty(hv->initrd_path) && str_empty(hv->kernel_path))
+		return err_set_param(e, "hvparams.initrd_path", "needs 'kernel_path'");
+	if (!str_empty(hv->watchdog) && !is_watchdog_action(hv->watchdog))
+		return err_set_param(
+			e, "hvparams.watchdog",
+			"must be empty or one of reset, shutdown, poweroff, pause, debug, none, inject-nmi");
+	if (!is_serial_speed(hv->serial_speed))
+		return err_set_param(e, "hvparams.serial_speed", "%" PRId64 " is no speed of a serial port",
+				     hv->serial_speed);
+	if (!str_eq(hv->cpu_mask, "all") && !cpu_list_parse(hv->cpu_mask, NULL, NULL))
+		return err_set_param(e, "hvparams.cpu_mask", "must be 'all' or processors such as 0-3,8");
+	if (hv->security_model == SECURITY_USER && str_empty(hv->security_domain))
+		return err_set_param(e, "hvparams.security_domain", "is needed for security_model user");
+	if (hv->security_model != SECURITY_USER && !str_empty(hv->security_domain))
+		return err_set_param(e, "hvparams.security_domain", "is for security_model user only");
+	if ((hv->security_model == SECURITY_USER || hv->security_model == SECURITY_POOL || hv->use_chroot) &&
+	    geteuid() != 0) {
+		err_set(e, ERR_PERMISSION_DENIED, "'hvparams.%s' needs a droverd that is root",
+			hv->use_chroot ? "use_chroot" : "security_model");
+		return false;
+	}
+	extra = shell_split(hv->kvm_extra);
+	if (!extra)
+		return err_set_param(e, "hvparams.kvm_extra", "a quotation is not closed");
+	for (char **p = extra; *p; p++)
+		free(*p);
+	free(extra);
+	return true;
+}
+
+enum machine_kind machine_kind(const char *machine)
+{
+	if (str_eq(machine, "q35") || str_starts(machine, "pc-q35-"))
+		return MACHINE_Q35;
+	if (str_eq(machine, "pc") || str_starts(machine, "pc-i440fx-"))
+		return MACHINE_PC;
+	return MACHINE_OTHER;
+}
+
+enum security_model security_model_of(const struct hvparams *hv)
+{
+	if (hv->security_model != PARAM_CHOICE_NONE)
+		return (enum security_model)hv->security_model;
+	return geteuid() == 0 ? SECURITY_POOL : SECURITY_NONE;
+}
+
+static bool parse_cpu(const char **p, unsigned *ret)
+{
+	enum { CPUS_MAX = 8192 };
+	unsigned n = 0;
+
+	if (!isdigit((unsigned char)**p))
+		return false;
+	for (; isdigit((unsigned char)**p); (*p)++) {
+		n = n * 10 + (unsigned)(**p - '0');
+		if (n >= CPUS_MAX)
+			return false;
+	}
+	*ret = n;
+	return true;
+}
+
+bool cpu_list_parse(const char *text, void (*fn)(unsigned cpu, void *data), void *data)
+{
+	for (const char *p = text;; p++) {
+		unsigned first, last;
+
+		if (!parse_cpu(&p, &first))
+			return false;
+		last = first;
+		if (*p == '-') {
+			p++;
+			if (!parse_cpu(&p, &last) || last < first)
+				return false;
+		}
+		for (unsigned cpu = first; fn && cpu <= last; cpu++)
+			fn(cpu, data);
+		if (!*p)
+			return true;
+		if (*p != ',')
+			return false;
+	}
+}
+
+/* One word from *P on; NULL when a quotation is not closed. */
+static char *split_word(const char **p)
+{
+	char *word = xcalloc(strlen(*p) + 1, 1), *out = word;
+	char quote = '\0';
+
+	for (; **p && (quote || !isspace((unsigned char)**p)); (*p)++) {
+		if (quote && **p == quote) {
+			quote = '\0';
+		} else if (!quote && (**p == '\'' || **p == '"')) {
+			quote = **p;
+		} else if (**p == '\\' && quote != '\'' && (*p)[1]) {
+			(*p)++;
+			*out++ = **p;
+		} else {
+			*out++ = **p;
+		}
+	}
+	if (!quote)
+		return word;
+	free(word);
+	return NULL;
+}
+
+char **shell_split(const char *text)
+{
+	char **words = xcalloc(1, sizeof(char *));
+	size_t n = 0;
+
+	for (;;) {
+		char *word;
+
+		while (isspace((unsigned char)*text))
+			text++;
+		if (!*text)
+			return words;
+		word = split_word(&text);
+		if (!word)
+			break;
+		words = xrealloc(words, n + 2, sizeof(char *));
+		words[n++] = word;
+		words[n] = NULL;
+	}
+	while (n > 0)
+		free(words[--n]);
+	free(words);
+	return NULL;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where devices sit: layout 1, for PC and Q35 machines. Pure.
+ *
+ * Addresses are chosen here and never asked of QEMU, are part of the definition from the moment a device is in it, and
+ * do not change afterwards. The lowest free place wins. A revision of the layout is reproduced for ever.
+ */
+#ifndef DROVER_RUNTIME_SLOTS_H
+#define DROVER_RUNTIME_SLOTS_H
+
+#include "runtime/definition.h"
+
+/* Fills hvinfo of every disk and card that has none, completes and checks those that were given. A device of OLD (may
+ * be NULL) with the same uuid keeps its place if it still fits. NoSlot when a bus is full, InvalidParameter naming
+ * "disks[1].hvinfo.addr" for a place that is taken or does not exist. */
+bool slots_assign(struct definition *def, const struct definition *old, struct err **e);
+/* The map, as query-instance shows it: [{bus, first, last, free, used: {addr: id}}]. The caller owns it. */
+struct json_object *slots_describe(const struct definition *def);
+
+#endif
