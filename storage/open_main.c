@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * drover-open: opens what a user named, for one operation of droverd, and ends. open_wire.h says how it is spoken to.
+ *
+ * It keeps droverd's rights, for it is to open what is droverd's alone. It may be stuck for ever in a system call on
+ * somebody's file system, and hinders nobody by that. When droverd is gone, or waits no longer, sending fails and that
+ * is its end.
+ */
+#include "storage/open_wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { EXIT_LOST = 1, EXIT_USAGE = 2, GROUPS_MAX = 65536, PORTION = 1 << 20 };
+
+struct owner {
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	size_t n_groups;
+};
+
+/* ---- answers ---- */
+
+static void answer(struct open_answer *a, enum open_result result, int fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec iov = { a, sizeof(*a) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	a->version = OPEN_VERSION;
+	a->result = result;
+	if (fd >= 0) {
+		msg.msg_control = control.buf;
+		msg.msg_controllen = sizeof(control.buf);
+		control.align = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &fd, sizeof(int));
+	}
+	if (sendmsg(OPEN_SOCKET_FD, &msg, MSG_NOSIGNAL) < 0)
+		exit(EXIT_LOST);
+}
+
+/* The first failure is the last word. WHAT could not be done, or "" if the errno alone says it. */
+static _Noreturn void fail(int errnum, const char *what)
+{
+	struct open_answer a = { .errnum = errnum };
+
+	snprintf(a.text, sizeof(a.text), "%s", what);
+	answer(&a, OPEN_FAILED, -1);
+	exit(0);
+}
+
+static _Noreturn void refuse(const char *why)
+{
+	struct open_answer a = { 0 };
+
+	snprintf(a.text, sizeof(a.text), "%s", why);
+	answer(&a, OPEN_REFUSED, -1);
+	exit(0);
+}
+
+static _Noreturn void refuse_kind(mode_t mode)
+{
+	static const struct {
+		mode_t kind;
+		const char *words;
+	} kinds[] = {
+		{ S_IFDIR, "is a directory" },        { S_IFIFO, "is a FIFO" },         { S_IFSOCK, "is a socket" },
+		{ S_IFCHR, "is a character device" }, { S_IFBLK, "is a block device" },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if ((mode & S_IFMT) == kinds[i].kind)
+			refuse(kinds[i].words);
+	refuse("is no regular file");
+}
+
+static void get_stat(int fd, struct stat *st)
+{
+	if (fstat(fd, st) < 0)
+		fail(errno, "cannot look at it");
+}
+
+/* A socket cannot be opened at all, a directory not for writing, a FIFO not for direct I/O: what it is says more than
+ * the errno of that. */
+static _Noreturn void fail_open(const char *path, unsigned flags)
+{
+	int errnum = errno;
+	struct stat st;
+
+	if ((errnum == ENXIO || errnum == EISDIR || errnum == EINVAL) && stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+	    !S_ISBLK(st.st_mode))
+		refuse_kind(st.st_mode);
+	if (errnum == EINVAL && (flags & OPEN_DIRECT))
+		refuse("is on a file system without direct I/O");
+	fail(errnum, "");
+}
+
+/* ---- images ---- */
+
+static uint64_t big_endian(const unsigned char *p, int n)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < n; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+/* What QEMU would open by path: a backing file, unless the definition names one, and a data file. */
+static void check_qcow2(int fd, unsigned flags)
+{
+	enum { MAGIC = 0x514649fb, V2_LENGTH = 72, V3_LENGTH = 104, EXTERNAL_DATA = 4 };
+	static alignas(4096) unsigned char header[4096]; /* a whole sector of any disk, for O_DIRECT */
+	ssize_t n = pread(fd, header, sizeof(header), 0);
+	uint64_t version = big_endian(header + 4, 4);
+
+	if (n < 0)
+		fail(errno, "cannot read its header");
+	if (n < V2_LENGTH || big_endian(header, 4) != MAGIC)
+		refuse("is no qcow2 image");
+	if (version != 2 && version != 3)
+		refuse("is a qcow2 image of an unknown version");
+	if (version == 3 && n < V3_LENGTH)
+		refuse("is no qcow2 image");
+	if (version == 3 && (big_endian(header + 72, 8) & EXTERNAL_DATA))
+		refuse("has an external data file");
+	if (!(flags & OPEN_BACKED) && big_endian(header + 8, 8))
+		refuse("its header names a backing file; give it in 'backing'");
+}
+
+/* A device may let itself be opened for writing and refuse each write. */
+static void get_device(int fd, unsigned flags, struct open_answer *a)
+{
+	int read_only = 0;
+
+	if (ioctl(fd, BLKGETSIZE64, &a->size) < 0 || ioctl(fd, BLKROGET, &read_only) < 0)
+		fail(errno, "cannot tell its size");
+	if (read_only && (flags & OPEN_WRITE))
+		fail(EROFS, "");
+}
+
+static void open_image(const char *path, unsigned flags)
+{
+	struct open_answer a = { 0 };
+	struct stat st;
+	int fd, mode = flags & OPEN_WRITE ? O_RDWR : O_RDONLY;
+
+	if (flags & OPEN_DIRECT)
+		mode |= O_DIRECT;
+	fd = open(path, mode | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		fail_open(path, flags);
+	get_stat(fd, &st);
+	a.size = (uint64_t)st.st_size;
+	a.dev = st.st_dev;
+	a.ino = st.st_ino;
+	if (S_ISBLK(st.st_mode)) {
+		get_device(fd, flags, &a);
+		a.block = 1;
+		a.dev = st.st_rdev;
+		a.ino = 0;
+	} else if (!S_ISREG(st.st_mode)) {
+		refuse_kind(st.st_mode);
+	}
+	if (flags & OPEN_QCOW2)
+		check_qcow2(fd, flags);
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)
+		fail(errno, "cannot make it wait");
+	answer(&a, OPEN_IMAGE, fd);
+	close(fd);
+}
+
+/* ---- boot files ---- */
+
+static void set_capabilities(const struct __user_cap_data_struct *data)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	if (syscall(SYS_capset, &header, data) < 0)
+		fail(errno, "cannot change capabilities");
+}
+
+static void set_ids(uid_t uid, gid_t gid, const gid_t *groups, size_t n)
+{
+	if (setgroups(n, groups) < 0)
+		fail(errno, "cannot change groups");
+	setfsgid(gid);
+	setfsuid(uid);
+	if ((uid_t)setfsuid((uid_t)-1) != uid || (gid_t)setfsgid((gid_t)-1) != gid)
+		fail(EPERM, "cannot act as QEMU's user");
+}
+
+/* As QEMU will do it: as that user, in those groups, with no capability. */
+static int open_as(const char *path, const struct owner *owner)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct all[_LINUX_CAPABILITY_U32S_3], none[_LINUX_CAPABILITY_U32S_3];
+	static gid_t groups[GROUPS_MAX];
+	bool root = geteuid() == 0;
+	int n_groups = getgroups(GROUPS_MAX, groups);
+	int fd, errnum;
+
+	if (n_groups < 0 || syscall(SYS_capget, &header, all) < 0)
+		fail(errno, "cannot tell our own rights");
+	if (root)
+		set_ids(owner->uid, owner->gid, owner->groups, owner->n_groups);
+	memcpy(none, all, sizeof(none));
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		none[i].effective = 0;
+	set_capabilities(none);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	errnum = errno;
+	set_capabilities(all);
+	if (root)
+		set_ids(geteuid(), getegid(), groups, (size_t)n_groups);
+	errno = errnum;
+	return fd;
+}
+
+/* For what copy_file_range() does not do: files of /proc, some pairs of file systems. */
+static ssize_t copy_portion(int from, int to)
+{
+	static char portion[PORTION];
+	ssize_t n = read(from, portion, sizeof(portion)), done = 0;
+
+	while (done < n) {
+		ssize_t m = write(to, portion + done, (size_t)(n - done));
+
+		if (m < 0)
+			return -1;
+		done += m;
+	}
+	return n;
+}
+
+/* 0 or an errno; EFBIG if it grew beyond the limit meanwhile. */
+static int copy_all(int from, int to)
+{
+	uint64_t total = 0;
+	ssize_t n;
+
+	do {
+		n = copy_file_range(from, NULL, to, NULL, PORTION, 0);
+		if (n <= 0)
+			n = copy_portion(from, to);
+		if (n > 0)
+			total += (uint64_t)n;
+	} while (n > 0 && total <= OPEN_COPY_MAX);
+	return n < 0 ? errno : n > 0 ? EFBIG : 0;
+}
+
+/* It is the owner's only when it is whole. */
+static void copy(int from, const char *name, const struct owner *owner)
+{
+	int to = openat(OPEN_COPIES_FD, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
+	int errnum;
+
+	if (to < 0)
+		fail(errno, "cannot make a copy for QEMU");
+	errnum = copy_all(from, to);
+	if (!errnum && geteuid() == 0 && fchown(to, owner->uid, owner->gid) < 0)
+		errnum = errno;
+	if (close(to) < 0 && !errnum)
+		errnum = errno;
+	if (errnum) {
+		unlinkat(OPEN_COPIES_FD, name, 0);
+		fail(errnum, "cannot copy it for QEMU");
+	}
+}
+
+static void open_boot(const char *path, unsigned flags, const char *name, const struct owner *owner)
+{
+	int fd = flags & OPEN_COPY ? -1 : open_as(path, owner);
+	bool in_place = fd >= 0;
+	struct open_answer a = { 0 };
+	struct stat st;
+
+	if (fd < 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		fail_open(path, flags);
+	get_stat(fd, &st);
+	if (!S_ISREG(st.st_mode))
+		refuse_kind(st.st_mode);
+	if (!in_place) {
+		if ((uint64_t)st.st_size > OPEN_COPY_MAX)
+			refuse("is larger than 1 GiB, the limit of what is copied for QEMU");
+		copy(fd, name, owner);
+	}
+	close(fd);
+	answer(&a, in_place ? OPEN_IN_PLACE : OPEN_COPIED, -1);
+}
+
+/* ---- arguments ---- */
+
+static void parse_owner(const char *text, struct owner *owner)
+{
+	char *end;
+
+	owner->groups = calloc(strlen(text) + 1, sizeof(gid_t));
+	if (!owner->groups)
+		exit(EXIT_USAGE);
+	owner->uid = (uid_t)strtoul(text, &end, 10);
+	if (*end != ',')
+		exit(EXIT_USAGE);
+	owner->gid = (gid_t)strtoul(end + 1, &end, 10);
+	while (*end == ',')
+		owner->groups[owner->n_groups++] = (gid_t)strtoul(end + 1, &end, 10);
+	if (*end)
+		exit(EXIT_USAGE);
+}
+
+int main(int argc, char **argv)
+{
+	struct owner owner = { 0 };
+
+	if (argc < 2 || (argc - 2) % 3) {
+		fprintf(stderr, "drover-open is run by droverd only\n");
+		return EXIT_USAGE;
+	}
+	parse_owner(argv[1], &owner);
+	for (char **item = argv + 2; *item; item += 3) {
+		unsigned flags = (unsigned)strtoul(item[0], NULL, 10);
+
+		if (flags & OPEN_BOOT)
+			open_boot(item[1], flags, item[2], &owner);
+		else
+			open_image(item[1], flags);
+	}
+	free(owner.groups);
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What droverd and drover-open say to each other.
+ *
+ *   drover-open OWNER [FLAGS PATH NAME]...
+ *
+ * OWNER is "UID,GID[,GROUP...]", for boot files; FLAGS is a decimal number; NAME is that of a copy. Descriptor 3 is a
+ * SOCK_SEQPACKET socket, on which each item is answered in order by one struct open_answer, with the descriptor if
+ * there is one to hand over. Descriptor 4 is the directory of copies. The first item that fails is the last.
+ */
+#ifndef DROVER_STORAGE_OPEN_WIRE_H
+#define DROVER_STORAGE_OPEN_WIRE_H
+
+#include <stdint.h>
+
+enum open_flags {
+	OPEN_BOOT =
+		1
+		<< 0, /* a boot file: to be read by OWNER from a path; else an image, of which the descriptor counts */
+	OPEN_COPY = 1 << 1,   /* boot file: copied even if OWNER can read it where it is */
+	OPEN_WRITE = 1 << 2,  /* image: read-write */
+	OPEN_DIRECT = 1 << 3, /* image: O_DIRECT */
+	OPEN_QCOW2 = 1 << 4,  /* image: must have a qcow2 header; without it not a byte is read */
+	OPEN_BACKED = 1 << 5, /* qcow2: the header may name a backing file, for another one is given */
+	OPEN_SHARED = 1 << 6, /* image: others may write to it as well */
+};
+
+#define OPEN_COPY_MAX (1024ULL * 1024 * 1024)
+
+enum { OPEN_SOCKET_FD = 3, OPEN_COPIES_FD = 4, OPEN_TEXT_MAX = 128 };
+
+enum open_result {
+	OPEN_FAILED,   /* errnum, and what could not be done or "" */
+	OPEN_REFUSED,  /* text says why */
+	OPEN_IMAGE,    /* comes with the descriptor; block, size, id */
+	OPEN_IN_PLACE, /* boot file: OWNER can read it by its path */
+	OPEN_COPIED,   /* boot file */
+};
+
+struct open_answer {
+	uint32_t version; /* OPEN_VERSION: a program of another version may have been installed meanwhile */
+	uint32_t result;  /* enum open_result */
+	int32_t errnum;
+	uint32_t block;
+	uint64_t size;
+	uint64_t dev, ino; /* st_dev and st_ino, or st_rdev and 0 of a block device */
+	char text[OPEN_TEXT_MAX];
+};
+
+enum { OPEN_VERSION = 1 };
+
+#endif
