@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -270,6 +271,53 @@ bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, 
 	}
 	free(names);
 	return true;
+}
+
+struct file_ask {
+	uv_fs_t req;
+	file_identity_fn *fn; /* NULL: forgotten */
+	void *data;
+};
+
+static char *identity_text(const uv_stat_t *st)
+{
+	return xasprintf("%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%lx.%lx", st->st_dev, st->st_ino, st->st_size,
+			 (unsigned long)st->st_mtim.tv_sec, (unsigned long)st->st_mtim.tv_nsec);
+}
+
+static void on_stat(uv_fs_t *req)
+{
+	struct file_ask *ask = CONTAINER_OF(req, struct file_ask, req);
+	_cleanup_free_ char *text = req->result < 0 ? NULL : identity_text(&req->statbuf);
+
+	if (ask->fn)
+		ask->fn(text, text ? 0 : (int)-req->result, ask->data);
+	uv_fs_req_cleanup(req);
+	free(ask);
+}
+
+struct file_ask *file_identity(uv_loop_t *loop, const char *path, file_identity_fn *fn, void *data)
+{
+	struct file_ask *ask = xcalloc(1, sizeof(*ask));
+
+	ask->fn = fn;
+	ask->data = data;
+	uv_fs_stat(loop, &ask->req, path[0] == '/' ? path : "", on_stat);
+	return ask;
+}
+
+void file_ask_forget(struct file_ask *ask)
+{
+	ask->fn = NULL;
+}
+
+char *file_identity_now(const char *path)
+{
+	uv_fs_t req;
+	char *text = uv_fs_stat(NULL, &req, path, NULL) < 0 ? NULL : identity_text(&req.statbuf);
+
+	uv_fs_req_cleanup(&req);
+	return text;
 }
 
 struct work {

@@ -45,6 +45,16 @@ int file_open_dir(int dirfd, const char *name, struct err **e);
  * be read. */
 bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, struct err **e);
 
+/* Asks on the thread pool what PATH leads to, links followed. FN, on the loop, gets a text that tells this file, as it is
+ * now, from all others (device, inode, size, time of change of its contents; letters, digits, '-' and '.'), or NULL and
+ * an errno. A relative path leads nowhere. Forgotten, FN is not called. */
+struct file_ask;
+typedef void file_identity_fn(const char *identity, int error, void *data);
+struct file_ask *file_identity(uv_loop_t *loop, const char *path, file_identity_fn *fn, void *data);
+void file_ask_forget(struct file_ask *ask);
+/* The same at once, for before the loop runs; the caller's, or NULL. */
+char *file_identity_now(const char *path);
+
 /* A wait of OP: FN runs on the thread pool, its error is the step's. FREE_DATA is called with DATA on
  * the loop when FN has returned, also if the operation no longer waits. An expiry stalls: whether
  * the disk will have it is not known. */

@@ -20,10 +20,12 @@ struct qmp_call {
 TAILQ_HEAD(call_list, qmp_call);
 
 struct qmp {
-	struct stream *stream; /* NULL: gone */
+	uv_loop_t *loop;
+	struct stream *stream; /* NULL: gone, or lost */
 	const struct qmp_ops *ops;
 	void *data;
-	bool oob, greeted, ready;
+	bool oob, greeted, ready, gone, slow;
+	uv_timer_t handshake;
 	int64_t next_id;
 	uint64_t events;        /* seen so far */
 	struct call_list calls; /* in the order of sending */
@@ -34,6 +36,16 @@ struct qmp {
 };
 
 static void send_waiting(struct qmp *q);
+
+static void on_closed_timer(uv_handle_t *handle)
+{
+	free(CONTAINER_OF(handle, struct qmp, handshake));
+}
+
+static void free_memory(struct qmp *q)
+{
+	uv_close((uv_handle_t *)&q->handshake, on_closed_timer);
+}
 
 static void call_free(struct qmp_call *c)
 {
@@ -54,7 +66,7 @@ static bool leave(struct qmp *q)
 	bool alive = !q->dead;
 
 	if (--q->busy == 0 && q->dead)
-		free(q);
+		free_memory(q);
 	return alive;
 }
 
@@ -73,16 +85,24 @@ static bool call_end(struct qmp_call *c, struct json_object *ret, const struct e
 	return leave(q);
 }
 
+static void disconnect(struct qmp *q)
+{
+	q->stream = stream_free(q->stream);
+	uv_timer_stop(&q->handshake);
+	q->ready = false;
+	q->greeted = false;
+}
+
 static void hang_up(struct qmp *q, enum err_class class, const char *why)
 {
 	_cleanup_err_ struct err *e = NULL;
 	struct qmp_listener *l;
 	struct qmp_call *c;
 
-	if (!q->stream)
+	if (q->gone)
 		return;
-	q->stream = stream_free(q->stream);
-	q->ready = false;
+	disconnect(q);
+	q->gone = true;
 	err_set(&e, class, "%s", why);
 	enter(q);
 	/* What is freed is off the list, which the analyzer does not see. */
@@ -97,6 +117,46 @@ static void hang_up(struct qmp *q, enum err_class class, const char *why)
 	leave(q);
 }
 
+static void on_negotiated(struct json_object *ret, const struct err *e, void *data);
+
+/* The connection ended by itself. */
+static void lose(struct qmp *q, enum err_class class, const char *why)
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct qmp_call *c, *next;
+	bool kept;
+
+	disconnect(q);
+	for (c = TAILQ_FIRST(&q->calls); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->reply == on_negotiated)
+			call_free(c);
+	}
+	err_set(&e, class, "%s", why);
+	enter(q);
+	kept = q->ops->lost && q->ops->lost(q, e, q->data);
+	if (leave(q) && !kept)
+		hang_up(q, class, why);
+}
+
+/* What the last connection still had in flight; false when the client was freed meanwhile. */
+static bool fail_unanswered(struct qmp *q)
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct qmp_call *c;
+
+	err_set(&e, ERR_TIMEOUT, "the monitor was lost before QEMU answered; it may have taken effect");
+	for (c = TAILQ_FIRST(&q->calls); c; c = TAILQ_FIRST(&q->calls)) {
+		while (c && !c->sent) /* NOLINT(clang-analyzer-unix.Malloc): as in hang_up() */
+			c = TAILQ_NEXT(c, link);
+		if (!c)
+			break;
+		if (!call_end(c, NULL, e))
+			return false;
+	}
+	return true;
+}
+
 static struct err *error_of(struct json_object *error)
 {
 	const char *class = json_get_str(error, "class"), *desc = json_get_str(error, "desc");
@@ -105,6 +165,22 @@ static struct err *error_of(struct json_object *error)
 	err_set(&e, ERR_QEMU, "%s", desc ? desc : "an error without a description");
 	err_add(e, "qemu-class", json_object_new_string(class ? class : "GenericError"));
 	return e;
+}
+
+void qmp_expired(struct qmp *q)
+{
+	if (q->stream)
+		q->slow = true;
+}
+
+bool qmp_is_slow(const struct qmp *q)
+{
+	return q && q->slow;
+}
+
+static void on_handshake_expired(uv_timer_t *timer)
+{
+	qmp_expired(CONTAINER_OF(timer, struct qmp, handshake));
 }
 
 static void on_reply(struct qmp *q, struct json_object *message)
@@ -122,6 +198,7 @@ static void on_reply(struct qmp *q, struct json_object *message)
 		log_debug("qmp: a reply to nothing we asked (id %" PRId64 ")", id);
 		return;
 	}
+	q->slow = false;
 	if (error)
 		e = error_of(error);
 	else if (!json_object_object_get_ex(message, "return", &ret))
@@ -162,7 +239,12 @@ static void on_negotiated(struct json_object *ret, const struct err *e, void *da
 		hang_up(q, ERR_QEMU, e->desc);
 		return;
 	}
+	enter(q);
+	fail_unanswered(q);
+	if (!leave(q) || q->gone)
+		return;
 	q->ready = true;
+	uv_timer_stop(&q->handshake);
 	if (q->ops->ready)
 		q->ops->ready(q, q->data);
 }
@@ -242,7 +324,7 @@ static void on_value(struct stream *s, struct json_object *value, void *data)
 	const char *event = json_get_str(value, "event");
 
 	if (!json_object_is_type(value, json_type_object))
-		hang_up(q, ERR_QEMU, "the monitor sent something that is no QMP");
+		lose(q, ERR_QEMU, "the monitor sent something that is no QMP");
 	else if (event)
 		on_event(q, event, value);
 	else if (json_object_object_get_ex(value, "QMP", NULL) && !q->greeted)
@@ -255,24 +337,34 @@ static void on_bad(struct stream *s, const struct err *e, bool fatal, void *data
 {
 	_cleanup_free_ char *why = xasprintf("the monitor sent something that is no QMP: %s", e->desc);
 
-	hang_up(data, ERR_QEMU, why);
+	lose(data, ERR_QEMU, why);
 }
 
 static void on_closed(struct stream *s, int error, void *data)
 {
-	hang_up(data, ERR_GUEST_GONE, "the connection to QEMU's monitor ended");
+	lose(data, ERR_GUEST_GONE, "the connection to QEMU's monitor ended");
+}
+
+void qmp_reconnect(struct qmp *q, int fd)
+{
+	static const struct stream_ops stream_ops = { .value = on_value, .bad = on_bad, .closed = on_closed };
+
+	q->stream = stream_new(q->loop, fd, &json_limits_qemu, &stream_ops, q);
+	uv_timer_start(&q->handshake, on_handshake_expired, QMP_HANDSHAKE_MS, 0);
 }
 
 struct qmp *qmp_new(uv_loop_t *loop, int fd, bool oob, const struct qmp_ops *ops, void *data)
 {
-	static const struct stream_ops stream_ops = { .value = on_value, .bad = on_bad, .closed = on_closed };
 	struct qmp *q = xcalloc(1, sizeof(*q));
 
+	q->loop = loop;
 	q->ops = ops;
 	q->data = data;
 	q->oob = oob;
 	TAILQ_INIT(&q->calls);
-	q->stream = stream_new(loop, fd, &json_limits_qemu, &stream_ops, q);
+	uv_timer_init(loop, &q->handshake);
+	if (fd >= 0)
+		qmp_reconnect(q, fd);
 	return q;
 }
 
@@ -294,7 +386,7 @@ struct qmp *qmp_free(struct qmp *q)
 	while (q->listeners)
 		qmp_unlisten(q->listeners);
 	if (!q->busy)
-		free(q);
+		free_memory(q);
 	return NULL;
 }
 
@@ -305,7 +397,12 @@ bool qmp_is_ready(const struct qmp *q)
 
 bool qmp_is_gone(const struct qmp *q)
 {
-	return !q || !q->stream;
+	return !q || q->gone;
+}
+
+bool qmp_is_lost(const struct qmp *q)
+{
+	return q && !q->gone && !q->stream;
 }
 
 void qmp_set_ping(struct qmp *q, struct qmp *oob)
@@ -323,7 +420,7 @@ static struct qmp_call *send_call(struct qmp *q, const char *verb, const char *c
 {
 	struct qmp_call *c;
 
-	if (!q->stream) {
+	if (q->gone) {
 		json_object_put(args);
 		fd_close(fd);
 		return NULL;

@@ -11,7 +11,9 @@
  * descriptors, never both.
  *
  * When the connection ends every call in flight fails with GuestGone (or QemuError, if what is there does not
- * speak QMP), then gone() is called, once.
+ * speak QMP), then gone() is called, once. An owner who knows that QEMU lives may say so in lost(): then the calls
+ * wait for another connection. Those that had been sent fail once that answers, with Timeout: their replies are lost,
+ * and whatever QEMU did of them is done by then. The others are sent.
  * Callbacks come from the loop, or from qmp_close(); qmp_free() is allowed in any of them.
  */
 #ifndef DROVER_QMP_CLIENT_H
@@ -31,19 +33,31 @@ struct qmp_ops {
 	void (*event)(struct qmp *q, const char *name, struct json_object *event, double time, void *data);
 	/* The connection ended, or the other side does not speak QMP, which E tells. E stays the client's. */
 	void (*gone)(struct qmp *q, const struct err *e, void *data);
+	/* Optional: the connection ended. True: it is given another by qmp_reconnect(), at once or later, or
+	 * closed; then gone() is not called. */
+	bool (*lost)(struct qmp *q, const struct err *e, void *data);
 };
 
 /* RET is the reply's "return", or NULL and E says why; both stay the client's. */
 typedef void qmp_reply_fn(struct json_object *ret, const struct err *e, void *data);
 
-/* Takes FD, a connected socket. OOB: ask for out-of-band execution. */
+/* Takes FD, a connected socket; -1: lost from the beginning. OOB: ask for out-of-band execution. */
 struct qmp *qmp_new(uv_loop_t *loop, int fd, bool oob, const struct qmp_ops *ops, void *data);
+/* Gives FD to a client that is lost. */
+void qmp_reconnect(struct qmp *q, int fd);
 /* Hangs up: calls in flight fail with GuestGone and gone() is called, at once, as if QEMU had ended. */
 void qmp_close(struct qmp *q);
 /* Calls in flight are forgotten. Returns NULL. */
 struct qmp *qmp_free(struct qmp *q);
 bool qmp_is_ready(const struct qmp *q);
 bool qmp_is_gone(const struct qmp *q);
+/* Whoever waited for a reply in vain says so; the client does for the handshake, after QMP_HANDSHAKE_MS. Nothing
+ * happens to the call. From then on it is slow, until the next reply to any call, also a forgotten one. */
+enum { QMP_HANDSHAKE_MS = 5000 };
+void qmp_expired(struct qmp *q);
+bool qmp_is_slow(const struct qmp *q);
+/* Not gone, and without a connection. */
+bool qmp_is_lost(const struct qmp *q);
 /* The connection that answers while this one does not: pinged when a call expires. May be NULL;
  * must outlive this client or be unset. */
 void qmp_set_ping(struct qmp *q, struct qmp *oob);

@@ -60,7 +60,10 @@ static void on_reply(struct json_object *ret, const struct err *e, void *data)
 	}
 	if (e) {
 		failure = err_copy(e);
-		err_prefix(failure, "QEMU refused '%s'", w->command);
+		if (e->class == ERR_QEMU)
+			err_prefix(failure, "QEMU refused '%s'", w->command);
+		else
+			err_prefix(failure, "'%s'", w->command);
 	} else if (w->then && w->then(w->op, ret, w->arg) == OP_FAIL) {
 		failure = op_take_err(w->op);
 	}
@@ -112,6 +115,7 @@ static void wait_expired(struct op *op, void *data)
 	struct qmp_wait *w = data;
 	struct qmp *oob = qmp_ping_of(w->q);
 
+	qmp_expired(w->q);
 	if (w->slow || w->pinging || qmp_is_gone(oob)) {
 		op_stall(op);
 		return;

@@ -90,6 +90,35 @@ END_TEST
 
 /* ---- calls ---- */
 
+/* By who waited in vain, or for want of a handshake; until a reply, also to a call that was forgotten. */
+START_TEST(test_slow)
+{
+	static const struct qmp_ops ops = { on_ready, on_event, on_gone };
+
+	w.main.q = qmp_free(w.main.q);
+	server_close(&w.main.s);
+	monitor_open(&w.main, false, &ops);
+	say(&w.main.s, GREETING);
+	ck_assert(!qmp_is_slow(w.main.q));
+	loop_pass(QMP_HANDSHAKE_MS + 1);
+	ck_assert(qmp_is_slow(w.main.q));
+	answer(&w.main.s, 0);
+	expect("ready");
+	ck_assert(!qmp_is_slow(w.main.q));
+	loop_pass(QMP_HANDSHAKE_MS + 1);
+	ck_assert(!qmp_is_slow(w.main.q));
+	qmp_forget(call("A"));
+	expect_heard(&w.main.s, 2);
+	qmp_expired(w.main.q);
+	emit(&w.main.s, "STOP", "{}"); /* no reply */
+	expect("event STOP");
+	ck_assert(qmp_is_slow(w.main.q));
+	answer(&w.main.s, 1);
+	expect("");
+	ck_assert(!qmp_is_slow(w.main.q));
+}
+END_TEST
+
 START_TEST(test_arguments)
 {
 	_cleanup_free_ char *text = NULL;
@@ -550,6 +579,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_calls_keep_their_order_at_ready);
 	tcase_add_test(tc, test_handshake_refused);
 	tcase_add_loop_test(tc, test_gone_before_the_handshake, 0, 2);
+	tcase_add_test(tc, test_slow);
 	tcase_add_test(tc, test_arguments);
 	tcase_add_test(tc, test_replies_in_any_order);
 	tcase_add_loop_test(tc, test_errors, 0, ARRAY_SIZE(errors));
