@@ -1,70 +1,112 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * drover-launch: starts one QEMU, and stays as its keeper.
+ * drover-launch: starts one QEMU, confined, and stays as its keeper.
  *
- *   drover-launch BINARY [ARGUMENT...]
+ *   drover-launch [OPTION...] [--] BINARY [ARGUMENT...]
+ *
+ *   --uid N --gid N [--group N]...   become these, with no other groups; without them all stay
+ *   --nofile N                       so many open files, or as many as may be (4096)
+ *   --memlock BYTES|unlimited        locked memory
+ *   --core BYTES|unlimited           core files
+ *   --cpus LIST                      run on these processors only: 0-3,8
+ *   --cgroup DIR                     join this control group
+ *   --private-root                   see /usr, /dev/null and /dev/urandom, and of the rest of the host
+ *                                    what these name:
+ *     --bind PATH                      a file or a directory, read-only
+ *     --q PATH                         QEMU's own directory, read-write
+ *     --kvm                            /dev/kvm
+ *   --once                           first of all options: no session, lock, keeper or socket; confine
+ *                                    and exec, failures to stderr. For probing a BINARY
+ *     --die-with-parent                its end is that of whoever started it
+ *
+ * In any case no capability is left in any set that we may change, no_new_privs is set, the umask
+ * is 0077, and it starts in QEMU's own directory: "q" in the instance's, or what --q says.
  *
  * Descriptors: 1 and 2 the log, 3 the instance's directory, 4 a socket to droverd, 5 and up QEMU's.
  *
  * In a session of its own it takes the record lock of "lock" and forks. The child takes that of
- * "qemu.lock", says "PID\n" on the socket, and waits: one byte means go, end of file means that
- * nothing happened. The socket closes at exec; a failure to exec is said on it in words. So there
- * is no instant at which a QEMU runs that a lock does not name, and none at which one runs that
- * droverd has not recorded.
+ * "qemu.lock" while it may, confines itself, says "PID\n" on the socket, and waits: one byte means
+ * go, end of file means that nothing happened. The socket closes at exec; a failure is said on it in
+ * words, be it an option's, before the pid, or that of exec. So there is no instant at which a QEMU runs
+ * that a lock does not name, none at which one runs that droverd has not recorded, and none at which one
+ * runs that is less confined than was asked for.
  *
- * The keeper waits for the child, writes exit.json, and ends with it. It links nothing but libc, for
- * one of it stays resident with every guest.
+ * The keeper waits for the child, writes exit.json, and ends with it. It keeps the rights it was started
+ * with and holds nothing but the directory and the lock. It links little, for one of it stays
+ * resident with every guest.
  */
+#include "runtime/launch.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DIR_FD = 3, SOCKET_FD = 4, FIRST_QEMU_FD = 5, EXIT_SELF = 125, FILES = 4096 };
+enum { DIR_FD = 3, FIRST_QEMU_FD = 5 };
 
-static int take_lock(const char *name)
+static int take_lock(const struct launch *l, const char *name)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int fd = openat(DIR_FD, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 
-	if (fd < 0 || fcntl(fd, F_SETLK, &lock) < 0) {
-		dprintf(SOCKET_FD, "cannot lock '%s': %s\n", name, strerror(errno));
-		exit(EXIT_SELF);
-	}
+	if (fd < 0 || fcntl(fd, F_SETLK, &lock) < 0)
+		launch_fail(l, "cannot lock '%s': %m", name);
 	return fd;
 }
 
-static void raise_files(void)
+/* Writing "0" moves who writes. */
+static void join_cgroup(const struct launch *l)
 {
-	struct rlimit limit;
+	char path[PATH_MAX];
+	int fd, n = snprintf(path, sizeof(path), "%s/cgroup.procs", l->cgroup);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES)
-		return;
-	limit.rlim_cur = limit.rlim_max < FILES ? limit.rlim_max : FILES;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	errno = ENAMETOOLONG;
+	fd = n < (int)sizeof(path) ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		launch_fail(l, "cannot join the control group '%s': %m", l->cgroup);
+	close(fd);
 }
 
-static void run(char **argv, int keepers_lock)
+static _Noreturn void run(const struct launch *l)
+{
+	execv(l->command[0], l->command);
+	launch_fail(l, "cannot run '%s': %m", l->command[0]);
+}
+
+/* QEMU finds what was copied for it by its name alone: whom it runs as may be unable to come there by a path. */
+static void enter_own_directory(const struct launch *l)
+{
+	int fd = openat(DIR_FD, "q", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 && errno == ENOENT)
+		return;
+	if (fd < 0 || fchdir(fd) < 0)
+		launch_fail(l, "cannot enter the directory of QEMU: %m");
+	close(fd);
+}
+
+static _Noreturn void be_child(const struct launch *l, int keepers_lock)
 {
 	char go;
 
-	close(keepers_lock);    /* the lock is not inherited, so this lets nothing go */
-	take_lock("qemu.lock"); /* stays open through exec: POSIX locks go with the process */
-	dprintf(SOCKET_FD, "%d\n", (int)getpid());
-	if (read(SOCKET_FD, &go, 1) != 1)
-		exit(EXIT_SELF);
-	fcntl(SOCKET_FD, F_SETFD, FD_CLOEXEC);
-	fcntl(DIR_FD, F_SETFD, FD_CLOEXEC);
+	close(keepers_lock);       /* the lock is not inherited, so this lets nothing go */
+	take_lock(l, "qemu.lock"); /* stays open through exec: POSIX locks go with the process */
+	if (!l->private_root)
+		enter_own_directory(l);
+	close(DIR_FD);
+	launch_confine(l);
+	dprintf(LAUNCH_SOCKET_FD, "%d\n", (int)getpid());
+	if (read(LAUNCH_SOCKET_FD, &go, 1) != 1)
+		_exit(LAUNCH_EXIT);
+	fcntl(LAUNCH_SOCKET_FD, F_SETFD, FD_CLOEXEC);
 	signal(SIGPIPE, SIG_DFL);
-	execv(argv[0], argv);
-	dprintf(SOCKET_FD, "cannot run '%s': %s\n", argv[0], strerror(errno));
-	exit(EXIT_SELF);
+	run(l);
 }
 
 static void write_exit(int status)
@@ -83,14 +125,14 @@ static void write_exit(int status)
 	renameat(DIR_FD, tmp, DIR_FD, "exit.json");
 }
 
-static void keep(pid_t child, int lock_fd)
+static _Noreturn void keep(pid_t child, int lock_fd)
 {
 	int status;
 
 	/* Nobody but the guest's end ends its keeper. */
 	for (int s = SIGHUP; s <= SIGTERM; s++)
 		signal(s, SIG_IGN);
-	close(SOCKET_FD);
+	close(LAUNCH_SOCKET_FD);
 	close(STDOUT_FILENO);
 	close(STDERR_FILENO);
 	/* All but the directory and the lock, whose closing would let it go. */
@@ -100,28 +142,35 @@ static void keep(pid_t child, int lock_fd)
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	write_exit(status);
+	_exit(0);
 }
 
 int main(int argc, char **argv)
 {
+	struct launch l = { 0 };
 	int lock_fd;
 	pid_t child;
 
 	if (argc < 2) {
 		fprintf(stderr, "drover-launch is run by droverd only\n");
-		return EXIT_SELF;
+		return LAUNCH_EXIT;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	setsid();
-	raise_files();
-	lock_fd = take_lock("lock");
-	child = fork();
-	if (child < 0) {
-		dprintf(SOCKET_FD, "cannot fork: %s\n", strerror(errno));
-		return EXIT_SELF;
+	launch_options(&l, argc, argv);
+	if (!l.once)
+		setsid();
+	if (l.cgroup)
+		join_cgroup(&l);
+	if (l.once) {
+		launch_confine(&l);
+		signal(SIGPIPE, SIG_DFL);
+		run(&l);
 	}
+	lock_fd = take_lock(&l, "lock");
+	child = fork();
+	if (child < 0)
+		launch_fail(&l, "cannot fork: %m");
 	if (child == 0)
-		run(argv + 1, lock_fd);
+		be_child(&l, lock_fd);
 	keep(child, lock_fd);
-	return 0;
 }
