@@ -8,7 +8,8 @@ static bool query(struct call *call, struct json_object **ret, struct err **e)
 {
 	struct instance *inst = call_instance(call, e);
 	_cleanup_free_ char *binary = NULL;
-	char **argv;
+	struct argv_files files;
+	char **argv, **text;
 
 	if (!inst)
 		return false;
@@ -18,12 +19,15 @@ static bool query(struct call *call, struct json_object **ret, struct err **e)
 	binary = argv_binary(&inst->def, e);
 	if (!binary)
 		return false;
-	argv = argv_build(&inst->def, &(struct argv_env){ .binary = binary }, &(struct argv_files){ 0 });
+	argv_files_list(&inst->def, &files);
+	argv = argv_build(&inst->def, &(struct argv_env){ .binary = binary }, &files);
+	text = argv_text(argv);
 	*ret = json_object_new_object();
 	json_add(*ret, "argv", argv_to_json(argv));
-	/* For people: devices in QEMU's string notation. There are none yet that would be JSON in argv. */
-	json_add(*ret, "text", argv_to_json(argv));
+	json_add(*ret, "text", argv_to_json(text));
+	argv_free(text);
 	argv_free(argv);
+	argv_files_clear(&files);
 	return true;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/argv.h"
 
+#include "runtime/device.h"
+
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,54 +46,168 @@ char *argv_escape(const char *value)
 	return out;
 }
 
-static void put_kernel(struct argv *a, const struct hvparams *hv)
+/* ---- what has no JSON ---- */
+
+static void put_process(struct argv *a, const struct definition *def, const struct argv_env *env)
+{
+	const struct hvparams *hv = &def->hvparams;
+	_cleanup_free_ char *name = argv_escape(def->name);
+
+	opt(a, "-name", "%s,debug-threads=on", name);
+	opt(a, "-uuid", "%s", def->uuid);
+	opt(a, "-nodefaults", NULL);
+	opt(a, "-no-user-config", NULL);
+	opt(a, "-S", NULL);
+	opt(a, "-action", "shutdown=pause,panic=pause,reboot=%s%s%s",
+	    hv->on_reboot == ON_REBOOT_RESET ? "reset" : "shutdown",
+	    str_empty(hv->watchdog) ? "" : ",watchdog=", str_empty(hv->watchdog) ? "" : hv->watchdog);
+	if (env->sandbox)
+		opt(a, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	opt(a, "-display", "none");
+}
+
+static void put_topology(struct argv *a, const struct definition *def)
+{
+	const struct hvparams *hv = &def->hvparams;
+	const struct {
+		const char *name;
+		int64_t n;
+	} levels[] = { { "sockets", hv->cpu_sockets }, { "cores", hv->cpu_cores }, { "threads", hv->cpu_threads } };
+	_cleanup_free_ char *text = xasprintf("%" PRId64, def->vcpus);
+
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
+		_cleanup_free_ char *old = NULL;
+
+		if (!levels[i].n)
+			continue;
+		old = text;
+		text = xasprintf("%s,%s=%" PRId64, old, levels[i].name, levels[i].n);
+	}
+	opt(a, "-smp", "%s", text);
+}
+
+static void put_machine(struct argv *a, const struct definition *def, const struct argv_env *env)
+{
+	const struct hvparams *hv = &def->hvparams;
+	_cleanup_free_ char *machine = argv_escape(env->machine ? env->machine : hv->machine_version);
+
+	opt(a, "-machine", "%s,accel=%s%s", machine, env->kvm ? "kvm" : "tcg", hv->acpi ? "" : ",acpi=off");
+	/* Its commas are what they are in QEMU's own -cpu: features. */
+	if (!str_empty(hv->cpu_type))
+		opt(a, "-cpu", "%s", hv->cpu_type);
+	put_topology(a, def);
+	opt(a, "-m", "size=%" PRIu64 "B", def->memory);
+}
+
+static void put_log(struct argv *a, int fd, int set, const char *opaque)
+{
+	opt(a, "-add-fd", "fd=%d,set=%d,opaque=%s", fd, set, opaque);
+}
+
+static void put_chardevs(struct argv *a, const struct hvparams *hv)
+{
+	static const char listener[] = "socket,id=%s,fd=%d,server=on,wait=off";
+	static const char logged[] = "socket,id=%s,fd=%d,server=on,wait=off,logfile=/dev/fdset/%d,logappend=on";
+
+	opt(a, "-chardev", listener, "qmp", FD_QMP);
+	opt(a, "-mon", "chardev=qmp,mode=control");
+	put_log(a, FD_EVENTS_LOG, SET_EVENTS_LOG, "events");
+	opt(a, "-chardev", logged, "qmp2", FD_QMP2, SET_EVENTS_LOG);
+	opt(a, "-mon", "chardev=qmp2,mode=control");
+	if (hv->serial_console) {
+		put_log(a, FD_CONSOLE_LOG, SET_CONSOLE_LOG, "console");
+		opt(a, "-chardev", logged, "serial0", FD_SERIAL, SET_CONSOLE_LOG);
+		opt(a, "-serial", "chardev:serial0");
+	}
+	if (hv->use_guest_agent)
+		opt(a, "-chardev", listener, "agent", FD_AGENT);
+}
+
+/* A floppy has no bootindex; its controller has one for each drive. */
+static void put_floppy_boot(struct argv *a, const struct definition *def)
+{
+	for (size_t i = 0; i < def->disks.n; i++) {
+		const struct disk *d = definition_disk(def, i);
+
+		if (d->media == MEDIA_FLOPPY && disk_bootindex(def, i) != PARAM_INT_NONE)
+			opt(a, "-global", "isa-fdc.bootindex%c=%" PRId64, d->hvinfo.unit ? 'B' : 'A',
+			    disk_bootindex(def, i));
+	}
+}
+
+static void put_kernel(struct argv *a, const struct hvparams *hv, const struct argv_env *env)
 {
 	_cleanup_free_ char *root = NULL, *console = NULL;
 
 	if (str_empty(hv->kernel_path))
 		return;
-	opt(a, "-kernel", "%s", hv->kernel_path);
+	opt(a, "-kernel", "%s", env->kernel ? env->kernel : hv->kernel_path);
 	if (!str_empty(hv->initrd_path))
-		opt(a, "-initrd", "%s", hv->initrd_path);
+		opt(a, "-initrd", "%s", env->initrd ? env->initrd : hv->initrd_path);
 	/* Words in order: root, what the definition says, the console; those that are empty leave no space. */
 	root = str_empty(hv->root_path) ? xstrdup("") : xasprintf("root=%s ", hv->root_path);
 	console = hv->serial_console ? xasprintf("console=ttyS0,%" PRId64 " ", hv->serial_speed) : xstrdup("");
 	opt(a, "-append", "%s%s%s", root, console, hv->kernel_args);
 }
 
-static void put_monitors(struct argv *a)
+static void put_extra(struct argv *a, const struct hvparams *hv)
 {
-	opt(a, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", FD_QMP);
-	opt(a, "-mon", "chardev=qmp,mode=control");
-	opt(a, "-add-fd", "fd=%d,set=2,opaque=events", FD_EVENTS_LOG);
-	opt(a, "-chardev", "socket,id=qmp2,fd=%d,server=on,wait=off,logfile=/dev/fdset/2,logappend=on", FD_QMP2);
-	opt(a, "-mon", "chardev=qmp2,mode=control");
+	char **words = shell_split(hv->kvm_extra);
+
+	for (char **p = words; p && *p; p++)
+		put(a, *p);
+	free(words);
 }
 
-static void put_serial(struct argv *a)
+/* ---- what has ---- */
+
+static void put_files(struct argv *a, const struct argv_files *files)
 {
-	opt(a, "-add-fd", "fd=%d,set=1,opaque=console", FD_CONSOLE_LOG);
-	opt(a, "-chardev", "socket,id=serial0,fd=%d,server=on,wait=off,logfile=/dev/fdset/1,logappend=on", FD_SERIAL);
-	opt(a, "-serial", "chardev:serial0");
+	for (size_t i = 0; i < files->n; i++)
+		opt(a, "-add-fd", "fd=%zu,set=%u,opaque=%s", FD_COUNT + i, files->items[i].set, files->items[i].node);
 }
 
-static void put_agent(struct argv *a, bool q35)
+static void put_parts(struct argv *a, const struct definition *def, const struct argv_env *env,
+		      const struct argv_files *files)
 {
-	opt(a, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", FD_AGENT);
-	opt(a, "-device", "{\"driver\":\"virtio-serial-pci\",\"id\":\"virtio-serial\",\"bus\":\"%s\",\"addr\":\"0x5\"}",
-	    q35 ? "pcie.0" : "pci.0");
-	opt(a, "-device",
-	    "{\"driver\":\"virtserialport\",\"id\":\"agent\",\"chardev\":\"agent\",\"bus\":\"virtio-serial.0\","
-	    "\"nr\":1,\"name\":\"org.qemu.guest_agent.0\"}");
+	struct parts parts = { 0 };
+
+	fixed_parts(def, env, &parts);
+	for (size_t i = 0; i < def->disks.n; i++)
+		disk_parts(def, i, env, files, &parts);
+	for (size_t i = 0; i < def->nics.n; i++)
+		nic_parts(def, i, env, &parts);
+	for (size_t i = 0; i < parts.n; i++) {
+		put(a, xstrdup(outlet_option(parts.items[i].outlet)));
+		put(a, json_print(parts.items[i].o));
+	}
+	parts_clear(&parts);
 }
 
-void argv_files_list(const struct definition *def, struct argv_files *files)
+char **argv_build(const struct definition *def, const struct argv_env *env, const struct argv_files *files)
 {
-	*files = (struct argv_files){ 0 };
+	struct argv a = { 0 };
+
+	put(&a, xstrdup(env->binary));
+	put_process(&a, def, env);
+	put_machine(&a, def, env);
+	put_chardevs(&a, &def->hvparams);
+	put_files(&a, files);
+	put_floppy_boot(&a, def);
+	put_parts(&a, def, env, files);
+	put_kernel(&a, &def->hvparams, env);
+	put_extra(&a, &def->hvparams);
+	return a.items;
 }
 
-void argv_files_clear(struct argv_files *files)
+static const char *leader_of(const char *option, bool *is_json)
 {
+	*is_json = true;
+	for (enum outlet i = 0; i < OUTLET_COUNT; i++)
+		if (str_eq(outlet_option(i), option))
+			return outlet_leader(i);
+	*is_json = false;
+	return NULL;
 }
 
 char **argv_text(char **argv)
@@ -102,34 +218,17 @@ char **argv_text(char **argv)
 	while (argv[n])
 		n++;
 	copy = xcalloc(n + 1, sizeof(char *));
-	for (size_t i = 0; i < n; i++)
-		copy[i] = xstrdup(argv[i]);
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_json_ struct json_object *o = NULL;
+		bool is_json = false;
+		const char *leader = i > 0 ? leader_of(argv[i - 1], &is_json) : NULL;
+
+		if (is_json && argv[i][0] == '{' && json_parse(argv[i], strlen(argv[i]), &json_limits_qemu, &o, NULL))
+			copy[i] = notation(o, leader);
+		else
+			copy[i] = xstrdup(argv[i]);
+	}
 	return copy;
-}
-
-char **argv_build(const struct definition *def, const struct argv_env *env, const struct argv_files *files)
-{
-	_cleanup_free_ char *name = argv_escape(def->name), *machine = argv_escape(def->hvparams.machine_version);
-	struct argv a = { 0 };
-
-	put(&a, xstrdup(env->binary));
-	opt(&a, "-name", "%s,debug-threads=on", name);
-	opt(&a, "-uuid", "%s", def->uuid);
-	opt(&a, "-nodefaults", NULL);
-	opt(&a, "-no-user-config", NULL);
-	opt(&a, "-S", NULL);
-	opt(&a, "-action", "shutdown=pause,panic=pause,reboot=reset");
-	opt(&a, "-display", "none");
-	opt(&a, "-machine", "%s,accel=%s", machine, env->kvm ? "kvm" : "tcg");
-	opt(&a, "-smp", "%" PRId64, def->vcpus);
-	opt(&a, "-m", "size=%" PRIu64 "B", def->memory);
-	put_monitors(&a);
-	if (def->hvparams.serial_console)
-		put_serial(&a);
-	if (def->hvparams.use_guest_agent)
-		put_agent(&a, strstr(def->hvparams.machine_version, "q35"));
-	put_kernel(&a, &def->hvparams);
-	return a.items;
 }
 
 char **argv_free(char **argv)

@@ -28,6 +28,7 @@ enum { SET_CONSOLE_LOG = 1, SET_EVENTS_LOG, SET_COUNT };
  * FD_COUNT + index. */
 struct argv_file {
 	char node[32];      /* of the file node: "disk-932df160-7a22-4067.p0" */
+	unsigned set;       /* SET_COUNT + index; a file that comes later has a number of its own */
 	char *what;         /* "disks[0].path", for errors */
 	char *path;         /* as the definition has it */
 	bool write, direct; /* O_RDWR, O_DIRECT */

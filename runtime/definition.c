@@ -3,6 +3,7 @@
 
 #include "runtime/slots.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
 #include <uuid/uuid.h>
@@ -97,6 +98,52 @@ static char *nic_mac(const struct definition *def, size_t i)
 	return definition_nic(def, i)->mac;
 }
 
+/* A place in the firmware's order is one device's. */
+static bool check_bootindexes(const struct definition *def, struct err **e)
+{
+	for (size_t i = 1; i < def->disks.n; i++) {
+		int64_t index = definition_disk(def, i)->bootindex;
+
+		for (size_t j = 0; j < i && index != PARAM_INT_NONE; j++) {
+			_cleanup_free_ char *path = NULL;
+
+			if (definition_disk(def, j)->bootindex != index)
+				continue;
+			path = xasprintf("disks[%zu].bootindex", i);
+			return err_set_param(e, path, "%" PRId64 " is disks[%zu]'s already", index, j);
+		}
+	}
+	return true;
+}
+
+static bool same_limits(const struct throttle *a, const struct throttle *b)
+{
+	for (int i = 0; i < THROTTLE_COUNT; i++)
+		if (a->limits[i].avg != b->limits[i].avg || a->limits[i].max != b->limits[i].max ||
+		    a->limits[i].max_length != b->limits[i].max_length)
+			return false;
+	return a->iops_size == b->iops_size;
+}
+
+/* Each disk of a group says what the group's limits are, so that it does not matter which of them go. */
+static bool check_groups(const struct definition *def, struct err **e)
+{
+	for (size_t i = 1; i < def->disks.n; i++) {
+		const struct throttle *t = &definition_disk(def, i)->throttle;
+
+		for (size_t j = 0; j < i && t->group; j++) {
+			const struct throttle *other = &definition_disk(def, j)->throttle;
+			_cleanup_free_ char *path = NULL;
+
+			if (!str_eq(other->group, t->group) || same_limits(other, t))
+				continue;
+			path = xasprintf("disks[%zu].throttle", i);
+			return err_set_param(e, path, "disks[%zu] gives group '%s' other limits", j, t->group);
+		}
+	}
+	return true;
+}
+
 static bool check_devices(const struct definition *def, struct err **e)
 {
 	for (size_t i = 0; i < def->disks.n; i++) {
@@ -111,7 +158,8 @@ static bool check_devices(const struct definition *def, struct err **e)
 		if (!nic_check(definition_nic(def, i), &def->hvparams, prefix, e))
 			return false;
 	}
-	return check_unique("disks", "uuid", def->disks.n, disk_uuid, def, ID_GROUPS, e) &&
+	return check_bootindexes(def, e) && check_groups(def, e) &&
+	       check_unique("disks", "uuid", def->disks.n, disk_uuid, def, ID_GROUPS, e) &&
 	       check_unique("disks", "name", def->disks.n, disk_name, def, SIZE_MAX, e) &&
 	       check_unique("nics", "uuid", def->nics.n, nic_uuid, def, ID_GROUPS, e) &&
 	       check_unique("nics", "name", def->nics.n, nic_name, def, SIZE_MAX, e) &&
@@ -206,50 +254,91 @@ static char *new_name(const char *kind, const struct definition *def, size_t n,
 	}
 }
 
-/* The element of the old list with this uuid, or, where none is given, this name. */
-static size_t find_old(const struct definition *old, size_t n, char *(*uuid_of)(const struct definition *, size_t),
-		       char *(*name_of)(const struct definition *, size_t), const char *uuid, const char *name)
+/* One of the two lists of a definition. */
+struct devices {
+	const struct definition *def;
+	size_t n;
+	char *(*uuid)(const struct definition *, size_t);
+	char *(*name)(const struct definition *, size_t);
+};
+
+static struct devices disks_of(const struct definition *def)
 {
-	for (size_t i = 0; i < n; i++)
-		if (uuid ? str_eq(uuid_of(old, i), uuid) : name && str_eq(name_of(old, i), name))
-			return i;
-	return n;
+	return (struct devices){ def, def->disks.n, disk_uuid, disk_name };
 }
 
+static struct devices nics_of(const struct definition *def)
+{
+	return (struct devices){ def, def->nics.n, nic_uuid, nic_name };
+}
+
+/* The element with this uuid, or SIZE_MAX. */
+static size_t find_uuid(const struct devices *list, const char *uuid)
+{
+	for (size_t i = 0; i < list->n && uuid; i++)
+		if (str_eq(list->uuid(list->def, i), uuid))
+			return i;
+	return SIZE_MAX;
+}
+
+/* The element of OLD that the Ith of LIST is: by uuid, or, where it has none, by name, unless somebody else has that
+ * one's uuid. SIZE_MAX: it is new. */
+static size_t find_old(const struct devices *list, size_t i, const struct devices *old)
+{
+	const char *uuid = list->uuid(list->def, i), *name = list->name(list->def, i);
+
+	if (uuid)
+		return find_uuid(old, uuid);
+	for (size_t was = 0; was < old->n && name; was++)
+		if (str_eq(old->name(old->def, was), name))
+			return find_uuid(list, old->uuid(old->def, was)) == SIZE_MAX ? was : SIZE_MAX;
+	return SIZE_MAX;
+}
+
+/* Names first for those that had one, so that nobody new takes it. */
 static void settle_disks(struct definition *def, const struct definition *old)
 {
-	for (size_t i = 0; i < def->disks.n; i++) {
+	struct devices list = disks_of(def), before = disks_of(old);
+
+	for (size_t i = 0; i < list.n; i++) {
+		size_t was = find_old(&list, i, &before);
+
+		if (!definition_disk(def, i)->name && was != SIZE_MAX)
+			definition_disk(def, i)->name = xstrdup(disk_name(old, was));
+	}
+	for (size_t i = 0; i < list.n; i++) {
 		struct disk *d = definition_disk(def, i);
 		size_t was;
 
-		if (!d->name) {
-			was = d->uuid && old ? find_old(old, old->disks.n, disk_uuid, disk_name, d->uuid, NULL) :
-					       SIZE_MAX;
-			d->name = old && was < old->disks.n ? xstrdup(disk_name(old, was)) :
-							      new_name("disk", def, def->disks.n, disk_name);
-		}
-		was = old && !d->uuid ? find_old(old, old->disks.n, disk_uuid, disk_name, NULL, d->name) : SIZE_MAX;
+		if (!d->name)
+			d->name = new_name("disk", def, list.n, disk_name);
+		was = find_old(&list, i, &before);
 		if (!d->uuid)
-			d->uuid = old && was < old->disks.n ? xstrdup(disk_uuid(old, was)) : new_uuid();
+			d->uuid = was != SIZE_MAX ? xstrdup(disk_uuid(old, was)) : new_uuid();
 	}
 }
 
 static void settle_nics(struct definition *def, const struct definition *old, const struct definition_context *ctx)
 {
-	for (size_t i = 0; i < def->nics.n; i++) {
+	struct devices list = nics_of(def), before = nics_of(old);
+
+	for (size_t i = 0; i < list.n; i++) {
+		size_t was = find_old(&list, i, &before);
+
+		if (!definition_nic(def, i)->name && was != SIZE_MAX)
+			definition_nic(def, i)->name = xstrdup(nic_name(old, was));
+	}
+	for (size_t i = 0; i < list.n; i++) {
 		struct nic *n = definition_nic(def, i);
 		size_t was;
 
-		if (!n->name) {
-			was = n->uuid && old ? find_old(old, old->nics.n, nic_uuid, nic_name, n->uuid, NULL) : SIZE_MAX;
-			n->name = old && was < old->nics.n ? xstrdup(nic_name(old, was)) :
-							     new_name("nic", def, def->nics.n, nic_name);
-		}
-		was = old ? find_old(old, old->nics.n, nic_uuid, nic_name, n->uuid, n->name) : SIZE_MAX;
+		if (!n->name)
+			n->name = new_name("nic", def, list.n, nic_name);
+		was = find_old(&list, i, &before);
 		if (!n->uuid)
-			n->uuid = old && was < old->nics.n ? xstrdup(nic_uuid(old, was)) : new_uuid();
+			n->uuid = was != SIZE_MAX ? xstrdup(nic_uuid(old, was)) : new_uuid();
 		if (!n->mac)
-			n->mac = old && was < old->nics.n ? xstrdup(nic_mac(old, was)) : new_mac(def, ctx);
+			n->mac = was != SIZE_MAX ? xstrdup(nic_mac(old, was)) : new_mac(def, ctx);
 		for (char *c = n->mac; *c; c++)
 			if (*c >= 'A' && *c <= 'F')
 				*c = (char)(*c - 'A' + 'a');
@@ -292,14 +381,16 @@ static struct json_object *store(struct definition *def, struct json_object *giv
 {
 	_cleanup_json_ struct json_object *printed = NULL;
 	struct json_object *stored;
-	struct definition old;
-	bool has_old = ctx->old && definition_decode(ctx->old, &old, NULL), ok;
+	struct definition old = { 0 }; /* has no devices, unless there is one */
+	bool ok;
 
-	settle_disks(def, has_old ? &old : NULL);
-	settle_nics(def, has_old ? &old : NULL, ctx);
-	ok = check_devices(def, e) && check_macs(def, ctx, e) && slots_assign(def, has_old ? &old : NULL, e);
-	if (has_old)
-		definition_clear(&old);
+	/* Rules that it breaks by now do not make its devices homeless. */
+	if (ctx->old && !param_decode(definition_rows, ctx->old, "", &old, NULL))
+		old = (struct definition){ 0 };
+	settle_disks(def, &old);
+	settle_nics(def, &old, ctx);
+	ok = check_devices(def, e) && check_macs(def, ctx, e) && slots_assign(def, &old, e);
+	definition_clear(&old);
 	if (!ok)
 		return NULL;
 	if (!def->uuid)

@@ -4,13 +4,23 @@
  * netdev_add and device_add, and printed compact the values of -object, -blockdev, -netdev and -device. Pure.
  *
  * A property is sent only if the binary has it (argv_env.has).
+ *
+ * Names. ID is the device's id ("disk-932df160-7a22-4067"); none is longer than 31 characters.
+ *
+ *   ID                  the device; the block node it is attached to (a throttle filter, but for scsi-block and
+ *                       scsi-generic, where it is the host device itself); the netdev; the disk's throttle group
+ *   group-NAME          a throttle group that disks share
+ *   ID.f0, ID.p0        the layer that is written: format node, file node. An overlay made while the guest runs is
+ *                       ID.f1 over ID.p1, and so on; after the next start the top one is ID.f0 again
+ *   ID.b0, ID.q0 …      the layers below it, downwards: format node, file node
+ *   balloon, scsi, virtio-serial, agent, rng, watchdog, pvpanic, fdc, rp0 …   the machine's own devices
  */
 #ifndef DROVER_RUNTIME_DEVICE_H
 #define DROVER_RUNTIME_DEVICE_H
 
 #include "runtime/argv.h"
 
-enum outlet { OUTLET_OBJECT, OUTLET_BLOCKDEV, OUTLET_NETDEV, OUTLET_DEVICE };
+enum outlet { OUTLET_OBJECT, OUTLET_BLOCKDEV, OUTLET_NETDEV, OUTLET_DEVICE, OUTLET_COUNT };
 
 struct part {
 	enum outlet outlet;
@@ -24,14 +34,32 @@ struct parts {
 };
 void parts_clear(struct parts *parts);
 
-/* A disk: its throttle group, file nodes and format nodes from the lowest layer up, throttle filter, device. */
+/* The functions below append. */
+
+/* A disk: its throttle group (a shared one only for the first disk that names it), file and format nodes from the
+ * lowest layer up, throttle filter, device. FILES has every file of the disk. An empty drive is its device alone. */
 void disk_parts(const struct definition *def, size_t disk, const struct argv_env *env, const struct argv_files *files,
 		struct parts *parts);
 /* A card: netdev (none for mode none), device. */
 void nic_parts(const struct definition *def, size_t nic, const struct argv_env *env, struct parts *parts);
-/* The machine's own, at their fixed places: controllers, root ports, balloon, rng, agent port, watchdog, pvpanic. */
+/* The machine's own, at their fixed places: root ports, balloon, SCSI controller, agent's port, rng, watchdog,
+ * pvpanic, floppy controller. */
 void fixed_parts(const struct definition *def, const struct argv_env *env, struct parts *parts);
+/* One of them, whether or not a disk needs it. */
+void scsi_controller_part(const struct definition *def, const struct argv_env *env, struct parts *parts);
 
+/* Appends a device that was built elsewhere, without the properties that the binary lacks. Consumes O. */
+void parts_add_device(struct parts *parts, const struct argv_env *env, struct json_object *o);
+void parts_add(struct parts *parts, enum outlet outlet, struct json_object *o);
+
+/* Place of a device in the order of the firmware, or PARAM_INT_NONE. It is the device's own bootindex; where no device
+ * has one, the first of what boot_order says is 1. None is sent beside kernel_path. */
+int64_t disk_bootindex(const struct definition *def, size_t disk);
+int64_t nic_bootindex(const struct definition *def, size_t nic);
+
+/* "-device", and the member that leads in notation() (NULL: none). */
+const char *outlet_option(enum outlet outlet);
+const char *outlet_leader(enum outlet outlet);
 /* {"driver": "virtio-blk-pci", "id": …} -> "virtio-blk-pci,id=…", for people. FIRST: the member that leads without its
  * name (driver of a device, type of a netdev, qom-type of an object). The caller's. */
 char *notation(struct json_object *o, const char *first);

@@ -122,8 +122,10 @@ enum disk_type disk_type_of(const struct disk *d, const struct hvparams *hv)
 		return (enum disk_type)type;
 	if (type == DISK_SCSI_HD)
 		return DISK_SCSI_CD;
-	/* A virtio disk has no tray, so that one is only what was asked for in so many words. */
-	return d->type == PARAM_CHOICE_NONE && type == DISK_PARAVIRTUAL ? DISK_IDE : (enum disk_type)type;
+	if (d->type != PARAM_CHOICE_NONE)
+		return (enum disk_type)type;
+	/* What is said of disks in general: of those that have no tray, the nearest one that has. */
+	return type == DISK_PARAVIRTUAL || type == DISK_IDE ? DISK_IDE : DISK_SCSI_CD;
 }
 
 enum disk_cache disk_cache_of(const struct disk *d, const struct hvparams *hv)
@@ -149,6 +151,13 @@ enum detect_zeroes disk_detect_zeroes_of(const struct disk *d, const struct hvpa
 bool disk_is_read_only(const struct disk *d)
 {
 	return d->mode == DISK_RO || d->media == MEDIA_CDROM;
+}
+
+bool disk_is_passed_through(const struct disk *d, const struct hvparams *hv)
+{
+	enum disk_type type = disk_type_of(d, hv);
+
+	return d->media == MEDIA_DISK && (type == DISK_SCSI_BLOCK || type == DISK_SCSI_GENERIC);
 }
 
 bool disk_has_source(const struct disk *d)
@@ -232,6 +241,51 @@ static bool check_device(const struct disk *d, const struct hvparams *hv, const 
 	return true;
 }
 
+/* As QEMU has it: what it would refuse is refused when it is defined. */
+static bool check_throttle(const struct throttle *t, const char *prefix, struct err **e)
+{
+	static const int totals[] = { THROTTLE_BPS_TOTAL, THROTTLE_IOPS_TOTAL };
+	bool iops = false;
+
+	for (int i = 0; i < THROTTLE_COUNT; i++) {
+		const struct throttle_limit *l = &t->limits[i];
+
+		if (l->max && !l->avg)
+			return fail(e, prefix, "throttle", "a burst needs its limit");
+		if (l->max && l->max < l->avg)
+			return fail(e, prefix, "throttle", "a burst must not be below its limit");
+		if (l->max_length > 1 && !l->max)
+			return fail(e, prefix, "throttle", "the length of a burst needs the burst");
+		if (l->max && (uint64_t)l->max_length > LIMIT_MAX / l->max)
+			return fail(e, prefix, "throttle", "the burst is too long for its rate");
+		iops = iops || (i >= THROTTLE_IOPS_TOTAL && l->avg);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(totals); i++) {
+		const struct throttle_limit *l = &t->limits[totals[i]]; /* then those of reads and of writes */
+
+		if ((l[0].avg && (l[1].avg || l[2].avg)) || (l[0].max && (l[1].max || l[2].max)))
+			return fail(e, prefix, "throttle", "a total limit goes without those of reads and writes");
+	}
+	if (t->iops_size && !iops)
+		return fail(e, prefix, "throttle", "iops_size needs a limit of operations");
+	return true;
+}
+
+/* What the device has no property for. */
+static bool check_properties(const struct disk *d, const struct hvparams *hv, const char *prefix, struct err **e)
+{
+	bool passes = disk_is_passed_through(d, hv);
+
+	if (d->serial && (passes || d->media == MEDIA_FLOPPY))
+		return fail(e, prefix, "serial", "this device has none of ours");
+	if (passes && (d->throttle.group || d->throttle.iops_size))
+		return fail(e, prefix, "throttle", "a device that is passed through has no limits");
+	for (int i = 0; i < THROTTLE_COUNT && passes; i++)
+		if (d->throttle.limits[i].avg)
+			return fail(e, prefix, "throttle", "a device that is passed through has no limits");
+	return true;
+}
+
 bool disk_check(const struct disk *d, const struct hvparams *hv, const char *prefix, struct err **e)
 {
 	if (!check_source(d, prefix, e) || !check_backing(d, prefix, e) || !check_device(d, hv, prefix, e))
@@ -241,8 +295,5 @@ bool disk_check(const struct disk *d, const struct hvparams *hv, const char *pre
 			return fail(e, prefix, "serial", "must be printable");
 	if (disk_aio_of(d, hv) == AIO_NATIVE && disk_cache_of(d, hv) != CACHE_NONE)
 		return fail(e, prefix, "aio", "native needs cache none");
-	for (int i = 0; i < THROTTLE_COUNT; i++)
-		if (d->throttle.limits[i].max && d->throttle.limits[i].max < d->throttle.limits[i].avg)
-			return fail(e, prefix, "throttle", "a burst must not be below its limit");
-	return true;
+	return check_throttle(&d->throttle, prefix, e) && check_properties(d, hv, prefix, e);
 }

@@ -73,6 +73,8 @@ enum disk_aio disk_aio_of(const struct disk *d, const struct hvparams *hv);
 enum disk_discard disk_discard_of(const struct disk *d, const struct hvparams *hv);
 enum detect_zeroes disk_detect_zeroes_of(const struct disk *d, const struct hvparams *hv);
 bool disk_is_read_only(const struct disk *d);
+/* scsi-block and scsi-generic: the guest speaks to the host's device itself. */
+bool disk_is_passed_through(const struct disk *d, const struct hvparams *hv);
 bool disk_has_source(const struct disk *d);
 
 #endif

@@ -123,17 +123,13 @@ static bool is_serial_speed(int64_t speed)
 /* What has no JSON on QEMU's command line is written in its string notation, which has no way to write these. */
 static bool check_lines(const struct hvparams *hv, struct err **e)
 {
-	const struct {
-		const char *name, *value;
-	} lines[] = {
-		{ "hvparams.machine_version", hv->machine_version },
-		{ "hvparams.cpu_type", hv->cpu_type },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-		for (const char *c = lines[i].value; *c; c++)
-			if (iscntrl((unsigned char)*c))
-				return err_set_param(e, lines[i].name, "must be one line of printable characters");
+	for (const char *c = hv->machine_version; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("-._", *c))
+			return err_set_param(e, "hvparams.machine_version",
+					     "must be the name of a machine: letters, digits, '-', '.' and '_'");
+	for (const char *c = hv->cpu_type; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			return err_set_param(e, "hvparams.cpu_type", "must be one line of printable characters");
 	return true;
 }
 

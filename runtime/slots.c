@@ -1,12 +1,534 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/slots.h"
 
+#include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* What a device can sit on. Each has numbered places, and fill() says what hvinfo is at one of them. */
+enum bus { BUS_PCI, BUS_ROOT_PORTS, BUS_SCSI, BUS_IDE, BUS_AHCI, BUS_FLOPPY, BUS_ISA, BUS_COUNT };
+enum { PLACES_MAX = 256, PCI_SLOTS = 32, PCI_FIRST_FREE = 0xb };
+
+/* Every place of the machine, and whose it is. */
+struct map {
+	const struct hvparams *hv;
+	char *owner[BUS_COUNT][PLACES_MAX]; /* ids; NULL: free */
+};
+
+/* One disk or card. */
+struct seat {
+	const char *list;
+	size_t index;
+	struct hvinfo *info;
+	const struct hvinfo *old; /* of the same uuid in the old definition, or NULL */
+	const char *driver;
+	char *id;
+	enum bus bus;
+	bool seated;
+};
+
+/* A member of hvinfo that says where. */
+static const struct member {
+	const char *name;
+	bool number;
+	size_t offset;
+} members[] = {
+	{ "bus", false, offsetof(struct hvinfo, bus) },        { "addr", false, offsetof(struct hvinfo, addr) },
+	{ "channel", true, offsetof(struct hvinfo, channel) }, { "lun", true, offsetof(struct hvinfo, lun) },
+	{ "scsi-id", true, offsetof(struct hvinfo, scsi_id) }, { "unit", true, offsetof(struct hvinfo, unit) },
+};
+
+static const char *text_of(const struct hvinfo *info, const struct member *m)
+{
+	return *(char *const *)(const void *)((const char *)info + m->offset);
+}
+
+static int64_t number_of(const struct hvinfo *info, const struct member *m)
+{
+	return *(const int64_t *)(const void *)((const char *)info + m->offset);
+}
+
+static bool is_given(const struct hvinfo *info, const struct member *m)
+{
+	return m->number ? number_of(info, m) != PARAM_INT_NONE : text_of(info, m) != NULL;
+}
+
+static bool is_equal(const struct hvinfo *a, const struct hvinfo *b, const struct member *m)
+{
+	return m->number ? number_of(a, m) == number_of(b, m) : str_eq(text_of(a, m), text_of(b, m));
+}
+
+static void place_clear(struct hvinfo *info)
+{
+	free(info->bus);
+	free(info->addr);
+	info->bus = info->addr = NULL;
+	info->channel = info->scsi_id = info->lun = info->unit = PARAM_INT_NONE;
+}
+
+/* ---- layout 1 ---- */
+
+static void fill_pci(unsigned n, struct hvinfo *place)
+{
+	place->bus = xstrdup("pci.0");
+	place->addr = xasprintf("0x%x", n);
+}
+
+static void fill_root_port(unsigned n, struct hvinfo *place)
+{
+	place->bus = xasprintf("rp%u", n);
+	place->addr = xstrdup("0x0");
+}
+
+static void fill_scsi(unsigned n, struct hvinfo *place)
+{
+	place->bus = xstrdup("scsi.0");
+	place->channel = place->lun = 0;
+	place->scsi_id = n;
+}
+
+static void fill_ide(unsigned n, struct hvinfo *place)
+{
+	place->bus = xasprintf("ide.%u", n / 2);
+	place->unit = n % 2;
+}
+
+static void fill_ahci(unsigned n, struct hvinfo *place)
+{
+	place->bus = xasprintf("ide.%u", n);
+	place->unit = 0;
+}
+
+static void fill_floppy(unsigned n, struct hvinfo *place)
+{
+	place->unit = n;
+}
+
+static void fill_isa(unsigned n, struct hvinfo *place)
+{
+	place->bus = xstrdup("isa.0");
+}
+
+static const struct bus_row {
+	const char *what; /* for "no free ... left" */
+	void (*fill)(unsigned n, struct hvinfo *place);
+	unsigned count; /* 0: a parameter says */
+} buses[] = {
+	[BUS_PCI] = { "slot on pci.0", fill_pci, PCI_SLOTS },
+	[BUS_ROOT_PORTS] = { "root port (pcie_root_ports)", fill_root_port, 0 },
+	[BUS_SCSI] = { "scsi-id on scsi.0", fill_scsi, 0 },
+	[BUS_IDE] = { "place on ide.0 and ide.1", fill_ide, 4 },
+	[BUS_AHCI] = { "port of ide.0 to ide.5", fill_ahci, 6 },
+	[BUS_FLOPPY] = { "floppy drive", fill_floppy, 2 },
+	/* All cards have the same ports by default, and two on one are none. */
+	[BUS_ISA] = { "place for an ISA network card", fill_isa, 1 },
+};
+
+/* Places by number, from 0 up to this. */
+static unsigned bus_count(const struct hvparams *hv, enum bus bus)
+{
+	static const unsigned scsi_ids[] = { [SCSI_VIRTIO] = 256, [SCSI_LSI] = 7, [SCSI_MEGASAS] = 64 };
+
+	if (bus == BUS_SCSI)
+		return scsi_ids[hv->scsi_controller_type];
+	return bus == BUS_ROOT_PORTS ? (unsigned)hv->pcie_root_ports : buses[bus].count;
+}
+
+/* Below it are the machine's own, which nobody gets even if their device does not exist. */
+static unsigned bus_lowest(enum bus bus)
+{
+	return bus == BUS_PCI ? PCI_FIRST_FREE : 0;
+}
+
+/* The first that is chosen; those between the lowest and this must be asked for. */
+static unsigned bus_first(const struct hvparams *hv, enum bus bus)
+{
+	if (bus == BUS_PCI && hv->kvm_pci_reservations > PCI_FIRST_FREE)
+		return (unsigned)hv->kvm_pci_reservations;
+	return bus_lowest(bus);
+}
+
+static bool is_q35(const struct hvparams *hv)
+{
+	return machine_kind(hv->machine_version) == MACHINE_Q35;
+}
+
+static void seat_disk(const struct disk *d, const struct hvparams *hv, struct seat *s)
+{
+	static const char *const drivers[] = {
+		[DISK_PARAVIRTUAL] = "virtio-blk-pci",
+		[DISK_IDE] = "ide-hd",
+		[DISK_SCSI_HD] = "scsi-hd",
+		[DISK_SCSI_BLOCK] = "scsi-block",
+		[DISK_SCSI_GENERIC] = "scsi-generic",
+		[DISK_SCSI_CD] = "scsi-cd",
+	};
+	enum disk_type type = disk_type_of(d, hv);
+
+	s->id = device_id("disk", d->uuid);
+	s->driver = drivers[type];
+	s->bus = BUS_SCSI;
+	if (d->media == MEDIA_FLOPPY) {
+		s->driver = "floppy";
+		s->bus = BUS_FLOPPY;
+	} else if (type == DISK_PARAVIRTUAL) {
+		s->bus = is_q35(hv) ? BUS_ROOT_PORTS : BUS_PCI;
+	} else if (type == DISK_IDE) {
+		s->driver = d->media == MEDIA_CDROM ? "ide-cd" : s->driver;
+		s->bus = is_q35(hv) ? BUS_AHCI : BUS_IDE;
+	}
+}
+
+static void seat_nic(const struct nic *n, const struct hvparams *hv, struct seat *s)
+{
+	int type = nic_type_of(n, hv);
+
+	s->id = device_id("nic", n->uuid);
+	s->driver = type == NIC_TYPE_PARAVIRTUAL ? "virtio-net-pci" : nic_types[type];
+	s->bus = is_q35(hv) ? BUS_ROOT_PORTS : BUS_PCI;
+	if (type == NIC_TYPE_NE2K_ISA)
+		s->bus = BUS_ISA;
+}
+
+/* ---- one device ---- */
+
+static bool fail(struct err **e, const struct seat *s, const char *member, const char *fmt, ...) _printf_(4, 5);
+static bool fail(struct err **e, const struct seat *s, const char *member, const char *fmt, ...)
+{
+	_cleanup_free_ char *path = xasprintf("%s[%zu].hvinfo.%s", s->list, s->index, member), *why = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	why = xvasprintf(fmt, ap);
+	va_end(ap);
+	return err_set_param(e, path, "%s", why);
+}
+
+static bool no_slot(const struct map *map, const struct seat *s, unsigned first, struct err **e)
+{
+	unsigned count = bus_count(map->hv, s->bus);
+
+	err_set(e, ERR_NO_SLOT, "no free %s for %s[%zu]: there are %u", buses[s->bus].what, s->list, s->index,
+		count > first ? count - first : 0);
+	if (e && *e) {
+		_cleanup_free_ char *path = xasprintf("%s[%zu]", s->list, s->index);
+
+		err_add(*e, "parameter", json_object_new_string(path));
+	}
+	return false;
+}
+
+static void sit(struct map *map, struct seat *s, unsigned n)
+{
+	assert(!map->owner[s->bus][n]);
+	map->owner[s->bus][n] = s->id;
+	place_clear(s->info);
+	buses[s->bus].fill(n, s->info);
+	s->seated = true;
+}
+
+/* Hexadecimal behind 0x, else decimal; function 0 may be named. */
+static bool parse_slot(const char *text, unsigned *ret)
+{
+	int base = str_starts(text, "0x") || str_starts(text, "0X") ? 16 : 10;
+	char *end;
+	unsigned long n;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	n = strtoul(text, &end, base);
+	if (str_eq(end, ".0") || str_eq(end, ".0x0"))
+		end += strlen(end);
+	*ret = (unsigned)n;
+	return !*end && n < PCI_SLOTS;
+}
+
+static bool canonicalise(const struct seat *s, struct err **e)
+{
+	unsigned slot;
+
+	if (!s->info->addr)
+		return true;
+	if (!parse_slot(s->info->addr, &slot))
+		return fail(e, s, "addr", "must be a slot, such as 0xc");
+	free(s->info->addr);
+	s->info->addr = xasprintf("0x%x", slot);
+	return true;
+}
+
+/* How many places there are that are WANTED, as far as the first LEN members go; *RET is one of them. */
+static unsigned find_places(const struct map *map, const struct seat *s, const struct hvinfo *wanted, size_t len,
+			    bool free_only, unsigned *ret)
+{
+	unsigned found = 0;
+
+	for (unsigned n = bus_count(map->hv, s->bus); n-- > bus_lowest(s->bus);) {
+		struct hvinfo place = { 0 };
+		bool fits = !free_only || !map->owner[s->bus][n];
+
+		place_clear(&place);
+		buses[s->bus].fill(n, &place);
+		for (size_t i = 0; i < len && fits; i++)
+			fits = !is_given(wanted, &members[i]) || is_equal(wanted, &place, &members[i]);
+		place_clear(&place);
+		if (!fits)
+			continue;
+		*ret = n; /* in the end the lowest */
+		found++;
+	}
+	return found;
+}
+
+static bool has_place(const struct hvinfo *info)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (is_given(info, &members[i]))
+			return true;
+	return false;
+}
+
+/* The member to be blamed for a place that somebody else has. */
+static const char *telling_member(const struct seat *s)
+{
+	const char *name = "bus";
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (is_given(s->info, &members[i]) && !str_eq(members[i].name, "channel") &&
+		    !str_eq(members[i].name, "lun") && !(s->bus == BUS_ROOT_PORTS && str_eq(members[i].name, "addr")))
+			name = members[i].name;
+	return name;
+}
+
+/* A place that was given, in whole or in part. */
+static bool sit_as_given(struct map *map, struct seat *s, struct err **e)
+{
+	struct hvinfo any = { 0 };
+	unsigned n = 0, all;
+
+	if (!canonicalise(s, e))
+		return false;
+	place_clear(&any);
+	buses[s->bus].fill(0, &any);
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		bool alien = is_given(s->info, &members[i]) && !is_given(&any, &members[i]);
+
+		if (!alien && find_places(map, s, s->info, i + 1, false, &n))
+			continue;
+		place_clear(&any);
+		if (alien)
+			return fail(e, s, members[i].name, "%s has none", s->driver);
+		if (s->bus == BUS_PCI && str_eq(members[i].name, "addr"))
+			return fail(e, s, "addr", "%s is the machine's own; 0x%x to 0x%x are for devices",
+				    s->info->addr, PCI_FIRST_FREE, PCI_SLOTS - 1);
+		return fail(e, s, members[i].name, "there is no such place for %s on this machine", s->driver);
+	}
+	place_clear(&any);
+	all = find_places(map, s, s->info, ARRAY_SIZE(members), false, &n);
+	if (all == 1 && map->owner[s->bus][n])
+		return fail(e, s, telling_member(s), "%s sits there already", map->owner[s->bus][n]);
+	if (!find_places(map, s, s->info, ARRAY_SIZE(members), true, &n))
+		return no_slot(map, s, bus_lowest(s->bus), e);
+	sit(map, s, n);
+	return true;
+}
+
+/* Where it sat, if that is a place of this device on this machine still. */
+static void sit_as_before(struct map *map, struct seat *s)
+{
+	unsigned n = 0;
+
+	if (!s->old || has_place(s->info) || !str_eq(s->old->driver, s->driver) || !has_place(s->old))
+		return;
+	if (find_places(map, s, s->old, ARRAY_SIZE(members), true, &n) == 1)
+		sit(map, s, n);
+}
+
+static bool sit_lowest(struct map *map, struct seat *s, struct err **e)
+{
+	unsigned first = bus_first(map->hv, s->bus);
+
+	for (unsigned n = first; n < bus_count(map->hv, s->bus); n++)
+		if (!map->owner[s->bus][n]) {
+			sit(map, s, n);
+			return true;
+		}
+	return no_slot(map, s, first, e);
+}
+
+static bool check_identity(struct seat *s, struct err **e)
+{
+	if (s->info->driver && !str_eq(s->info->driver, s->driver))
+		return fail(e, s, "driver", "this device is a %s; leave hvinfo out to have a place chosen", s->driver);
+	if (s->info->id && !str_eq(s->info->id, s->id))
+		return fail(e, s, "id", "its uuid makes it %s", s->id);
+	free(s->info->driver);
+	free(s->info->id);
+	s->info->driver = xstrdup(s->driver);
+	s->info->id = xstrdup(s->id);
+	return true;
+}
+
+/* ---- all of them ---- */
+
+static const struct hvinfo *old_disk(const struct definition *old, const char *uuid)
+{
+	for (size_t i = 0; old && i < old->disks.n; i++)
+		if (str_eq(definition_disk(old, i)->uuid, uuid))
+			return &definition_disk(old, i)->hvinfo;
+	return NULL;
+}
+
+static const struct hvinfo *old_nic(const struct definition *old, const char *uuid)
+{
+	for (size_t i = 0; old && i < old->nics.n; i++)
+		if (str_eq(definition_nic(old, i)->uuid, uuid))
+			return &definition_nic(old, i)->hvinfo;
+	return NULL;
+}
+
+/* Disks, then cards; the caller frees the ids and the array. */
+static struct seat *make_seats(const struct definition *def, const struct definition *old)
+{
+	struct seat *seats = xcalloc(def->disks.n + def->nics.n + 1, sizeof(*seats));
+
+	for (size_t i = 0; i < def->disks.n; i++) {
+		struct disk *d = definition_disk(def, i);
+
+		seats[i] = (struct seat){ "disks", i, &d->hvinfo, old_disk(old, d->uuid) };
+		seat_disk(d, &def->hvparams, &seats[i]);
+	}
+	for (size_t i = 0; i < def->nics.n; i++) {
+		struct nic *n = definition_nic(def, i);
+		struct seat *s = &seats[def->disks.n + i];
+
+		*s = (struct seat){ "nics", i, &n->hvinfo, old_nic(old, n->uuid) };
+		seat_nic(n, &def->hvparams, s);
+	}
+	return seats;
+}
+
+static void free_seats(struct seat *seats, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(seats[i].id);
+	free(seats);
+}
+
+/* Those that sat somewhere stay, before anybody else may choose; then those that were given a place; the rest get
+ * what is left, in their order. */
+static bool sit_all(struct map *map, struct seat *seats, size_t n, struct err **e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!check_identity(&seats[i], e))
+			return false;
+	for (size_t i = 0; i < n; i++)
+		sit_as_before(map, &seats[i]);
+	for (size_t i = 0; i < n; i++)
+		if (has_place(seats[i].info) && !seats[i].seated && !sit_as_given(map, &seats[i], e))
+			return false;
+	for (size_t i = 0; i < n; i++)
+		if (!seats[i].seated && !sit_lowest(map, &seats[i], e))
+			return false;
+	return true;
+}
+
 bool slots_assign(struct definition *def, const struct definition *old, struct err **e)
 {
-	return true;
+	_cleanup_free_ struct map *map = xcalloc(1, sizeof(*map));
+	size_t n = def->disks.n + def->nics.n;
+	struct seat *seats = make_seats(def, old);
+	bool ok;
+
+	map->hv = &def->hvparams;
+	ok = sit_all(map, seats, n, e);
+	free_seats(seats, n);
+	return ok;
+}
+
+/* ---- the map ---- */
+
+/* What tells the places of one bus apart. */
+static char *place_key(enum bus bus, unsigned n)
+{
+	struct hvinfo place = { 0 };
+	char *key;
+
+	place_clear(&place);
+	buses[bus].fill(n, &place);
+	if (bus == BUS_PCI)
+		key = xstrdup(place.addr);
+	else if (bus == BUS_ROOT_PORTS)
+		key = xstrdup(place.bus);
+	else
+		key = xasprintf("%" PRId64, bus == BUS_SCSI ? place.scsi_id : bus == BUS_ISA ? 0 : place.unit);
+	place_clear(&place);
+	return key;
+}
+
+/* One entry: N places from FROM on. LABEL NULL: the bus that hvinfo names. Left out when nobody sits there, unless
+ * devices can be plugged there. */
+static void describe(struct json_object *list, const struct map *map, enum bus bus, const char *label, unsigned from,
+		     unsigned n, bool pluggable)
+{
+	struct json_object *o = json_object_new_object(), *used = json_object_new_object();
+	struct hvinfo place = { 0 };
+	unsigned first = bus_first(map->hv, bus);
+	int64_t vacant = 0;
+
+	for (unsigned i = from; i < from + n; i++) {
+		_cleanup_free_ char *key = place_key(bus, i);
+
+		if (map->owner[bus][i])
+			json_add_str(used, key, map->owner[bus][i]);
+		else
+			vacant += i >= first;
+	}
+	place_clear(&place);
+	buses[bus].fill(from, &place);
+	json_add_str(o, "bus", label ? label : place.bus);
+	place_clear(&place);
+	json_add_int(o, "first", first);
+	json_add_int(o, "last", (int64_t)n - 1);
+	json_add_int(o, "free", vacant);
+	json_add(o, "used", used);
+	if (pluggable || json_object_object_length(used))
+		json_object_array_add(list, o);
+	else
+		json_object_put(o);
+}
+
+static void describe_all(struct json_object *list, const struct map *map)
+{
+	bool q35 = is_q35(map->hv);
+
+	if (q35)
+		describe(list, map, BUS_ROOT_PORTS, "rp", 0, bus_count(map->hv, BUS_ROOT_PORTS), true);
+	else
+		describe(list, map, BUS_PCI, NULL, 0, PCI_SLOTS, true);
+	describe(list, map, BUS_SCSI, NULL, 0, bus_count(map->hv, BUS_SCSI), q35);
+	for (unsigned n = 0; n < buses[BUS_IDE].count; n += 2)
+		describe(list, map, BUS_IDE, NULL, n, 2, false);
+	for (unsigned n = 0; n < buses[BUS_AHCI].count; n++)
+		describe(list, map, BUS_AHCI, NULL, n, 1, false);
+	describe(list, map, BUS_FLOPPY, "floppy", 0, buses[BUS_FLOPPY].count, false);
+	describe(list, map, BUS_ISA, NULL, 0, buses[BUS_ISA].count, false);
 }
 
 struct json_object *slots_describe(const struct definition *def)
 {
-	return json_object_new_array();
+	_cleanup_free_ struct map *map = xcalloc(1, sizeof(*map));
+	size_t n = def->disks.n + def->nics.n;
+	struct seat *seats = make_seats(def, NULL);
+	struct json_object *list = json_object_new_array();
+	unsigned place = 0;
+
+	map->hv = &def->hvparams;
+	for (size_t i = 0; i < n; i++)
+		if (has_place(seats[i].info) &&
+		    find_places(map, &seats[i], seats[i].info, ARRAY_SIZE(members), true, &place) == 1)
+			map->owner[seats[i].bus][place] = seats[i].id;
+	describe_all(list, map);
+	free_seats(seats, n);
+	return list;
 }

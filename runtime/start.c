@@ -413,6 +413,7 @@ static const struct step step_ask = { "ask for its state", guest_ask, NULL, .tim
 struct start *start_plan(struct op *op, struct instance *inst, bool paused, struct err **e)
 {
 	_cleanup_free_ char *binary = argv_binary(&inst->def, e);
+	struct argv_files files;
 	struct start *s;
 
 	if (!binary)
@@ -423,7 +424,9 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, stru
 	s->control = -1;
 	for (int i = 0; i < FD_COUNT; i++)
 		s->fds[i] = -1;
-	s->argv = argv_build(&inst->def, &(struct argv_env){ .binary = binary }, &(struct argv_files){ 0 });
+	argv_files_list(&inst->def, &files);
+	s->argv = argv_build(&inst->def, &(struct argv_env){ .binary = binary }, &files);
+	argv_files_clear(&files);
 	op_add(op, &step_dir, s);
 	op_add(op, &step_sockets, s);
 	op_add(op, &step_spawn, s);

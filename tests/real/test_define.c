@@ -55,6 +55,47 @@ START_TEST(test_define)
 }
 END_TEST
 
+/* Devices are stored with their places, and the command line is shown twice. */
+START_TEST(test_devices)
+{
+	_cleanup_client_ struct client *c = client_new(rig);
+	_cleanup_json_ struct json_object *o = NULL, *again = NULL, *argv = NULL, *e = NULL;
+	_cleanup_free_ char *list = NULL, *text = NULL;
+
+	o = define(
+		c,
+		"{'name': 'web1', 'disks': [{'uuid': '932df160-7a22-4067-a566-7e0ca8386133', 'path': '/nowhere/a,b'}], "
+		"'nics': [{}]}");
+	ck_assert_str_eq(str_at(o, "definition.disks.0.name"), "disk0");
+	ck_assert_str_eq(str_at(o, "definition.disks.0.hvinfo.id"), "disk-932df160-7a22-4067");
+	ck_assert_str_eq(str_at(o, "definition.disks.0.hvinfo.driver"), "virtio-blk-pci");
+	ck_assert_str_eq(str_at(o, "definition.disks.0.hvinfo.bus"), "pci.0");
+	ck_assert_str_eq(str_at(o, "definition.disks.0.hvinfo.addr"), "0xc");
+	ck_assert_str_eq(str_at(o, "definition.nics.0.hvinfo.addr"), "0xd");
+	/* The first one goes, and the second one stays where it is. */
+	again = define(c, "{'name': 'web1', 'nics': [{'name': 'nic0'}]}");
+	ck_assert_str_eq(str_at(again, "definition.nics.0.hvinfo.addr"), "0xd");
+	ck_assert_str_eq(str_at(again, "definition.nics.0.mac"), str_at(o, "definition.nics.0.mac"));
+	json_object_put(TAKE_PTR(again));
+	again = define(
+		c,
+		"{'name': 'web1', 'disks': [{'uuid': '932df160-7a22-4067-a566-7e0ca8386133', 'path': '/nowhere/a,b'}], "
+		"'nics': [{'name': 'nic0'}]}");
+	ck_assert_str_eq(str_at(again, "definition.disks.0.hvinfo.addr"), "0xc");
+
+	argv = client_ok(c, "instance-argv", "{'instance': 'web1'}");
+	list = json_print(at(argv, "argv"));
+	text = json_print(at(argv, "text"));
+	ck_assert_int_eq(json_object_array_length(at(argv, "argv")), json_object_array_length(at(argv, "text")));
+	ck_assert_ptr_nonnull(strstr(list, "\"{\\\"driver\\\":\\\"virtio-blk-pci\\\",\\\"id\\\":\\\"disk-932df160"));
+	ck_assert_ptr_nonnull(strstr(text, "\"virtio-blk-pci,id=disk-932df160-7a22-4067,bus=pci.0,addr=0xc,"));
+	e = client_error(c, "NoSlot", "instance-define",
+			 "{'definition': {'name': 'web2', 'hvparams': {'kvm_pci_reservations': 32}, 'nics': [{}]}}");
+	ck_assert_str_eq(str_at(e, "parameter"), "nics[0]");
+	undefine(c, "web1");
+}
+END_TEST
+
 /* By its own definition an instance is what it is already; and the same words mean the same however they are put. */
 START_TEST(test_define_again)
 {
@@ -451,6 +492,7 @@ static Suite *suite(void)
 	TCase *tc = wire_case(s, "define");
 
 	tcase_add_test(tc, test_define);
+	tcase_add_test(tc, test_devices);
 	tcase_add_test(tc, test_define_again);
 	tcase_add_test(tc, test_replace);
 	tcase_add_test(tc, test_identity);

@@ -287,7 +287,7 @@ START_TEST(test_refused_by_qemu)
 	static const struct {
 		const char *members, *words;
 	} cases[] = {
-		{ "'memory': '16M', 'hvparams': {'machine_version': 'nonsense'}", "unsupported machine type" },
+		{ "'memory': '16M', 'hvparams': {'machine_version': 'pc-i440fx-0.0'}", "unsupported machine type" },
 		{ "'memory': '900T'", "memory" },
 		{ "'memory': '16M', 'hvparams': {'kernel_path': '/nonexistent/kernel'}", "/nonexistent/kernel" },
 	};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The devices that a machine has by itself, where layout 1 has them. */
+#include "runtime/device.h"
+
+#include <inttypes.h>
+
+static bool is_q35(const struct definition *def)
+{
+	return machine_kind(def->hvparams.machine_version) == MACHINE_Q35;
+}
+
+/* A slot of pci.0, or a function of slot 2 of pcie.0. */
+static struct json_object *device_new(const struct definition *def, const char *driver, const char *id,
+				      const char *slot, unsigned function)
+{
+	struct json_object *o = json_object_new_object();
+	_cleanup_free_ char *addr = is_q35(def) ? xasprintf("0x2.0x%x", function) : xstrdup(slot);
+
+	json_add_str(o, "driver", driver);
+	json_add_str(o, "id", id);
+	json_add_str(o, "bus", is_q35(def) ? "pcie.0" : "pci.0");
+	json_add_str(o, "addr", addr);
+	if (is_q35(def) && function == 0)
+		json_add_bool(o, "multifunction", true);
+	return o;
+}
+
+static void add_root_ports(const struct definition *def, const struct argv_env *env, struct parts *parts)
+{
+	enum { FIRST_SLOT = 3, FUNCTIONS = 8 };
+
+	for (int64_t i = 0; i < def->hvparams.pcie_root_ports; i++) {
+		struct json_object *o = json_object_new_object();
+		_cleanup_free_ char *id = xasprintf("rp%" PRId64, i);
+		_cleanup_free_ char *addr = xasprintf("0x%" PRIx64 ".0x%" PRIx64, FIRST_SLOT + i / FUNCTIONS,
+						      i % FUNCTIONS);
+
+		json_add_str(o, "driver", "pcie-root-port");
+		json_add_str(o, "id", id);
+		json_add_str(o, "bus", "pcie.0");
+		json_add_str(o, "addr", addr);
+		if (i % FUNCTIONS == 0)
+			json_add_bool(o, "multifunction", true);
+		json_add_int(o, "chassis", i + 1);
+		json_add_int(o, "port", i);
+		parts_add_device(parts, env, o);
+	}
+}
+
+void scsi_controller_part(const struct definition *def, const struct argv_env *env, struct parts *parts)
+{
+	static const char *const drivers[] = { [SCSI_VIRTIO] = "virtio-scsi-pci",
+					       [SCSI_LSI] = "lsi53c895a", /* lsi is its alias */
+					       [SCSI_MEGASAS] = "megasas" };
+
+	parts_add_device(parts, env, device_new(def, drivers[def->hvparams.scsi_controller_type], "scsi", "0x4", 1));
+}
+
+static void add_agent(const struct definition *def, const struct argv_env *env, struct parts *parts)
+{
+	struct json_object *port = json_object_new_object();
+
+	parts_add_device(parts, env, device_new(def, "virtio-serial-pci", "virtio-serial", "0x5", 2));
+	json_add_str(port, "driver", "virtserialport");
+	json_add_str(port, "id", "agent");
+	json_add_str(port, "bus", "virtio-serial.0");
+	json_add_int(port, "nr", 1);
+	json_add_str(port, "chardev", "agent");
+	json_add_str(port, "name", "org.qemu.guest_agent.0");
+	parts_add_device(parts, env, port);
+}
+
+static void add_rng(const struct definition *def, const struct argv_env *env, struct parts *parts)
+{
+	struct json_object *source = json_object_new_object();
+	struct json_object *o = device_new(def, "virtio-rng-pci", "rng", "0x6", 3);
+
+	/* QEMU's own use of getrandom(): no file that a private root would lack. */
+	json_add_str(source, "qom-type", "rng-builtin");
+	json_add_str(source, "id", "rng0");
+	parts_add(parts, OUTLET_OBJECT, source);
+	json_add_str(o, "rng", "rng0");
+	parts_add_device(parts, env, o);
+}
+
+/* Where the machine has no address for it to take. */
+static void add_isa(const char *driver, const char *id, const struct argv_env *env, struct parts *parts)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "driver", driver);
+	json_add_str(o, "id", id);
+	json_add_str(o, "bus", "isa.0");
+	parts_add_device(parts, env, o);
+}
+
+static bool has_scsi(const struct definition *def)
+{
+	for (size_t i = 0; i < def->disks.n; i++)
+		if (str_eq(definition_disk(def, i)->hvinfo.bus, "scsi.0"))
+			return true;
+	return false;
+}
+
+static bool has_floppy(const struct definition *def)
+{
+	for (size_t i = 0; i < def->disks.n; i++)
+		if (definition_disk(def, i)->media == MEDIA_FLOPPY)
+			return true;
+	return false;
+}
+
+void fixed_parts(const struct definition *def, const struct argv_env *env, struct parts *parts)
+{
+	const struct hvparams *hv = &def->hvparams;
+
+	if (is_q35(def))
+		add_root_ports(def, env, parts);
+	parts_add_device(parts, env, device_new(def, "virtio-balloon-pci", "balloon", "0x3", 0));
+	if (is_q35(def) || has_scsi(def))
+		scsi_controller_part(def, env, parts);
+	if (hv->use_guest_agent)
+		add_agent(def, env, parts);
+	if (hv->rng)
+		add_rng(def, env, parts);
+	if (!str_empty(hv->watchdog))
+		parts_add_device(parts, env, device_new(def, "i6300esb", "watchdog", "0x8", 5));
+	if (hv->panic_device)
+		add_isa("pvpanic", "pvpanic", env, parts);
+	/* A PC has one. */
+	if (is_q35(def) && has_floppy(def))
+		add_isa("isa-fdc", "fdc", env, parts);
+}
