@@ -241,6 +241,11 @@ enum verdict queue_alone(struct op *op, void *arg)
 	return op_wait(op, &ops, NULL);
 }
 
+bool queue_is_overtaken(const struct op *op)
+{
+	return op->queue && op->queue->destroyer && op->queue->destroyer != op;
+}
+
 static struct op *first_to_drop(const struct op_queue *q)
 {
 	struct op *op = q->first;

@@ -39,6 +39,9 @@ void queue_recover(struct queues *qs, const char *subject, struct op *op, enum l
 /* A step of a destroying operation: waits until it is the only one. */
 enum verdict queue_alone(struct op *op, void *arg);
 
+/* A destroying operation has taken the subject of OP over, and does with it what it wants. */
+bool queue_is_overtaken(const struct op *op);
+
 /* What holds the queue now, or NULL; how many wait. */
 struct op *queue_current(struct queues *qs, const char *subject);
 unsigned queue_length(struct queues *qs, const char *subject);

@@ -13,6 +13,7 @@
 #include "base/stream.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -60,6 +61,7 @@ struct stream {
 	bool dead;     /* the reader is */
 	bool eof;      /* the peer sends no more */
 	bool broken;   /* the peer takes no more */
+	bool told;     /* hung_up() was called */
 	bool ended;    /* closed() was called */
 	bool gone;     /* stream_free() was called */
 };
@@ -126,6 +128,10 @@ static void arm_poll(struct stream *s)
 		events |= UV_READABLE;
 	if (writing(s))
 		events |= UV_WRITABLE;
+	/* the least that can be waited for brings a hang-up with it, and not the end of one direction as
+	 * UV_DISCONNECT would */
+	if (!events && s->paused && s->ops->hung_up && !s->told && !s->error && !s->ended && !s->gone)
+		events = UV_PRIORITIZED;
 	if (events == s->events)
 		return;
 	s->events = events;
@@ -353,6 +359,20 @@ static void flush(struct stream *s)
 	}
 }
 
+/* Whether the peer is gone; else what came is the urgent byte that some kernels have, and is dropped. */
+static void look_for_hangup(struct stream *s)
+{
+	struct pollfd p = { .fd = s->fd };
+	char byte;
+
+	if (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR))) {
+		s->told = true;
+		s->ops->hung_up(s, s->data);
+	} else if (recv(s->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT) < 0 && errno != EAGAIN && errno != EINTR) {
+		s->told = true; /* nothing that could be waited for */
+	}
+}
+
 /* libuv turns POLLERR, which a peer causes by hanging up with our output unread, into a negative
  * status and stops the poll, with input still to be read. The calls tell the truth. */
 static void on_poll(uv_poll_t *handle, int status, int events)
@@ -371,6 +391,8 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 		s->ops->drained(s, s->data);
 	if ((events & UV_READABLE) && reading(s) && !s->in_len && !s->error)
 		receive(s);
+	if (events & UV_PRIORITIZED)
+		look_for_hangup(s);
 	s->in_loop = false;
 	settle(s);
 }

@@ -33,6 +33,9 @@ struct stream_ops {
 	void (*closed)(struct stream *s, int error, void *data);
 	/* Optional: the queue of output became empty after it was not. */
 	void (*drained)(struct stream *s, void *data);
+	/* Optional: the peer closed its end while reading was paused. It takes nothing any more; what it sent before
+	 * can still be had. Once at most. */
+	void (*hung_up)(struct stream *s, void *data);
 };
 
 /* Takes FD, a connected stream socket; makes it non-blocking. OPS and LIMITS must outlive it. */
@@ -49,7 +52,7 @@ void stream_send(struct stream *s, struct json_object *value, int fd);
 /* Bytes queued and not yet taken by the socket. */
 size_t stream_queued(const struct stream *s);
 /* Stops and starts reading (values that are already read stay back as well). While paused a
- * hang-up of the peer is noticed only when there is something to write. */
+ * hang-up of the peer is noticed only when there is something to write, or by hung_up(). */
 void stream_pause(struct stream *s, bool pause);
 /* No more is read; when the queue is written the stream hangs up and calls closed(0). A peer that
  * takes nothing for five seconds is not waited for. */

@@ -128,6 +128,7 @@ static const struct {
 	{ ERR_NOT_FOUND, "jobs dismiss", NULL, "'drover jobs' lists the jobs" },
 	{ ERR_NOT_FOUND, "call", NULL, NULL }, /* of whatever kind; a file of ours maybe */
 	{ ERR_NOT_FOUND, "define", NULL, NULL },
+	{ ERR_NOT_FOUND, NULL, "step", "'drover show {}' shows the definition that names it" },
 	{ ERR_NOT_FOUND, NULL, NULL, "'drover list' shows what there is" },
 	{ ERR_BUSY, "console", NULL, "'drover console {} --take' takes it over, --ro only watches" },
 	{ ERR_BUSY, NULL, NULL, "'drover jobs' shows what is under way; try again when it has ended" },

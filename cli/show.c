@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `drover show`: all about an instance, in paragraphs of key and value; a part that is not there is left out. */
+/* `drover show` and `drover host`: all about an instance, or the host, in paragraphs of key and value; a part that is not
+ * there is left out. */
 #include "cli/shapes.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -7,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { KEY_COLUMN = 14 };
+enum { KEY_COLUMN = 14, KEY_WIDEST = 40 };
 
 static void title(const struct cli *cli, const char *text)
 {
@@ -16,8 +17,8 @@ static void title(const struct cli *cli, const char *text)
 	printf("%s%s%s\n", style_on(&cli->screen, STYLE_TITLE), plain, style_off(&cli->screen, STYLE_TITLE));
 }
 
-/* Consumes VALUE; NULL or "" prints nothing. */
-static void line_style(const struct cli *cli, const char *key, enum style style, char *value)
+/* Consumes VALUE; NULL or "" prints nothing. COLUMN: where values begin. */
+static void line_full(const struct cli *cli, size_t column, const char *key, enum style style, char *value)
 {
 	_cleanup_free_ char *text = value, *plain = NULL;
 	size_t width = text_width(key);
@@ -25,8 +26,18 @@ static void line_style(const struct cli *cli, const char *key, enum style style,
 	if (str_empty(text))
 		return;
 	plain = text_plain(text, "");
-	printf("  %s%*s%s%s%s\n", key, width < KEY_COLUMN ? (int)(KEY_COLUMN - width) : 2, "",
-	       style_on(&cli->screen, style), plain, style_off(&cli->screen, style));
+	printf("  %s%*s%s%s%s\n", key, width < column ? (int)(column - width) : 2, "", style_on(&cli->screen, style),
+	       plain, style_off(&cli->screen, style));
+}
+
+static void line_style(const struct cli *cli, const char *key, enum style style, char *value)
+{
+	line_full(cli, KEY_COLUMN, key, style, value);
+}
+
+static void line_at(const struct cli *cli, size_t column, const char *key, char *value)
+{
+	line_full(cli, column, key, STYLE_NONE, value);
 }
 
 static void line(const struct cli *cli, const char *key, char *value)
@@ -60,13 +71,18 @@ static char *state_text(struct json_object *o)
 static char *memory_text(struct json_object *o)
 {
 	struct json_object *memory = json_get_typed(o, "memory", json_type_object);
+	int64_t wanted = json_get_int(memory, "wanted", -1);
 	char *text;
 
 	if (!memory)
 		return shape_size(o, "memory");
-	text = append(NULL, "", shape_size(memory, "actual"));
-	text = append(text, "wanted", shape_size(memory, "wanted"));
-	return append(text, "max", shape_size(memory, "max"));
+	/* what is the same need not be said thrice */
+	text = append(NULL, "", shape_size(memory, "wanted"));
+	if (json_get_int(memory, "actual", wanted) != wanted)
+		text = append(text, "of which the guest has", shape_size(memory, "actual"));
+	if (json_get_int(memory, "max", wanted) != wanted)
+		text = append(text, "at most", shape_size(memory, "max"));
+	return text;
 }
 
 static char *process_text(struct json_object *o, struct json_object *runtime)
@@ -89,6 +105,26 @@ static char *operation_text(struct json_object *o)
 	text = append(shape_operation(operation), "job", shape_member(operation, "job-id"));
 	text = append(text, "for", shape_age(operation, "since"));
 	return append(text, "queued behind it:", json_get_int(o, "queued", 0) > 0 ? shape_member(o, "queued") : NULL);
+}
+
+/* "true, order 2, delay 5s" */
+static char *autostart_text(struct json_object *o, struct json_object *definition)
+{
+	struct json_object *when = json_get_typed(definition, "autostart", json_type_object);
+	_cleanup_free_ char *delay = shape_member(when, "delay");
+	char *text = append(shape_member(o, "autostart"), "order", shape_member(when, "order"));
+
+	return append(text, "delay", delay ? xasprintf("%ss", delay) : NULL);
+}
+
+/* NULL: nothing to remark. */
+static char *restarts_text(struct json_object *restarts)
+{
+	int64_t count = json_get_int(restarts, "count", 0);
+
+	if (json_get_bool(restarts, "stopped", false))
+		return xstrdup("too often by itself; it stays down until it is started");
+	return count > 0 ? xasprintf("%lld by itself in the last minute", (long long)count) : NULL;
 }
 
 static char *last_text(struct json_object *o)
@@ -120,7 +156,8 @@ static void show_head(const struct cli *cli, struct json_object *o)
 	line(cli, "operation", operation_text(o));
 	line(cli, "vcpus", shape_member(o, "vcpus"));
 	line(cli, "memory", memory_text(o));
-	line(cli, "autostart", shape_member(o, "autostart"));
+	line(cli, "autostart", autostart_text(o, definition));
+	line_style(cli, "restarts", STYLE_WARN, restarts_text(json_get_typed(o, "restarts", json_type_object)));
 	line(cli, "last", last_text(o));
 }
 
@@ -134,7 +171,7 @@ static struct json_object *devices_of(struct json_object *o, const char *key)
 	return list && json_object_array_length(list) ? list : NULL;
 }
 
-/* "pci.0 0xc" */
+/* "pci.0 0xc", "scsi.0 0:4:0" */
 static char *address_of(struct json_object *device)
 {
 	struct json_object *hvinfo = json_get_typed(device, "hvinfo", json_type_object);
@@ -144,7 +181,12 @@ static char *address_of(struct json_object *device)
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
 		_cleanup_free_ char *value = shape_member(hvinfo, members[i]), *before = text;
 
-		text = value ? xasprintf("%s%s%s", before ? before : "", before ? " " : "", value) : TAKE_PTR(before);
+		text = value ? xasprintf("%s%s%s", before ? before : "",
+					 !before                              ? "" :
+					 i > 2 && !str_eq(members[i], "unit") ? ":" :
+										" ",
+					 value) :
+			       TAKE_PTR(before);
 	}
 	return text;
 }
@@ -238,24 +280,61 @@ struct part {
 	const char *key;        /* the member that stands in front */
 	const char *members[5]; /* shown as "VALUE" or, where `named`, "NAME VALUE" */
 	bool named;
+	char *(*text)(struct json_object *row); /* instead of members */
 };
+
+/* Who sits where is told of each device. */
+static char *slots_text(struct json_object *row)
+{
+	int64_t all = json_get_int(row, "last", 0) - json_get_int(row, "first", 0) + 1;
+
+	return xasprintf("%lld of %lld free", (long long)json_get_int(row, "free", 0), (long long)all);
+}
+
+/* A value of a definition; of its sizes as people write them. */
+static char *defined_text(struct json_object *row, const char *key)
+{
+	const char *path = json_get_str(row, "path");
+	char *text = str_eq(path, "memory") ? shape_size(row, key) : shape_member(row, key);
+
+	if (!text)
+		return xstrdup("nothing");
+	if (*text)
+		return text;
+	free(text);
+	return xstrdup("''");
+}
+
+/* "64M, then 96M" */
+static char *pending_text(struct json_object *row)
+{
+	_cleanup_free_ char *from = defined_text(row, "from"), *to = defined_text(row, "to");
+
+	return xasprintf("%s, then %s", from, to);
+}
 
 static const struct part parts[] = {
 	{ "ips", "Addresses", "nic", { "address", "source" }, false },
 	{ "consoles", "Consoles", "kind", { "writer", "readers" }, true },
 	{ "displays", "Displays", "kind", { "address", "port", "password" }, true },
-	{ "slots", "Slots", "bus", { "first", "last", "free" }, true },
-	{ "pending", "Pending", "path", { "from", "to", "needs" }, true },
+	{ "slots", "Slots", "bus", .text = slots_text },
+	{ "pending", "Pending until the next start", "path", .text = pending_text },
 	{ "drift", "Drift", "what", { "id", "record", "qemu" }, true },
 };
 
 static void show_part(const struct cli *cli, struct json_object *o, const struct part *part)
 {
 	struct json_object *list = json_get_typed(o, part->list, json_type_array);
-	size_t n = list ? json_object_array_length(list) : 0;
+	size_t n = list ? json_object_array_length(list) : 0, width = KEY_COLUMN;
 
 	if (!n)
 		return;
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *key = shape_member(json_object_array_get_idx(list, i), part->key);
+		size_t w = key ? text_width(key) : 0;
+
+		width = w + 2 > width && w < KEY_WIDEST ? w + 2 : width;
+	}
 	putchar('\n');
 	title(cli, part->title);
 	for (size_t i = 0; i < n; i++) {
@@ -263,9 +342,11 @@ static void show_part(const struct cli *cli, struct json_object *o, const struct
 		_cleanup_free_ char *key = shape_member(row, part->key), *shown = text_plain(key ? key : "-", "");
 		char *text = NULL;
 
+		if (part->text)
+			text = part->text(row);
 		for (size_t k = 0; k < ARRAY_SIZE(part->members) && part->members[k]; k++)
 			text = append(text, part->named ? part->members[k] : "", shape_member(row, part->members[k]));
-		line(cli, shown, text ? text : xstrdup("-"));
+		line_at(cli, width, shown, text ? text : xstrdup("-"));
 	}
 }
 
@@ -306,5 +387,111 @@ int verb_show(struct cli *cli)
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		show_part(cli, result, &parts[i]);
 	show_hotplug(cli, result);
+	return 0;
+}
+
+/* ---- the host ---- */
+
+static void show_features(const struct cli *cli, struct json_object *features)
+{
+	if (!features)
+		return;
+	putchar('\n');
+	title(cli, "Features");
+	json_object_object_foreach(features, key, value) {
+		_cleanup_free_ char *shown = text_plain(key, "");
+		bool works = json_get_bool(value, "works", false),
+		     known = json_object_object_get_ex(value, "works", NULL);
+		const char *reason = json_get_str(value, "reason");
+
+		if (known)
+			line_style(cli, shown, works ? STYLE_NONE : STYLE_WARN,
+				   xasprintf("%s%s%s", works ? "yes" : "no", reason ? ": " : "", reason ? reason : ""));
+		else
+			line(cli, shown, shape_value(value));
+	}
+}
+
+/* "pc is pc-i440fx-7.2" of each member; "pc, q35" where the values say nothing. */
+static char *members_text(struct json_object *o, const char *key)
+{
+	struct json_object *members = json_get_typed(o, key, json_type_object);
+	char *text = NULL;
+
+	if (!members)
+		return NULL;
+	json_object_object_foreach(members, name, value) {
+		if (json_object_is_type(value, json_type_string))
+			text = append(text, "", xasprintf("%s is %s", name, json_object_get_string(value)));
+		else if (json_object_get_boolean(value))
+			text = append(text, "", xstrdup(name));
+	}
+	return text;
+}
+
+static char *list_text(struct json_object *o, const char *key)
+{
+	struct json_object *list = json_get_typed(o, key, json_type_array);
+	char *text = NULL;
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+		text = append(text, "", shape_value(json_object_array_get_idx(list, i)));
+	return text;
+}
+
+static void show_binary(const struct cli *cli, struct json_object *o)
+{
+	const char *binary = json_get_str(o, "binary"), *package = json_get_str(o, "package");
+	_cleanup_free_ char *head = xasprintf("QEMU %s%s", binary ? binary : "-",
+					      json_get_bool(o, "default", false) ? " (default)" : "");
+	struct json_object *error = NULL;
+
+	putchar('\n');
+	title(cli, head);
+	if (json_object_object_get_ex(o, "error", &error))
+		line_style(cli, "unusable", STYLE_BAD, shape_error(error));
+	line(cli, "version", append(shape_member(o, "version"), "", str_empty(package) ? NULL : xstrdup(package)));
+	line(cli, "machines", members_text(o, "machines"));
+	line(cli, "can", members_text(o, "capabilities"));
+	line(cli, "quirks", list_text(o, "quirks"));
+}
+
+static void show_host(const struct cli *cli, struct json_object *o)
+{
+	struct json_object *cpus = json_get_typed(o, "cpus", json_type_object);
+	struct json_object *memory = json_get_typed(o, "memory", json_type_object);
+	struct json_object *drover = json_get_typed(o, "drover", json_type_object);
+	struct json_object *instances = json_get_typed(drover, "instances", json_type_object);
+	struct json_object *list = json_get_typed(o, "qemu", json_type_array);
+	const char *name = json_get_str(o, "hostname");
+	char *text;
+
+	title(cli, name ? name : "host");
+	line(cli, "kernel", shape_member(o, "kernel"));
+	line(cli, "boot-id", shape_member(o, "boot-id"));
+	line(cli, "cpus", append(shape_member(cpus, "total"), "", shape_member(cpus, "model")));
+	text = append(NULL, "", shape_size(memory, "total"));
+	text = append(text, "available", shape_size(memory, "available"));
+	line(cli, "memory", append(text, "of instances", shape_size(memory, "instances")));
+	text = append(shape_member(drover, "version"), "mode", shape_member(drover, "mode"));
+	line(cli, "drover", append(text, "root", shape_member(drover, "root")));
+	text = append(NULL, "running", shape_member(instances, "running"));
+	line(cli, "instances", append(text, "shutoff", shape_member(instances, "shutoff")));
+	show_features(cli, json_get_typed(o, "features", json_type_object));
+	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+		show_binary(cli, json_object_array_get_idx(list, i));
+}
+
+int verb_host(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
+	_cleanup_err_ struct err *e = NULL;
+
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return cli_fail(cli, NULL, e);
+	if (cli->json)
+		cli_print_json(cli, result);
+	else
+		show_host(cli, result);
 	return 0;
 }

@@ -17,6 +17,17 @@ static const struct cli_option undefine_options[] = {
 	CLI_OPTION_END,
 };
 
+static const struct cli_option modify_options[] = {
+	{ "dry-run", OPTION_FLAG, .member = "dry-run", .doc = "Change nothing; say what would be." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option reboot_options[] = {
+	{ "timeout", OPTION_SECONDS, "SECONDS", .member = "timeout",
+	  .doc = "How long the guest may take to power off (120)." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option start_options[] = {
 	{ "paused", OPTION_FLAG, .member = "paused", .doc = "Do not let the guest run yet." },
 	CLI_OPTION_END,
@@ -29,6 +40,11 @@ static const struct cli_option shutdown_options[] = {
 	{ "mode", OPTION_CHOICE, "MODE", shutdown_modes, "mode",
 	  "Whom to ask: the guest agent, the power button (acpi), or both in turn (auto)." },
 	{ "then", OPTION_CHOICE, "WHAT", shutdown_thens, "then", "What to do if the guest does not obey (fail)." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option guest_options[] = {
+	{ "wait", OPTION_SECONDS, "SECONDS", .member = "wait", .doc = "How long to wait for the agent to come (0)." },
 	CLI_OPTION_END,
 };
 
@@ -99,10 +115,35 @@ const struct verb cli_verbs[] = {
 		.run = verb_each,
 	},
 	{
+		.name = "modify",
+		.usage = "NAME KEY=VALUE... [--dry-run]",
+		.summary = "Change a part of an instance's definition.",
+		.detail =
+			"A VALUE is JSON if it reads as JSON, else text; null restores a default. KEY:=JSON insists on "
+			"JSON, and dots in KEY lead into objects: hvparams.kernel_args=quiet. What cannot hold at once "
+			"is pending until the next start.",
+		.options = modify_options,
+		.min = 2,
+		.max = WORDS_ANY,
+		.command = "instance-modify",
+		.run = verb_modify,
+	},
+	{
+		.name = "rename",
+		.usage = "NAME NEW-NAME",
+		.summary = "Give a stopped instance another name.",
+		.min = 2,
+		.max = 2,
+		.command = "instance-rename",
+		.done = "renamed",
+		.run = verb_rename,
+	},
+	{
 		.name = "argv",
 		.usage = "NAME [--json-argv]",
 		.summary = "Print the QEMU command line of a start.",
-		.detail = "It can be pasted into a shell. Nothing is started or touched.",
+		.detail = "For reading: drover opens images and sockets itself and hands them over as descriptors (fd "
+			  "sets), so that the line by itself starts nothing. Nothing is started or touched.",
 		.options = argv_options,
 		.min = 1,
 		.max = 1,
@@ -130,6 +171,18 @@ const struct verb cli_verbs[] = {
 		.run = verb_each,
 	},
 	{
+		.name = "reboot",
+		.usage = "NAME... [--timeout SECONDS]",
+		.summary = "Ask guests to power off, and boot them again.",
+		.detail = "What is pending for the next start is brought about: by a new process then.",
+		.options = reboot_options,
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "instance-reboot",
+		.done = "rebooted",
+		.run = verb_each,
+	},
+	{
 		.name = "stop",
 		.usage = "NAME...",
 		.summary = "End instances at once, without asking the guest.",
@@ -151,7 +204,7 @@ const struct verb cli_verbs[] = {
 	{
 		.name = "resume",
 		.usage = "NAME...",
-		.summary = "Let paused or blocked instances run on.",
+		.summary = "Let paused or blocked instances run on, wake those that sleep.",
 		.min = 1,
 		.max = WORDS_ANY,
 		.command = "instance-resume",
@@ -165,6 +218,36 @@ const struct verb cli_verbs[] = {
 		.max = WORDS_ANY,
 		.command = "instance-reset",
 		.done = "reset",
+		.run = verb_each,
+	},
+	{
+		.name = "stats",
+		.usage = "[NAME...]",
+		.summary = "Show what running instances use.",
+		.detail = "They are asked, all at once; one that does not answer within a second is shown as it was.",
+		.max = WORDS_ANY,
+		.command = "query-stats",
+		.run = verb_stats,
+	},
+	{
+		.name = "guest",
+		.usage = "NAME [--wait SECONDS]",
+		.summary = "Show what the agent in the guest says.",
+		.detail = "These are the guest's own words.",
+		.options = guest_options,
+		.min = 1,
+		.max = 1,
+		.command = "query-guest",
+		.run = verb_guest,
+	},
+	{
+		.name = "nmi",
+		.usage = "NAME...",
+		.summary = "Send a non-maskable interrupt: many systems write a dump then.",
+		.min = 1,
+		.max = WORDS_ANY,
+		.command = "instance-nmi",
+		.done = "interrupted",
 		.run = verb_each,
 	},
 	{
@@ -197,6 +280,13 @@ const struct verb cli_verbs[] = {
 		.options = events_options,
 		.command = "query-events",
 		.run = verb_events,
+	},
+	{
+		.name = "host",
+		.usage = "",
+		.summary = "Show the host, what works on it, and the QEMU binaries in use.",
+		.command = "query-host",
+		.run = verb_host,
 	},
 	{
 		.name = "jobs",

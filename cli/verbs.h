@@ -21,10 +21,15 @@ int verb_each_job(struct cli *cli);
 /* What verb_each() says of a result: "running", "already running". The caller's. */
 char *verb_outcome(const struct verb *verb, struct json_object *result);
 int verb_define(struct cli *cli);
+int verb_modify(struct cli *cli);
+int verb_rename(struct cli *cli);
 
 int verb_list(struct cli *cli);
 int verb_show(struct cli *cli);
+int verb_host(struct cli *cli);
 int verb_argv(struct cli *cli);
+int verb_stats(struct cli *cli);
+int verb_guest(struct cli *cli);
 int verb_jobs(struct cli *cli);
 int verb_log(struct cli *cli);
 int verb_events(struct cli *cli);

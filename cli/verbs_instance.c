@@ -10,31 +10,36 @@
 char *verb_outcome(const struct verb *verb, struct json_object *result)
 {
 	const char *state = json_get_str(result, "state"), *rung = json_get_str(result, "rung");
-	const char *done = verb->done;
+	const char *done = verb->done, *process = json_get_str(result, "process");
 
 	if (!json_get_bool(result, "changed", true))
 		return state ? xasprintf("already %s", state) : xstrdup("unchanged");
-	return xasprintf("%s%s%s%s%s", done ? done : "", done && state ? ", " : "",
+	return xasprintf("%s%s%s%s%s%s", done ? done : "", done && state ? ", " : "",
 			 state ? state :
 			 done  ? "" :
 				 "done",
-			 rung ? ", by " : "", rung ? rung : "");
+			 rung ? ", by " : "", rung ? rung : "", str_eq(process, "new") ? ", in a new process" : "");
 }
 
-static void print_outcome(const struct cli *cli, const char *subject, struct json_object *result)
+/* Consumes TEXT. */
+static void print_text(const struct cli *cli, const char *subject, struct json_object *result, char *given)
 {
-	_cleanup_free_ char *text = NULL, *line = NULL;
+	_cleanup_free_ char *text = given, *line = NULL;
 
 	if (cli->json) {
 		cli_print_json(cli, result);
 	} else {
-		text = verb_outcome(cli->args.verb, result);
 		line = xasprintf("%s: %s", subject, text);
 		_cleanup_free_ char *plain = text_plain(line, "");
 
 		printf("%s\n", plain);
 	}
 	fflush(stdout); /* the next name may take minutes */
+}
+
+static void print_outcome(const struct cli *cli, const char *subject, struct json_object *result)
+{
+	print_text(cli, subject, result, verb_outcome(cli->args.verb, result));
 }
 
 static int each(struct cli *cli, const char *member)
@@ -70,6 +75,70 @@ int verb_each(struct cli *cli)
 int verb_each_job(struct cli *cli)
 {
 	return each(cli, "id");
+}
+
+int verb_rename(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
+	const char *name = cli->args.words[0];
+	_cleanup_err_ struct err *e = NULL;
+
+	json_add_str(arguments, "instance", name);
+	json_add_str(arguments, "name", cli->args.words[1]);
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return cli_fail(cli, cli->client ? name : NULL, e);
+	print_outcome(cli, name, result);
+	return 0;
+}
+
+/* "vcpus, memory": LIST's texts, or the member KEY of its objects. */
+static char *join(struct json_object *list, const char *key)
+{
+	char *text = xstrdup("");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		_cleanup_free_ char *old = text;
+
+		text = xasprintf("%s%s%s", old, *old ? ", " : "",
+				 key ? json_get_str(o, key) : json_object_get_string(o));
+	}
+	return text;
+}
+
+/* What of a patch holds now and what waits. */
+static char *modify_outcome(struct json_object *result, bool dry_run)
+{
+	_cleanup_free_ char *applied = join(json_get_typed(result, "applied", json_type_array), NULL);
+	_cleanup_free_ char *pending = join(json_get_typed(result, "pending", json_type_array), "path");
+
+	if (!json_get_bool(result, "changed", true))
+		return xstrdup("unchanged");
+	return xasprintf("%s%s%s%s%s",
+			 !*applied && *pending ? "" :
+			 dry_run               ? "would change " :
+						 "changed ",
+			 applied, *applied && *pending ? "; " : "", *pending ? "pending until the next start: " : "",
+			 pending);
+}
+
+int verb_modify(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *arguments = args_request(&cli->args), *result = NULL;
+	struct json_object *patch = json_object_new_object();
+	const char *name = cli->args.words[0];
+	_cleanup_err_ struct err *e = NULL;
+
+	json_add_str(arguments, "instance", name);
+	json_add(arguments, "patch", patch);
+	for (size_t i = 1; i < cli->args.n_words; i++)
+		if (!assign_word(patch, cli->args.words[i], &e))
+			return cli_fail(cli, name, e);
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return cli_fail(cli, cli->client ? name : NULL, e);
+	cli_print_warnings(cli, name, result);
+	print_text(cli, name, result, modify_outcome(result, args_has(&cli->args, "dry-run")));
+	return 0;
 }
 
 /* The options of `define` that describe an instance. */

@@ -8,6 +8,8 @@ struct ask {
 	struct session *session; /* NULL: gone */
 	struct json_object *id;
 	bool has_id;
+	void (*gone)(void *data);
+	void *gone_data;
 };
 
 struct ask *ask_new(struct daemon *d, struct session *s, struct json_object *request_id, bool has_id)
@@ -39,11 +41,23 @@ void ask_reply(struct ask *ask, struct json_object *ret, struct err *e)
 	ask_free(ask);
 }
 
+void ask_on_gone(struct ask *ask, void (*gone)(void *data), void *data)
+{
+	ask->gone = gone;
+	ask->gone_data = data;
+}
+
 void ask_forget_session(struct daemon *d, struct session *s)
 {
-	struct ask *ask;
+	struct ask *ask, *next;
 
-	LIST_FOREACH(ask, &d->asks, link)
-	if (ask->session == s)
+	/* By hand: LIST has no walk that bears removal. */
+	for (ask = LIST_FIRST(&d->asks); ask; ask = next) {
+		next = LIST_NEXT(ask, link);
+		if (ask->session != s)
+			continue;
 		ask->session = NULL;
+		if (ask->gone)
+			ask->gone(ask->gone_data);
+	}
 }

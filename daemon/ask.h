@@ -17,6 +17,8 @@ struct ask *ask_new(struct daemon *d, struct session *s, struct json_object *req
 void ask_reply(struct ask *ask, struct json_object *ret, struct err *e);
 /* The request was refused at once: somebody else has answered it. */
 void ask_free(struct ask *ask);
+/* GONE: the client has hung up before the reply; there is nobody to wait for, and ASK is to be freed. */
+void ask_on_gone(struct ask *ask, void (*gone)(void *data), void *data);
 /* A session is gone. */
 void ask_forget_session(struct daemon *d, struct session *s);
 

@@ -1,15 +1,88 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * instance-argv: pure, but for what has to be known of the binary and of KVM; that is asked the first time, and known
+ * from then on.
+ */
+#include "daemon/ask.h"
 #include "daemon/commands.h"
-#include "runtime/argv.h"
+#include "runtime/prepare.h"
 
 static const struct param rows[] = { PARAM_INSTANCE(struct instance_args), PARAM_END };
 
-static bool query(struct call *call, struct json_object **ret, struct err **e)
+struct question {
+	struct daemon *d;
+	struct ask *ask;
+	struct json_object *stored; /* the definition at the time of asking */
+	struct definition def;
+	char *binary;
+	struct caps *caps;
+};
+
+/* Consumes E. */
+static void end(struct question *q, struct json_object *ret, struct err *e)
+{
+	ask_reply(q->ask, ret, e);
+	definition_clear(&q->def);
+	json_object_put(q->stored);
+	free(q->binary);
+	caps_unref(q->caps);
+	free(q);
+}
+
+static void answer(struct question *q, bool kvm)
+{
+	struct json_object *ret;
+	struct argv_files files;
+	struct argv_env env;
+	struct err *e = NULL;
+	char **argv, **text;
+
+	prepare_env(&env, &q->def, q->binary, q->caps, kvm);
+	if (!env.machine) {
+		err_set(&e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' has no machine '%s'", q->binary,
+			q->def.hvparams.machine_version);
+		end(q, NULL, e);
+		return;
+	}
+	argv_files_list(&q->def, &files);
+	argv = argv_build(&q->def, &env, &files);
+	text = argv_text(argv);
+	argv_files_clear(&files);
+	ret = json_object_new_object();
+	json_add(ret, "argv", argv_to_json(argv));
+	json_add(ret, "text", argv_to_json(text));
+	argv_free(argv);
+	argv_free(text);
+	end(q, ret, NULL);
+}
+
+static void on_kvm(const struct accel_result *r, const struct err *e, void *data)
+{
+	answer(data, r && r->works);
+}
+
+static void on_caps(struct caps *caps, const struct err *e, void *data)
+{
+	struct question *q = data;
+	struct accel_ask *ask;
+	struct err *failure = NULL;
+
+	if (e) {
+		end(q, NULL, err_copy(e));
+		return;
+	}
+	q->caps = caps_ref(caps);
+	if (q->def.hvparams.accel != ACCEL_AUTO)
+		answer(q, q->def.hvparams.accel == ACCEL_KVM);
+	else if (!prepare_ask_kvm(&q->d->rt, &q->def, q->binary, on_kvm, q, &ask, &failure))
+		end(q, NULL, failure);
+}
+
+static bool ask(struct call *call, struct ask *owed, struct err **e)
 {
 	struct instance *inst = call_instance(call, e);
-	_cleanup_free_ char *binary = NULL;
-	struct argv_files files;
-	char **argv, **text;
+	struct question *q;
+	char *binary;
 
 	if (!inst)
 		return false;
@@ -19,15 +92,13 @@ static bool query(struct call *call, struct json_object **ret, struct err **e)
 	binary = argv_binary(&inst->def, e);
 	if (!binary)
 		return false;
-	argv_files_list(&inst->def, &files);
-	argv = argv_build(&inst->def, &(struct argv_env){ .binary = binary }, &files);
-	text = argv_text(argv);
-	*ret = json_object_new_object();
-	json_add(*ret, "argv", argv_to_json(argv));
-	json_add(*ret, "text", argv_to_json(text));
-	argv_free(text);
-	argv_free(argv);
-	argv_files_clear(&files);
+	q = xcalloc(1, sizeof(*q));
+	q->d = call->d;
+	q->ask = owed;
+	q->binary = binary;
+	q->stored = json_object_get(inst->stored);
+	definition_decode(q->stored, &q->def, NULL);
+	caps_ask(call->d->rt.caps, binary, on_caps, q);
 	return true;
 }
 
@@ -36,7 +107,9 @@ const struct command cmd_instance_argv = {
 	.class = CLASS_QUERY,
 	.params = rows,
 	.args_size = sizeof(struct instance_args),
-	.doc = "The command line that a start would use now. Nothing is touched.",
+	.doc = "The command line that a start would use now. Nothing is touched: a path below /dev is taken for a "
+	       "block "
+	       "device, and images are not opened.",
 	.returns = "{argv, text}: text is the same list for people, devices in QEMU's string notation",
-	.query = query,
+	.ask = ask,
 };

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "base/file.h"
-#include "base/log.h"
 #include "daemon/commands.h"
-#include "daemon/job.h"
+#include "daemon/define.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <strings.h>
 
 struct args {
 	struct json_object *definition;
 };
-
-enum { WRITE_MS = 60000 };
 
 static const struct param rows[] = { { "definition", PARAM_OBJECT, .required = true, PARAM_AT(struct args, definition),
 				       .since = "0.1.0",
@@ -29,11 +20,7 @@ static char *subject(struct call *call, struct err **e)
 	char *text;
 
 	if (!definition_decode(args->definition, &def, e)) {
-		if (e && *e && (*e)->class == ERR_INVALID_PARAMETER) {
-			_cleanup_free_ char *path = xasprintf("definition.%s", json_get_str((*e)->extra, "parameter"));
-
-			err_add(*e, "parameter", json_object_new_string(path));
-		}
+		define_error_in(e, "definition");
 		return NULL;
 	}
 	text = xasprintf("instance-%s", def.name);
@@ -41,107 +28,10 @@ static char *subject(struct call *call, struct err **e)
 	return text;
 }
 
-/* A new directory appears whole, by one rename; in an old one the file does. */
-struct writing {
-	int dir; /* lib/instances */
-	char *name, *text;
-};
-
-static bool write_new(const struct writing *w, struct err **e)
-{
-	_cleanup_free_ char *tmp = xasprintf(".new-%s", w->name);
-	_cleanup_close_ int fd = -1;
-
-	if (!file_remove_tree(w->dir, tmp, e))
-		return false;
-	if (mkdirat(w->dir, tmp, 0700) < 0)
-		return err_set_errno(e, ERR_GENERIC, errno, "cannot make directory '%s'", tmp);
-	fd = file_open_dir(w->dir, tmp, e);
-	if (fd < 0 || !file_write(fd, "definition.json", w->text, 0600, true, e)) {
-		file_remove_tree(w->dir, tmp, NULL);
-		return false;
-	}
-	if (renameat(w->dir, tmp, w->dir, w->name) < 0 || fsync(w->dir) < 0) {
-		err_set_errno(e, ERR_GENERIC, errno, "cannot make directory '%s'", w->name);
-		file_remove_tree(w->dir, tmp, NULL);
-		return false;
-	}
-	return true;
-}
-
-static bool write_definition(void *data, struct err **e)
-{
-	const struct writing *w = data;
-	_cleanup_close_ int fd = openat(w->dir, w->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 && errno == ENOENT)
-		return write_new(w, e);
-	if (fd < 0)
-		return err_set_errno(e, ERR_GENERIC, errno, "cannot open directory '%s'", w->name);
-	return file_write(fd, "definition.json", w->text, 0600, true, e);
-}
-
-static void writing_free(void *data)
-{
-	struct writing *w = data;
-
-	free(w->name);
-	free(w->text);
-	free(w);
-}
-
 static struct json_object *definition_of(const struct job *job)
 {
 	return json_get_typed(job->raw, "definition", json_type_object);
 }
-
-static enum verdict put(struct op *op, void *arg)
-{
-	struct job *job = arg;
-	struct writing *w = xcalloc(1, sizeof(*w));
-
-	w->dir = job->d->rt.dirs.lib_instances;
-	w->name = xstrdup(job->name);
-	w->text = json_print(definition_of(job));
-	return file_work(op, write_definition, w, writing_free);
-}
-
-static enum verdict put_undo(struct op *op, void *arg)
-{
-	struct job *job = arg;
-	_cleanup_free_ char *tmp = xasprintf(".new-%s", job->name);
-
-	file_remove_tree(job->d->rt.dirs.lib_instances, tmp, NULL);
-	return OP_DONE;
-}
-
-/* Is it on the disk? */
-static enum verdict put_probe(struct op *op, void *arg)
-{
-	struct job *job = arg;
-	_cleanup_free_ char *path = xasprintf("%s/definition.json", job->name);
-	_cleanup_json_ struct json_object *o = NULL;
-
-	if (file_read_json(job->d->rt.dirs.lib_instances, path, &o, NULL) && json_object_equal(o, definition_of(job)))
-		return OP_DONE;
-	return OP_FAIL;
-}
-
-static enum verdict take_over(struct op *op, void *arg)
-{
-	struct job *job = arg;
-	struct instance *inst = instance_define(&job->d->rt, json_object_get(definition_of(job)));
-	struct json_object *o = json_object_new_object();
-
-	json_add_str(o, "instance", inst->name);
-	json_add_str(o, "uuid", inst->uuid);
-	event_emit(job->d, "INSTANCE_DEFINED", o);
-	return OP_DONE;
-}
-
-static const struct step step_put = { "write the definition", put,           put_undo, put_probe,
-				      .timeout_ms = WRITE_MS, .commit = true };
-static const struct step step_take = { "take it over", take_over };
 
 /* The name that this uuid is being given to, by another definition on its way to the disk. */
 static const char *name_to_be(const struct job *job, const char *uuid)
@@ -165,6 +55,8 @@ static bool settle_identity(struct job *job, struct json_object *given, struct e
 
 	if (taken)
 		return err_set(e, ERR_EXISTS, "uuid %s is that of '%s'", uuid, taken);
+	if (define_is_being_named(job, job->name))
+		return err_set(e, ERR_EXISTS, "another instance is being named '%s'", job->name);
 	if (same && same != named)
 		return err_set(e, ERR_EXISTS, "uuid %s is that of '%s'", uuid, same->name);
 	if (named && named->broken)
@@ -176,17 +68,25 @@ static bool settle_identity(struct job *job, struct json_object *given, struct e
 	return true;
 }
 
-struct mac_question {
-	struct runtime *rt;
-	const char *name;
-};
-
-static bool is_mac_taken(const char *mac, void *data)
+/* The machine got its versioned name at the first start. Who says "pc" again, or says nothing, has said nothing new;
+ * instance-modify is for those who want another. */
+static void keep_machine(struct json_object *given, struct json_object *old)
 {
-	const struct mac_question *q = data;
-	const struct instance *owner = instance_of_mac(q->rt, mac);
+	const char *was = json_get_str(json_get_typed(old, "hvparams", json_type_object), "machine_version");
+	struct json_object *hv = json_get_typed(given, "hvparams", json_type_object), *any;
+	const char *wanted = json_get_str(hv, "machine_version");
+	bool said = hv && json_object_object_get_ex(hv, "machine_version", &any);
 
-	return owner && !str_eq(owner->name, q->name);
+	if (!was || (said && !str_eq(wanted, "pc") && !str_eq(wanted, "q35")) ||
+	    machine_kind(was) != machine_kind(wanted ? wanted : "pc"))
+		return;
+	if (!hv && json_object_object_get_ex(given, "hvparams", &any))
+		return; /* it is no object, which the rows will say */
+	if (!hv) {
+		hv = json_object_new_object();
+		json_add(given, "hvparams", hv);
+	}
+	json_add_str(hv, "machine_version", was);
 }
 
 static bool plan(struct job *job, struct err **e)
@@ -194,21 +94,20 @@ static bool plan(struct job *job, struct err **e)
 	_cleanup_json_ struct json_object *given = NULL;
 	struct json_object *stored;
 	struct instance *inst = instance_find(&job->d->rt, job->name);
-	struct mac_question question = { &job->d->rt, job->name };
-	struct definition_context ctx = { inst ? inst->stored : NULL, is_mac_taken, &question };
+	struct instance_question question;
 
 	json_object_deep_copy(definition_of(job), &given, NULL);
 	if (!job->recovered && !settle_identity(job, given, e))
 		return false;
-	stored = definition_store(given, &ctx, e);
+	if (inst && !job->recovered)
+		keep_machine(given, inst->stored);
+	stored = definition_store(given, instance_context(&job->d->rt, job->name, &question), e);
 	if (!stored)
 		return false;
 	json_add(job->raw, "definition", stored); /* resolved: the marker chooses nothing anew */
 	job->changed = job->recovered || !inst || inst->broken || !json_object_equal(inst->stored, stored);
-	if (job->changed) {
-		op_add(job->op, &step_put, job);
-		op_add(job->op, &step_take, job);
-	}
+	if (job->changed)
+		define_plan(job->op, job, stored);
 	return true;
 }
 

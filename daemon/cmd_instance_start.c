@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/commands.h"
 #include "daemon/job.h"
+#include "runtime/policy.h"
 #include "runtime/start.h"
 
 struct args {
@@ -35,9 +36,11 @@ static bool plan(struct job *job, struct err **e)
 		return err_set(e, ERR_WRONG_STATE, "'%s' has a process already and is %s (%s)", inst->name,
 			       state_name(inst->state), inst->reason);
 	}
-	job->ctx = start_plan(job->op, inst, args->paused, e);
+	if (!job->recovered)
+		policy_forget(inst);
+	job->ctx = start_plan(job->op, inst, args->paused);
 	job->ctx_free = ctx_free;
-	return job->ctx != NULL;
+	return true;
 }
 
 const struct command cmd_instance_start = {

@@ -1,15 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * instance-pause, -resume, -reset: one question to QEMU, then what became of it. They run beside everything.
+ * instance-pause, -resume, -reset, -nmi: one question to QEMU, then what became of it. They run beside everything.
  */
 #include "daemon/commands.h"
 #include "daemon/job.h"
 #include "qmp/wait.h"
 #include "runtime/observe.h"
+#include "runtime/policy.h"
+#include "runtime/reset.h"
 
 enum { CALL_MS = 30000 };
 
 static const struct param rows[] = { PARAM_INSTANCE(struct instance_args), PARAM_END };
+
+/* ---- what may be asked when ---- */
+
+/* What helps who was refused. */
+static const char *const ways_out[STATE_COUNT] = {
+	[STATE_NOSTATE] = "wait until QEMU has answered, or end it with 'instance-stop'",
+	[STATE_RUNNING] = "",
+	[STATE_BLOCKED] = "see to its disk, then 'instance-resume' retries",
+	[STATE_PAUSED] = "'instance-resume' lets it go on",
+	[STATE_SHUTDOWN] = "its process is about to end; start it then",
+	[STATE_SHUTOFF] = "start it",
+	[STATE_CRASHED] = "'instance-reset' lets it boot again, 'instance-stop' ends it",
+	[STATE_PMSUSPENDED] = "'instance-resume' wakes it",
+};
 
 /* The instance in one of STATES; else WrongState. */
 static struct instance *instance_in(struct job *job, unsigned states, struct err **e)
@@ -19,21 +35,24 @@ static struct instance *instance_in(struct job *job, unsigned states, struct err
 	if (!inst)
 		return NULL;
 	if (!inst->process) {
-		err_set(e, ERR_WRONG_STATE, "'%s' has no process", inst->name);
+		err_set(e, ERR_WRONG_STATE, "'%s' has no process; start it", inst->name);
 		return NULL;
 	}
 	if (!(STATE_BIT(inst->state) & states)) {
-		err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s)", inst->name, state_name(inst->state), inst->reason);
+		err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s); %s", inst->name, state_name(inst->state), inst->reason,
+			ways_out[inst->state]);
 		return NULL;
 	}
 	return inst;
 }
 
+/* ---- steps ---- */
+
 static enum verdict do_stop(struct op *op, void *arg)
 {
 	struct instance *inst = arg;
 
-	inst->next_reason = "admin";
+	inst->causes.paused = "admin";
 	return qmp_call(op, inst->qmp, "stop", NULL, NULL, NULL);
 }
 
@@ -41,14 +60,33 @@ static enum verdict do_cont(struct op *op, void *arg)
 {
 	struct instance *inst = arg;
 
-	inst->next_reason = str_eq(inst->status, "prelaunch") ? "booted" : "resumed";
+	inst->causes.running = str_eq(inst->reason, "starting") ? "booted" : "resumed";
 	return qmp_call(op, inst->qmp, "cont", NULL, NULL, NULL);
 }
 
-/* It did not happen, so its reason is no later change's. */
-static enum verdict undo(struct op *op, void *arg)
+static enum verdict do_wake(struct op *op, void *arg)
 {
-	((struct instance *)arg)->next_reason = NULL;
+	struct instance *inst = arg;
+
+	inst->causes.running = "woken";
+	return qmp_call(op, inst->qmp, "system_wakeup", NULL, NULL, NULL);
+}
+
+static enum verdict do_nmi(struct op *op, void *arg)
+{
+	return qmp_call(op, ((struct instance *)arg)->qmp, "inject-nmi", NULL, NULL, NULL);
+}
+
+/* It did not happen, so its reason is no later change's. */
+static enum verdict undo_stop(struct op *op, void *arg)
+{
+	((struct instance *)arg)->causes.paused = NULL;
+	return OP_DONE;
+}
+
+static enum verdict undo_go(struct op *op, void *arg)
+{
+	((struct instance *)arg)->causes.running = NULL;
 	return OP_DONE;
 }
 
@@ -67,66 +105,26 @@ static enum verdict probe_stop(struct op *op, void *arg)
 	return qmp_call(op, ((struct instance *)arg)->qmp, "query-status", NULL, see_paused, arg);
 }
 
-static enum verdict probe_cont(struct op *op, void *arg)
+static enum verdict probe_go(struct op *op, void *arg)
 {
 	return qmp_call(op, ((struct instance *)arg)->qmp, "query-status", NULL, see_resumed, arg);
 }
 
-static enum verdict do_reset(struct op *op, void *arg)
+static enum verdict ask(struct op *op, void *arg)
 {
-	struct instance *inst = arg;
-
-	return qmp_call(op, inst->qmp, "system_reset", NULL, NULL, NULL);
+	return observe_ask(op, arg, NULL);
 }
 
-static enum verdict ask_paused(struct op *op, void *arg)
-{
-	return observe_ask(op, arg, "admin");
-}
-
-static enum verdict ask_resumed(struct op *op, void *arg)
-{
-	struct instance *inst = arg;
-
-	/* RESUME may have told already. */
-	return observe_ask(op, inst,
-			   inst->state == STATE_RUNNING      ? inst->reason :
-			   str_eq(inst->status, "prelaunch") ? "booted" :
-							       "resumed");
-}
-
-/* A crashed guest stands still until it is told to run. */
-static enum verdict go_on(struct op *op, void *arg)
-{
-	struct instance *inst = arg;
-
-	inst->next_reason = "reset";
-	return qmp_call(op, inst->qmp, "cont", NULL, NULL, NULL);
-}
-
-static enum verdict ask_reset(struct op *op, void *arg)
-{
-	struct instance *inst = arg;
-
-	return observe_ask(op, inst, inst->state == STATE_RUNNING ? "reset" : NULL);
-}
-
-static enum verdict ask_gone_on(struct op *op, void *arg)
-{
-	return observe_ask(op, arg, "reset");
-}
-
-static const struct step step_stop = { "stop the vCPUs",      do_stop,       undo, probe_stop,
+static const struct step step_stop = { "stop the vCPUs",      do_stop,       undo_stop, probe_stop,
 				       .timeout_ms = CALL_MS, .commit = true };
-static const struct step step_cont = { "let the vCPUs go",    do_cont,       undo, probe_cont,
+static const struct step step_cont = { "let the vCPUs go",    do_cont,       undo_go, probe_go,
 				       .timeout_ms = CALL_MS, .commit = true };
-static const struct step step_reset = { "reset the machine", do_reset, .timeout_ms = CALL_MS, .commit = true };
-static const struct step step_ask_paused = { "ask for its state", ask_paused, .timeout_ms = CALL_MS };
-static const struct step step_ask_resumed = { "ask for its state", ask_resumed, .timeout_ms = CALL_MS };
-static const struct step step_ask_reset = { "ask for its state", ask_reset, .timeout_ms = CALL_MS };
-static const struct step step_go_on = { "let the vCPUs go",    go_on,         undo, probe_cont,
-					.timeout_ms = CALL_MS, .commit = true };
-static const struct step step_ask_gone_on = { "ask for its state", ask_gone_on, .timeout_ms = CALL_MS };
+static const struct step step_wake = { "wake the guest",      do_wake,       undo_go, probe_go,
+				       .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_nmi = { "inject the interrupt", do_nmi, .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_ask = { "ask for its state", ask, .timeout_ms = CALL_MS };
+
+/* ---- plans ---- */
 
 static bool pause_plan(struct job *job, struct err **e)
 {
@@ -137,27 +135,46 @@ static bool pause_plan(struct job *job, struct err **e)
 	job->changed = inst->state == STATE_RUNNING;
 	if (job->changed) {
 		op_add(job->op, &step_stop, inst);
-		op_add(job->op, &step_ask_paused, inst);
+		op_add(job->op, &step_ask, inst);
 	}
 	return true;
+}
+
+/* It stands still for an operation, which lets it go by itself. */
+static bool is_at_work(const struct instance *inst)
+{
+	static const char *const works[] = { "saving", "snapshot", "incoming", "migration" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(works) && inst->state == STATE_PAUSED; i++)
+		if (str_eq(works[i], inst->reason))
+			return true;
+	return inst->starting;
 }
 
 static bool resume_plan(struct job *job, struct err **e)
 {
-	struct instance *inst = instance_in(
-		job, STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED), e);
+	enum {
+		RESUMABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) |
+			    STATE_BIT(STATE_PMSUSPENDED)
+	};
+	struct instance *inst = instance_in(job, RESUMABLE, e);
 
 	if (!inst)
 		return false;
 	job->changed = inst->state != STATE_RUNNING;
-	if (job->changed) {
-		op_add(job->op, &step_cont, inst);
-		op_add(job->op, &step_ask_resumed, inst);
-	}
+	if (!job->changed)
+		return true;
+	if (is_at_work(inst))
+		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s); wait for the end of the operation", inst->name,
+			       state_name(inst->state), inst->reason);
+	op_add(job->op, inst->state == STATE_PMSUSPENDED ? &step_wake : &step_cont, inst);
+	op_add(job->op, &step_ask, inst);
+	if (inst->resetting)
+		reset_settle_plan(job->op, inst);
 	return true;
 }
 
-static bool reset_plan(struct job *job, struct err **e)
+static bool reset(struct job *job, struct err **e)
 {
 	enum {
 		RESETTABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) |
@@ -167,12 +184,50 @@ static bool reset_plan(struct job *job, struct err **e)
 
 	if (!inst)
 		return false;
-	op_add(job->op, &step_reset, inst);
-	if (inst->state == STATE_CRASHED)
-		op_add(job->op, &step_go_on, inst);
-	op_add(job->op, inst->state == STATE_CRASHED ? &step_ask_gone_on : &step_ask_reset, inst);
+	if (is_at_work(inst))
+		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s); wait for the end of the operation", inst->name,
+			       state_name(inst->state), inst->reason);
+	reset_plan(job->op, inst);
 	return true;
 }
+
+static bool nmi_plan(struct job *job, struct err **e)
+{
+	struct instance *inst = instance_in(job, STATE_BIT(STATE_RUNNING), e);
+
+	if (!inst)
+		return false;
+	op_add(job->op, &step_nmi, inst);
+	return true;
+}
+
+/* A reset that the last droverd did not see the end of. One that stands still answers when it is let go. */
+static bool settle(struct job *job, struct err **e)
+{
+	struct instance *inst = job_instance(job, e);
+
+	if (!inst)
+		return false;
+	job->changed = inst->process && inst->resetting && inst->state != STATE_PAUSED;
+	if (job->changed)
+		reset_settle_plan(job->op, inst);
+	return true;
+}
+
+/* ---- commands ---- */
+
+const struct command cmd_instance_nmi = {
+	.name = "instance-nmi",
+	.class = CLASS_CHANGE,
+	.lane = LANE_BESIDE,
+	.params = rows,
+	.args_size = sizeof(struct instance_args),
+	.doc = "Sends the guest a non-maskable interrupt: many systems write a dump of themselves then.",
+	.returns = "{changed, state}",
+	.subject = subject_instance,
+	.plan = nmi_plan,
+	.result = job_result_state,
+};
 
 const struct command cmd_instance_pause = {
 	.name = "instance-pause",
@@ -193,7 +248,7 @@ const struct command cmd_instance_resume = {
 	.lane = LANE_BESIDE,
 	.params = rows,
 	.args_size = sizeof(struct instance_args),
-	.doc = "Lets a paused guest go on, or one that a disk's error stopped try again.",
+	.doc = "Lets a paused guest go on, one that a disk's error stopped try again, and wakes one that sleeps.",
 	.returns = "{changed, state}",
 	.subject = subject_instance,
 	.plan = resume_plan,
@@ -206,9 +261,23 @@ const struct command cmd_instance_reset = {
 	.lane = LANE_BESIDE,
 	.params = rows,
 	.args_size = sizeof(struct instance_args),
-	.doc = "Presses the reset button. A paused guest stays paused.",
+	.doc = "Presses the reset button. A paused guest stays paused; any other runs then.",
 	.returns = "{changed, state}",
 	.subject = subject_instance,
-	.plan = reset_plan,
+	.plan = reset,
+	.result = job_result_state,
+};
+
+const struct command cmd_instance_settle = {
+	.name = "instance-settle",
+	.class = CLASS_CHANGE,
+	.lane = LANE_BESIDE,
+	.internal = true,
+	.params = rows,
+	.args_size = sizeof(struct instance_args),
+	.doc = "Ends what a reset began, after a restart of droverd.",
+	.returns = "{changed, state}",
+	.subject = subject_instance,
+	.plan = settle,
 	.result = job_result_state,
 };

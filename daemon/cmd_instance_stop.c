@@ -5,6 +5,7 @@
  */
 #include "daemon/commands.h"
 #include "daemon/job.h"
+#include "runtime/policy.h"
 #include "runtime/start.h"
 
 #include <math.h>
@@ -14,7 +15,7 @@ static const struct param stop_rows[] = { PARAM_INSTANCE(struct instance_args), 
 /* Whether there is anything of a run: a process, or what one left. */
 static bool is_there(const struct instance *inst)
 {
-	return inst->process || inst->run_dir >= 0;
+	return inst->process || inst->run_dir >= 0 || inst->starting;
 }
 
 static bool stop(struct job *job, struct err **e)
@@ -23,7 +24,8 @@ static bool stop(struct job *job, struct err **e)
 
 	if (!inst)
 		return false;
-	job->changed = is_there(inst) || job->recovered;
+	job->changed = is_there(inst) || job->recovered || inst->restarts.due;
+	policy_forget(inst);
 	if (job->recovered)
 		inst->ending = true; /* the end that is under way is ours */
 	if (job->changed)
@@ -44,14 +46,18 @@ const struct command cmd_instance_stop = {
 	.result = job_result_state,
 };
 
-/* The guest powered off, QEMU is held: end it. The reason stays the guest's. */
+/* The guest powered off, or crashed and is not wanted so; QEMU is held: end it. The reason stays the guest's. */
 static bool poweroff(struct job *job, struct err **e)
 {
 	struct instance *inst = instance_find(&job->d->rt, job->name);
 
-	job->changed = inst && inst->process && (inst->state == STATE_SHUTDOWN || job->recovered);
-	if (job->changed)
-		stop_plan(job->op, inst);
+	enum { HELD = STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_CRASHED) };
+
+	job->changed = inst && inst->process && (STATE_BIT(inst->state) & HELD || job->recovered);
+	if (!job->changed)
+		return true;
+	inst->obeying = true;
+	stop_plan(job->op, inst);
 	return true;
 }
 
@@ -62,10 +68,47 @@ const struct command cmd_instance_poweroff = {
 	.internal = true,
 	.params = stop_rows,
 	.args_size = sizeof(struct instance_args),
-	.doc = "Ends the process of a guest that powered itself off.",
+	.doc = "Ends the process of a guest that powered itself off, or crashed.",
 	.returns = "{changed, state}",
 	.subject = subject_instance,
 	.plan = poweroff,
+	.result = job_result_state,
+};
+
+static void restart_free(void *ctx)
+{
+	start_free(ctx);
+}
+
+/* What is to follow by itself has not been overtaken by somebody's wish. */
+static bool restart(struct job *job, struct err **e)
+{
+	struct instance *inst = job_instance(job, e);
+
+	if (!inst)
+		return false;
+	job->changed = job->recovered || (inst->restarts.due && !inst->process && !inst->broken);
+	if (!job->changed)
+		return true;
+	/* One that this droverd fails to do is not tried again; one that it is killed in is. */
+	if (!job->recovered)
+		inst->restarts.due = false;
+	job->ctx = start_plan(job->op, inst, false);
+	job->ctx_free = restart_free;
+	return job->ctx != NULL;
+}
+
+const struct command cmd_instance_restart = {
+	.name = "instance-restart",
+	.class = CLASS_LONG,
+	.lane = LANE_CHANGE,
+	.internal = true,
+	.params = stop_rows,
+	.args_size = sizeof(struct instance_args),
+	.doc = "Starts a guest anew that ended by itself and is to be restarted.",
+	.returns = "{changed, state}",
+	.subject = subject_instance,
+	.plan = restart,
 	.result = job_result_state,
 };
 
@@ -95,13 +138,12 @@ const struct command cmd_instance_collect = {
 
 /* ---- instance-shutdown ---- */
 
-enum mode { MODE_AUTO, MODE_AGENT, MODE_ACPI };
 enum then { THEN_FAIL, THEN_STOP };
 
 struct shutdown_args {
 	char *instance;
 	double timeout;
-	int mode; /* enum mode */
+	int mode; /* enum shutdown_mode */
 	int then; /* enum then */
 };
 
@@ -113,56 +155,48 @@ static const struct param shutdown_rows[] = {
 	{ "timeout", PARAM_TIME, .def = "120", .max = 86400, PARAM_AT(struct shutdown_args, timeout), .unit = "s",
 	  .since = "0.1.0", .doc = "How long the guest has." },
 	{ "mode", PARAM_CHOICE, .choices = modes, .def = "\"auto\"", PARAM_AT(struct shutdown_args, mode),
-	  .since = "0.1.0", .doc = "How the guest is asked: by the power button (acpi), or its agent." },
+	  .since = "0.1.0",
+	  .doc = "How the guest is asked: by its agent, by the power button (acpi), or by one after the other (auto): "
+		 "the "
+		 "agent, if it answers, has a third of the time; then the button is pressed until the time is over." },
 	{ "then", PARAM_CHOICE, .choices = thens, .def = "\"fail\"", PARAM_AT(struct shutdown_args, then),
 	  .since = "0.1.0", .doc = "What to do when it has not obeyed in time." },
 	PARAM_END
 };
 
-/* Has the guest obeyed, or is the rest of the plan to end it? */
-static enum verdict note_rung(struct op *op, void *arg)
-{
-	struct job *job = arg;
-	struct instance *inst = instance_find(&job->d->rt, job->name);
-	static char acpi[] = "acpi", stop_rung[] = "stop";
-
-	job->ctx = inst && inst->process && inst->state != STATE_SHUTDOWN ? stop_rung : acpi;
-	return OP_DONE;
-}
-
-static const struct step step_rung = { "see whether it obeyed", note_rung };
-
 static bool shutdown_guest(struct job *job, struct err **e)
 {
 	const struct shutdown_args *args = job->args;
 	struct instance *inst = job_instance(job, e);
-	enum { ASKABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_SHUTDOWN) };
+	struct shutdown_how how = { .mode = (enum shutdown_mode)args->mode,
+				    .timeout_ms = (unsigned)ceil(args->timeout * 1000),
+				    .soft = args->then == THEN_STOP,
+				    .again = job->recovered };
+	enum { ASKABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_PMSUSPENDED) };
 
 	if (!inst)
 		return false;
 	job->changed = is_there(inst) || job->recovered;
 	if (!job->changed)
 		return true;
+	inst->restarts.due = false;
 	if (job->recovered)
 		inst->ending = true;
-	if (args->mode == MODE_AGENT)
-		return err_set(e, ERR_UNSUPPORTED, "this version does not speak to guest agents; use mode acpi");
 	if (!job->recovered && !(STATE_BIT(inst->state) & ASKABLE) && args->then != THEN_STOP)
 		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s) and cannot hear; resume it, or say then: stop",
 			       inst->name, state_name(inst->state), inst->reason);
-	shutdown_plan(job->op, inst, (unsigned)ceil(args->timeout * 1000), args->then == THEN_STOP);
-	op_add(job->op, &step_rung, job);
+	job->ctx = shutdown_plan(job->op, inst, &how);
 	stop_plan(job->op, inst);
 	return true;
 }
 
-/* The rung of the ladder that did it. */
+/* The rung of the ladder that did it, unless that was in a former life of droverd. */
 static struct json_object *shutdown_result(struct job *job)
 {
 	struct json_object *o = job_result_state(job);
 
 	if (job->changed)
-		json_add_str(o, "rung", job->ctx);
+		json_add_str(o, "rung", shutdown_rung(job->ctx));
 	return o;
 }
 
@@ -172,8 +206,12 @@ const struct command cmd_instance_shutdown = {
 	.lane = LANE_CHANGE,
 	.params = shutdown_rows,
 	.args_size = sizeof(struct shutdown_args),
-	.doc = "Asks the guest to shut itself down and waits for it.",
-	.returns = "{changed, state, rung}: rung acpi or stop, whichever it took",
+	.doc = "Asks the guest to shut itself down and waits for it; a guest that sleeps is woken first. One that does "
+	       "not "
+	       "obey in time is a Timeout with undone: false, for it may still obey. With mode agent a guest without a "
+	       "running agent is WrongState, one whose agent does not answer a ping Timeout, and its refusal "
+	       "GuestRefused.",
+	.returns = "{changed, state, rung}: rung agent, acpi or stop, whichever it took",
 	.subject = subject_instance,
 	.plan = shutdown_guest,
 	.result = shutdown_result,

@@ -82,6 +82,8 @@ static enum verdict forget(struct op *op, void *arg)
 	struct instance *inst = instance_find(&job->d->rt, job->name);
 	struct json_object *o;
 
+	if (!inst && !job->recovered)
+		return op_fail(op, ERR_NOT_FOUND, "'%s' was given another name meanwhile", job->name);
 	if (op->err && take_away_probe(op, arg) != OP_DONE)
 		return OP_DONE; /* it was stopped, but its definition is still on the disk */
 	o = json_object_new_object();

@@ -6,9 +6,13 @@
 #include "base/log.h"
 #include "daemon/commands.h"
 #include "daemon/job.h"
+#include "runtime/autostart.h"
 #include "runtime/console.h"
 #include "runtime/logs.h"
 #include "runtime/pending.h"
+#include "runtime/policy.h"
+#include "runtime/slots.h"
+#include "runtime/stats.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -33,6 +37,7 @@ static struct json_object *brief(struct daemon *d, const struct instance *inst)
 {
 	struct json_object *o = json_object_new_object();
 	_cleanup_json_ struct json_object *pending = NULL;
+	struct autostart autostart = { 0 };
 
 	json_add_str(o, "name", inst->name);
 	json_add_str(o, "uuid", inst->uuid);
@@ -45,12 +50,13 @@ static struct json_object *brief(struct daemon *d, const struct instance *inst)
 	}
 	pending = pending_of(inst);
 	if (inst->process) {
-		json_add_str(o, "monitor", monitor_name(inst->monitor));
+		json_add_str(o, "monitor", monitor_name(instance_monitor(inst)));
 		json_add_int(o, "pid", inst->pid);
 	}
 	json_add_int(o, "vcpus", inst->def.vcpus);
 	json_add_uint(o, "memory", inst->def.memory);
-	json_add_bool(o, "autostart", false);
+	autostart_decode(inst->def.autostart, &autostart, NULL);
+	json_add_bool(o, "autostart", autostart.on);
 	json_add_bool(o, "pending", json_object_array_length(pending) > 0);
 	json_add(o, "operation", operation_of(d, inst));
 	json_add(o, "ips", json_object_new_array());
@@ -98,9 +104,14 @@ static struct json_object *full(struct daemon *d, const struct instance *inst)
 
 	json_add(o, "definition", json_object_get(inst->stored));
 	json_add(o, "runtime", runtime_of(inst));
+	if (inst->stored)
+		json_add(o, "memory", stats_memory(inst));
 	json_add(o, "pending", pending_of(inst));
+	if (inst->stored && !inst->broken)
+		json_add(o, "slots", slots_describe(&inst->def));
 	json_add_int(o, "queued", queue_length(d->queues, subject));
 	json_add(o, "consoles", consoles_of(inst));
+	json_add(o, "restarts", policy_describe(inst));
 	if (inst->last)
 		json_add(o, "last", json_object_get(inst->last));
 	return o;
@@ -109,15 +120,20 @@ static struct json_object *full(struct daemon *d, const struct instance *inst)
 /* ---- query-instances ---- */
 
 struct instances_args {
-	struct param_list instances, fields; /* of char * */
+	struct param_list instances; /* of char * */
+	struct param_list fields;    /* of int, index into members */
 };
 
 static const struct param text_row = { .name = "", .type = PARAM_TEXT, .min = 1, .max = 63 };
+static const char *const members[] = { "name",    "uuid",      "state", "status", "reason", "since",
+				       "error",   "monitor",   "pid",   "vcpus",  "memory", "autostart",
+				       "pending", "operation", "ips",   NULL };
+static const struct param member_row = { .name = "", .type = PARAM_CHOICE, .choices = members };
 
 static const struct param instances_rows[] = {
 	{ "instances", PARAM_LIST, .rows = &text_row, .size = sizeof(char *), .max = 4096,
 	  PARAM_AT(struct instances_args, instances), .since = "0.1.0", .doc = "Only these, by name or UUID." },
-	{ "fields", PARAM_LIST, .rows = &text_row, .size = sizeof(char *), PARAM_AT(struct instances_args, fields),
+	{ "fields", PARAM_LIST, .rows = &member_row, .size = sizeof(int), PARAM_AT(struct instances_args, fields),
 	  .since = "0.1.0", .doc = "Only these members; 'name' is always there." },
 	PARAM_END
 };
@@ -125,7 +141,7 @@ static const struct param instances_rows[] = {
 static struct json_object *only_fields(struct json_object *o, const struct param_list *fields)
 {
 	struct json_object *less;
-	char *const *names = fields->items;
+	const int *which = fields->items;
 
 	if (!fields->n)
 		return o;
@@ -134,8 +150,8 @@ static struct json_object *only_fields(struct json_object *o, const struct param
 	for (size_t i = 0; i < fields->n; i++) {
 		struct json_object *value;
 
-		if (json_object_object_get_ex(o, names[i], &value))
-			json_add(less, names[i], json_object_get(value));
+		if (json_object_object_get_ex(o, members[which[i]], &value))
+			json_add(less, members[which[i]], json_object_get(value));
 	}
 	json_object_put(o);
 	return less;
@@ -199,7 +215,8 @@ const struct command cmd_query_instance = {
 	.params = instance_rows,
 	.args_size = sizeof(struct instance_args),
 	.doc = "Everything about one instance. Never asks QEMU.",
-	.returns = "as query-instances, and {definition, runtime, pending, queued, consoles, last}",
+	.returns = "as query-instances, and {definition, runtime, memory: {wanted, actual, max, as-of}, pending, "
+		   "slots, queued, consoles, restarts, last}",
 	.query = instance,
 };
 

@@ -6,6 +6,10 @@
 #include "daemon/command.h"
 #include "daemon/follow.h"
 #include "daemon/session.h"
+#include "qmp/caps_cache.h"
+#include "runtime/accel.h"
+#include "runtime/confine.h"
+#include "runtime/uids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,10 +23,10 @@
 
 #define SOCKET_NAME "drover.sock"
 
-/* drover-launch beside droverd, or where both are installed. */
-static char *find_launcher(struct err **e)
+/* A program of ours beside droverd, or where both are installed. */
+static char *find_program(const char *name, struct err **e)
 {
-	static const char *const places[] = { "drover-launch", "../libexec/drover/drover-launch" };
+	static const char *const places[] = { "", "../libexec/drover/" };
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
@@ -30,13 +34,13 @@ static char *find_launcher(struct err **e)
 	self[n > 0 ? n : 0] = '\0';
 	slash = strrchr(self, '/');
 	for (size_t i = 0; slash && i < ARRAY_SIZE(places); i++) {
-		_cleanup_free_ char *path = xasprintf("%.*s/%s", (int)(slash - self), self, places[i]);
+		_cleanup_free_ char *path = xasprintf("%.*s/%s%s", (int)(slash - self), self, places[i], name);
 		char *full = access(path, X_OK) == 0 ? realpath(path, NULL) : NULL;
 
 		if (full)
 			return full;
 	}
-	err_set(e, ERR_NOT_FOUND, "'drover-launch' is neither beside droverd nor in ../libexec/drover");
+	err_set(e, ERR_NOT_FOUND, "'%s' is neither beside droverd nor in ../libexec/drover", name);
 	return NULL;
 }
 
@@ -59,6 +63,32 @@ static int take_lock(int dir, struct err **e)
 	return TAKE_FD(fd);
 }
 
+/* What guests are started with, for which the programs beside us are needed. */
+static bool open_gear(struct runtime *rt, const char *root, struct err **e)
+{
+	enum { UID_FIRST = 2130000, UID_LAST = 2139999 };
+	_cleanup_free_ char *prober = NULL;
+	const char *words[] = { NULL, "--once", "--die-with-parent", "--", NULL, NULL };
+	uint32_t tag = confine_tag(root ? rt->dirs.run : NULL);
+
+	rt->launcher = find_program("drover-launch", e);
+	rt->opener = rt->launcher ? find_program("drover-open", e) : NULL;
+	prober = rt->opener ? find_program("drover-probe", e) : NULL;
+	if (!prober)
+		return false;
+	rt->uids = uid_pool_new(UID_FIRST, UID_LAST, tag, e);
+	if (!rt->uids)
+		return false;
+	cgroups_open(&rt->cgroups, tag);
+	if (rt->cgroups.reason)
+		log_notice("no control groups: %s", rt->cgroups.reason);
+	words[0] = rt->launcher;
+	words[4] = prober;
+	rt->caps = caps_cache_new(rt->loop, words, rt->dirs.capabilities);
+	rt->accel = accel_cache_new(rt->loop, rt->dirs.run_fd, NULL);
+	return true;
+}
+
 bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err **e)
 {
 	uuid_t uuid;
@@ -73,11 +103,8 @@ bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err
 	d->lock_fd = d->listen_fd = -1;
 	if (!runtime_open(&d->rt, loop, root, &follow_ops, d, e))
 		return false;
-	d->rt.launcher = find_launcher(e);
-	if (!d->rt.launcher)
-		return false;
 	d->lock_fd = take_lock(d->rt.dirs.run_fd, e);
-	return d->lock_fd >= 0;
+	return d->lock_fd >= 0 && open_gear(&d->rt, root, e);
 }
 
 static void on_connection(uv_poll_t *poll, int status, int events)

@@ -5,6 +5,7 @@
 #include "daemon/follow.h"
 
 #include "daemon/job.h"
+#include "runtime/policy.h"
 
 static struct json_object *state_of(const char *state, const char *status, const char *reason)
 {
@@ -38,19 +39,58 @@ static void on_qemu_event(struct instance *inst, const char *name, struct json_o
 	event_emit(data, "QEMU_EVENT", o);
 }
 
+static void on_agent_changed(struct instance *inst, bool alive, void *data)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "instance", inst->name);
+	json_add_bool(o, "alive", alive);
+	event_emit(data, "GUEST_AGENT", o);
+}
+
 static void on_ended(struct instance *inst, void *data)
 {
 	job_internal(data, "instance-collect", inst->name);
 }
 
-static void on_powered_off(struct instance *inst, void *data)
+/* Its own end, or what it stands still for. */
+static void on_held(struct instance *inst, void *data)
 {
-	job_internal(data, "instance-poweroff", inst->name);
+	switch (policy_of_held(inst)) {
+	case POLICY_LEAVE:
+		break;
+	case POLICY_STOP:
+		job_internal(data, "instance-poweroff", inst->name);
+		break;
+	case POLICY_RESET:
+		job_internal(data, "instance-reset", inst->name);
+		break;
+	}
+}
+
+static void on_cleared(struct instance *inst, void *data)
+{
+	if (inst->restarts.due)
+		job_internal(data, "instance-restart", inst->name);
+}
+
+static void on_restarts_stopped(struct instance *inst, void *data)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "instance", inst->name);
+	json_add_str(o, "uuid", inst->uuid);
+	json_add_int(o, "count", inst->restarts.n);
+	json_add_int(o, "seconds", RESTARTS_SECONDS);
+	event_emit(data, "INSTANCE_RESTARTS_STOPPED", o);
 }
 
 const struct runtime_ops follow_ops = {
 	.state_changed = on_state_changed,
 	.qemu_event = on_qemu_event,
 	.ended = on_ended,
-	.powered_off = on_powered_off,
+	.agent_changed = on_agent_changed,
+	.held = on_held,
+	.cleared = on_cleared,
+	.restarts_stopped = on_restarts_stopped,
 };

@@ -14,6 +14,7 @@ static void job_free(struct job *job)
 		param_clear(job->command->params, job->args);
 	free(job->args);
 	json_object_put(job->raw);
+	json_object_put(job->resolved);
 	json_object_put(job->result);
 	json_object_put(job->request_id);
 	err_free(job->err);
@@ -104,11 +105,20 @@ static void on_changed(struct op *op)
 	tell_status(op->owner);
 }
 
+static void tell_ended(struct job *job)
+{
+	void (*ended)(struct job * job, void *data) = TAKE_PTR(job->ended);
+
+	if (ended)
+		ended(job, job->ended_data);
+}
+
 static void on_stalled(struct op *op)
 {
 	struct job *job = op->owner;
 	struct err *e = NULL;
 
+	tell_ended(job);
 	if (!job->session)
 		return;
 	err_set(&e, ERR_TIMEOUT,
@@ -119,19 +129,37 @@ static void on_stalled(struct op *op)
 	err_add(e, "job-id", json_object_new_string(job->id));
 	err_add(e, "step", json_object_new_string(op_step(op)->name));
 	err_add(e, "undone", json_object_new_boolean(false));
+	err_add(e, "trace", json_object_new_string(job->id));
 	job->named = true; /* its result is wanted later */
 	reply(job, NULL, e);
 }
 
-static void add_details(struct op *op)
+/* Consumes VALUE, which may be NULL. What a step has said itself stands. */
+static void add_detail(struct err *e, const char *key, struct json_object *value)
 {
-	struct json_object *ignored;
+	if (!value || (e->extra && json_object_object_get_ex(e->extra, key, NULL)))
+		json_object_put(value);
+	else
+		err_add(e, key, value);
+}
 
+static struct json_object *last_words(const struct job *job)
+{
+	const struct instance *inst = job->name ? instance_find(&job->d->rt, job->name) : NULL;
+	_cleanup_free_ char *log = inst ? instance_log_tail(inst) : NULL;
+
+	return log ? json_object_new_string(log) : NULL;
+}
+
+static void add_details(const struct job *job, const struct op *op)
+{
 	if (!op->failed)
 		return;
-	if (!op->err->extra || !json_object_object_get_ex(op->err->extra, "step", &ignored))
-		err_add(op->err, "step", json_object_new_string(op->failed));
-	err_add(op->err, "undone", json_object_new_boolean(op->went_back));
+	add_detail(op->err, "step", json_object_new_string(op->failed));
+	add_detail(op->err, "undone", json_object_new_boolean(op->went_back));
+	add_detail(op->err, "trace", json_object_new_string(job->id));
+	if (op->err->class == ERR_GUEST_GONE)
+		add_detail(op->err, "log", last_words(job));
 }
 
 static void forget_oldest(struct daemon *d)
@@ -153,7 +181,7 @@ static void on_done(struct op *op)
 	struct daemon *d = job->d;
 
 	if (op->err) {
-		add_details(op);
+		add_details(job, op);
 		job->err = TAKE_PTR(op->err);
 		log_write(job->command->internal ? LOG_WARNING : LOG_INFO, job->name, "%s (job %s): %s",
 			  job->command->name, job->id, job->err->desc);
@@ -170,6 +198,7 @@ static void on_done(struct op *op)
 	job->ctx = NULL;
 	op_free(op);
 	reply(job, json_object_get(job->result), err_copy(job->err));
+	tell_ended(job);
 	if (!job->named) {
 		job_free(job);
 		return;
@@ -223,10 +252,29 @@ static enum lane lane_of(const struct job *job)
 	return job->command->lane_of ? job->command->lane_of(job->args) : job->command->lane;
 }
 
+/* Whether one more may run beside the others of its subject. Such a one waits for nobody, so a QEMU that is stuck gathers
+ * what a client sends, hangs up and sends again. */
+static bool has_room(const struct daemon *d, const struct job *job, struct err **e)
+{
+	const struct job *other, *first = NULL;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(other, &d->jobs, link)
+	if (other != job && other->op && other->op->lane == LANE_BESIDE && str_eq(other->subject, job->subject)) {
+		first = first ? first : other;
+		n++;
+	}
+	if (n < QUEUE_MAX)
+		return true;
+	return err_set(e, ERR_BUSY, "%u operations run beside each other already, the oldest of them '%s' (job %s)", n,
+		       first->command->name, first->id);
+}
+
 bool job_submit(struct call *call, const char *job_id, struct json_object *request_id, bool has_id, struct err **e)
 {
 	_cleanup_free_ char *subject = NULL;
 	struct job *job;
+	enum lane lane;
 
 	if (job_id && job_find(call->d, job_id))
 		return err_set(e, ERR_EXISTS, "there is a job '%s' already; dismiss it, or choose another id", job_id);
@@ -240,6 +288,12 @@ bool job_submit(struct call *call, const char *job_id, struct json_object *reque
 	job->args = TAKE_PTR(call->args);
 	job->uid = call->uid;
 	job->pid = call->pid;
+	lane = lane_of(job);
+	if (lane == LANE_BESIDE && !has_room(call->d, job, e)) {
+		op_free(job->op);
+		job_free(job);
+		return false;
+	}
 	if (job_id) {
 		session_reply(call->session, json_object_new_object(), NULL, request_id, has_id);
 	} else {
@@ -248,7 +302,7 @@ bool job_submit(struct call *call, const char *job_id, struct json_object *reque
 		job->has_id = has_id;
 	}
 	tell_status(job);
-	queue_submit(call->d->queues, job->subject, job->op, lane_of(job), queue_limit(job->raw));
+	queue_submit(call->d->queues, job->subject, job->op, lane, queue_limit(job->raw));
 	return true;
 }
 
@@ -264,12 +318,20 @@ static bool decode_args(struct job *job, struct err **e)
 
 void job_internal(struct daemon *d, const char *command, const char *instance)
 {
+	job_internal_then(d, command, instance, NULL, NULL);
+}
+
+void job_internal_then(struct daemon *d, const char *command, const char *instance,
+		       void (*ended)(struct job *job, void *data), void *data)
+{
 	struct job *job = job_new(d, command_find(command), NULL);
 
 	job->subject = xasprintf("instance-%s", instance);
 	job->name = xstrdup(instance);
 	job->raw = json_object_new_object();
 	json_add_str(job->raw, "instance", instance);
+	job->ended = ended;
+	job->ended_data = data;
 	decode_args(job, NULL);
 	queue_submit(d->queues, job->subject, job->op, lane_of(job), 0);
 }
@@ -300,6 +362,7 @@ bool job_recover(struct daemon *d, struct json_object *marker, struct err **e)
 	job = job_new(d, command, id);
 	job->named = json_get_bool(marker, "named", false) || !command->internal;
 	job->raw = json_object_get(args);
+	job->resolved = json_object_get(json_get_typed(marker, "resolved", json_type_object));
 	if (!decode_args(job, e)) {
 		op_free(job->op);
 		job_free(job);

@@ -20,8 +20,9 @@ struct job {
 	char *id;
 	bool named; /* kept until dismissed */
 	char *subject;
-	char *name;              /* of the instance, or NULL */
-	struct json_object *raw; /* resolved arguments, for the marker */
+	char *name;                   /* of the instance, or NULL */
+	struct json_object *raw;      /* resolved arguments, for the marker */
+	struct json_object *resolved; /* what plan() chose besides, for the marker as well, or NULL */
 	void *args;
 	struct op *op; /* NULL: concluded */
 	uid_t uid;
@@ -38,6 +39,10 @@ struct job {
 
 	void *ctx; /* of the plan */
 	void (*ctx_free)(void *ctx);
+
+	/* Optional: it has ended, or stalled; called once. */
+	void (*ended)(struct job *job, void *data);
+	void *ended_data;
 };
 
 /* Begins what CALL asks for; takes over call->args and a reference of call->raw. The reply goes to
@@ -45,6 +50,9 @@ struct job {
 bool job_submit(struct call *call, const char *job_id, struct json_object *request_id, bool has_id, struct err **e);
 /* An operation of our own making: COMMAND on INSTANCE. */
 void job_internal(struct daemon *d, const char *command, const char *instance);
+/* The same with an ear for its end, which may come before this returns. */
+void job_internal_then(struct daemon *d, const char *command, const char *instance,
+		       void (*ended)(struct job *job, void *data), void *data);
 /* Takes up what a marker tells. */
 bool job_recover(struct daemon *d, struct json_object *marker, struct err **e);
 

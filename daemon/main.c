@@ -5,6 +5,7 @@
  * It runs in the foreground. Its end, by whatever signal, leaves every guest as it is.
  */
 #include "base/log.h"
+#include "daemon/autostart.h"
 #include "daemon/daemon.h"
 
 #include <getopt.h>
@@ -67,6 +68,7 @@ static int serve(const char *root)
 	catch_signal(loop, &term, SIGTERM, &d);
 	catch_signal(loop, &interrupt, SIGINT, &d);
 	tell(&d, "recovered");
+	autostart_begin(&d);
 	sd_notify(0, "READY=1");
 	log_info("drover " DROVER_VERSION " serves %s/drover.sock", d.rt.dirs.run);
 	uv_run(loop, UV_RUN_DEFAULT);

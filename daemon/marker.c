@@ -23,6 +23,8 @@ bool marker_write(struct job *job, struct err **e)
 	json_add_int(o, "version", MARKER_VERSION);
 	json_add_str(o, "command", job->command->name);
 	json_add(o, "arguments", json_object_get(job->raw));
+	if (job->resolved)
+		json_add(o, "resolved", json_object_get(job->resolved));
 	json_add_str(o, "subject", job->subject);
 	json_add_str(o, "lane", lane_name((enum lane)op->lane));
 	json_add_int(o, "step", op->at);

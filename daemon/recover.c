@@ -9,8 +9,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/job.h"
 #include "daemon/marker.h"
 #include "runtime/adopt.h"
+#include "runtime/store.h"
 
 #include <unistd.h>
 
@@ -27,6 +29,7 @@ static void load(const char *name, void *data)
 		log_warning("'%s' among the instances has no instance's name; ignoring it", name);
 		return;
 	}
+	store_recover(&d->rt, name);
 	instance_load(&d->rt, name);
 }
 
@@ -58,6 +61,10 @@ void recover(struct daemon *d)
 		next = instance_next(inst);
 		if (!inst->process && inst->run_dir >= 0 && !queue_current(d->queues, subject))
 			d->rt.ops->ended(inst, d->rt.data);
+		if (!inst->process && inst->run_dir < 0 && inst->restarts.due)
+			d->rt.ops->cleared(inst, d->rt.data);
+		if (inst->process && inst->resetting)
+			job_internal(d, "instance-settle", inst->name);
 	}
 	log_info("%u instances, %u of them running", d->rt.count, running);
 }

@@ -109,6 +109,13 @@ static void on_closed(struct stream *stream, int error, void *data)
 	session_free(data);
 }
 
+/* Of as many requests as a session may have under way, none has a reader. They go on; the session, which is one of a
+ * limited number, does not wait for them. */
+static void on_hung_up(struct stream *stream, void *data)
+{
+	session_free(data);
+}
+
 static void on_drained(struct stream *stream, void *data)
 {
 	struct session *s = data;
@@ -166,7 +173,7 @@ static void turn_away(struct session *s)
 void session_new(struct daemon *d, int fd)
 {
 	static const struct stream_ops ops = {
-		.value = on_value, .bad = on_bad, .closed = on_closed, .drained = on_drained
+		.value = on_value, .bad = on_bad, .closed = on_closed, .drained = on_drained, .hung_up = on_hung_up
 	};
 	struct session *s = xcalloc(1, sizeof(*s));
 

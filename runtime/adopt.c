@@ -3,8 +3,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "runtime/monitors.h"
 #include "runtime/observe.h"
 #include "runtime/record.h"
+#include "runtime/uids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,14 +23,7 @@ static void on_uuid(struct json_object *ret, const struct err *e, void *data)
 
 static void ask(struct instance *inst)
 {
-	struct err *e = NULL;
-
-	if (!observe_connect(inst, &e)) {
-		log_write(LOG_WARNING, inst->name, "monitor: %s", e->desc);
-		err_free(e);
-		inst->monitor = MONITOR_GONE;
-		return;
-	}
+	monitors_find(inst);
 	qmp_send(inst->qmp, "query-uuid", NULL, -1, on_uuid, inst);
 	observe_refresh(inst);
 }
@@ -48,6 +43,15 @@ static void compare(struct instance *inst)
 	json_add(inst->record, "process", held);
 }
 
+/* The uid of the pool that it runs as is not given to another. */
+static void claim_uid(struct instance *inst)
+{
+	int64_t uid = json_get_int(json_get_typed(inst->record, "process", json_type_object), "uid", 0);
+
+	if (uid > 0 && uid_pool_claim_given(inst->rt->uids, (uid_t)uid))
+		inst->uid = (uid_t)uid;
+}
+
 enum adopted adopt(struct instance *inst)
 {
 	_cleanup_err_ struct err *e = NULL;
@@ -59,15 +63,21 @@ enum adopted adopt(struct instance *inst)
 	recorded = record_read(inst, &e);
 	if (!recorded)
 		log_write(LOG_NOTICE, inst->name, "no runtime record: %s", e->desc);
+	/* A start that was interrupted before it was recorded may have made one. */
+	if (!inst->cgroup)
+		inst->cgroup = cgroups_path(&inst->rt->cgroups, inst->name);
 	instance_recall(inst);
 	/* Only who was let go has been observed, or was recorded and not taken back. */
 	inst->going = recorded || inst->state != STATE_NOSTATE;
 	if (!observe_hold(inst, 0, 0)) {
 		file_read_json(inst->run_dir, "exit.json", &inst->exit, NULL);
+		observe_recollect(inst);
 		return ADOPT_ENDED;
 	}
-	if (recorded && inst->pid)
+	if (recorded && inst->pid) {
 		compare(inst);
+		claim_uid(inst);
+	}
 	ask(inst); /* one that waits to be let go ends by itself */
 	return recorded ? ADOPT_RUNNING : ADOPT_HALF;
 }

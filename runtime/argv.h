@@ -32,6 +32,7 @@ struct argv_file {
 	char *what;         /* "disks[0].path", for errors */
 	char *path;         /* as the definition has it */
 	bool write, direct; /* O_RDWR, O_DIRECT */
+	bool qcow2;         /* the format of the image in it */
 	bool lone;          /* a qcow2 image for which no backing is given: its header must name none */
 	bool shareable;     /* the same file may be another disk's too */
 	bool block;         /* a block device (driver host_device), else a regular file */

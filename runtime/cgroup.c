@@ -78,14 +78,18 @@ void cgroups_close(struct cgroups *g)
 	*g = (struct cgroups){ NULL };
 }
 
+char *cgroups_path(const struct cgroups *g, const char *name)
+{
+	return g->dir ? xasprintf("%s/drover-%08x-%s", g->dir, g->tag, name) : NULL;
+}
+
 bool cgroups_make(const struct cgroups *g, const char *name, char **path, struct err **e)
 {
-	_cleanup_free_ char *dir = NULL;
+	_cleanup_free_ char *dir = cgroups_path(g, name);
 
 	*path = NULL;
-	if (!g->dir)
+	if (!dir)
 		return true;
-	dir = xasprintf("%s/drover-%08x-%s", g->dir, g->tag, name);
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return err_set_errno(e, ERR_GENERIC, errno, "cannot make the control group '%s'", dir);
 	*path = TAKE_PTR(dir);

@@ -19,6 +19,8 @@ struct cgroups {
  * one of their own. */
 void cgroups_open(struct cgroups *g, uint32_t tag);
 void cgroups_close(struct cgroups *g);
+/* Where the group of the instance NAME is or would be; the caller's. NULL where none are made. */
+char *cgroups_path(const struct cgroups *g, const char *name);
 /* The group of the instance NAME, made unless it is there. *PATH is the caller's; NULL where none are made. */
 bool cgroups_make(const struct cgroups *g, const char *name, char **path, struct err **e);
 /* Absent is success, and NULL is. One that still has a process stays: an error. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/definition.h"
 
+#include "runtime/autostart.h"
 #include "runtime/slots.h"
 
 #include <inttypes.h>
@@ -12,6 +13,8 @@ enum { LAYOUT = 1, MEMORY_MIN = 1 << 20, DEVICES_MAX = 512, ID_GROUPS = 18 };
 
 static const struct param disk_row = { .name = "", .type = PARAM_OBJECT, .rows = disk_rows };
 static const struct param nic_row = { .name = "", .type = PARAM_OBJECT, .rows = nic_rows };
+
+static const char *const on_host_shutdowns[] = { "shutdown", "save", "leave", NULL };
 
 #define DEF(member) PARAM_AT(struct definition, member), .since = "0.1.0"
 const struct param definition_rows[] = {
@@ -31,6 +34,11 @@ const struct param definition_rows[] = {
 	  .change = CHANGE_RESTART, .doc = "Disks." },
 	{ "nics", PARAM_LIST, .rows = &nic_row, .size = sizeof(struct nic), .max = DEVICES_MAX, DEF(nics),
 	  .change = CHANGE_RESTART, .doc = "Network cards." },
+	{ "autostart", PARAM_ANY, .def = "false", DEF(autostart), .change = CHANGE_LIVE,
+	  .doc = "Start it when the host has booted: true or false, or {order, delay}: lower orders first (0 to "
+		 "1000000, default 0), equal ones together, and so many seconds before the next order." },
+	{ "on_host_shutdown", PARAM_CHOICE, .choices = on_host_shutdowns, .def = "\"shutdown\"", DEF(on_host_shutdown),
+	  .change = CHANGE_LIVE, .doc = "What becomes of it when the host shuts down." },
 	PARAM_END
 };
 
@@ -168,9 +176,12 @@ static bool check_devices(const struct definition *def, struct err **e)
 
 bool definition_decode(struct json_object *given, struct definition *def, struct err **e)
 {
+	struct autostart autostart;
+
 	if (!param_decode(definition_rows, given, "", def, e))
 		return false;
-	if (hvparams_check(&def->hvparams, def->vcpus, e) && check_devices(def, e))
+	if (hvparams_check(&def->hvparams, def->vcpus, e) && autostart_decode(def->autostart, &autostart, e) &&
+	    check_devices(def, e))
 		return true;
 	definition_clear(def);
 	return false;

@@ -19,6 +19,8 @@ struct definition {
 	uint64_t memory; /* bytes */
 	struct hvparams hvparams;
 	struct param_list disks, nics; /* struct disk, struct nic */
+	struct json_object *autostart; /* runtime/autostart.h */
+	int on_host_shutdown;
 };
 
 extern const struct param definition_rows[];

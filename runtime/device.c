@@ -375,12 +375,14 @@ void argv_files_list(const struct definition *def, struct argv_files *files)
 		for (size_t layer = n; layer-- > 0;) {
 			f = add_file(files, d, &def->hvparams, layers[layer].path);
 			f->what = xasprintf("disks[%zu].backing[%zu].path", i, layer);
+			f->qcow2 = layers[layer].format == FORMAT_QCOW2;
 			f->lone = layer == n - 1 && layers[layer].format == FORMAT_QCOW2;
 			name_file(f, "%s.q%zu", d->hvinfo.id, layer);
 		}
 		f = add_file(files, d, &def->hvparams, d->path);
 		f->what = xasprintf("disks[%zu].path", i);
 		f->write = !disk_is_read_only(d);
+		f->qcow2 = d->format == FORMAT_QCOW2;
 		f->lone = n == 0 && d->format == FORMAT_QCOW2;
 		name_file(f, disk_is_passed_through(d, &def->hvparams) ? "%s" : "%s.p0", d->hvinfo.id);
 	}

@@ -45,11 +45,11 @@ static bool user_dirs(struct dirs *d, struct err **e)
 
 static bool root_dirs(struct dirs *d, const char *root, struct err **e)
 {
-	_cleanup_free_ char *full = NULL;
+	const char *full;
 
 	if (!file_make_dirs(root, 0755, e))
 		return false;
-	full = realpath(root, NULL);
+	full = d->root = realpath(root, NULL);
 	if (!full)
 		return err_set_errno(e, ERR_GENERIC, errno, "cannot use '%s' as root", root);
 	d->mode = "root";
@@ -71,7 +71,12 @@ static int open_below(const char *parent, const char *name, mode_t mode, struct 
 
 bool dirs_open(struct dirs *d, const char *root, struct err **e)
 {
-	*d = (struct dirs){ .run_fd = -1, .lib_instances = -1, .run_instances = -1, .operations = -1, .log_fd = -1 };
+	*d = (struct dirs){ .run_fd = -1,
+			    .lib_instances = -1,
+			    .run_instances = -1,
+			    .operations = -1,
+			    .log_fd = -1,
+			    .capabilities = -1 };
 	if (root) {
 		if (!root_dirs(d, root, e))
 			return false;
@@ -97,11 +102,15 @@ bool dirs_open(struct dirs *d, const char *root, struct err **e)
 	if (d->operations < 0)
 		return false;
 	d->log_fd = open_below(d->log, ".", 0750, e);
-	return d->log_fd >= 0;
+	if (d->log_fd < 0)
+		return false;
+	d->capabilities = open_below(d->lib, "capabilities", 0700, e);
+	return d->capabilities >= 0;
 }
 
 void dirs_close(struct dirs *d)
 {
+	free(d->root);
 	free(d->etc);
 	free(d->lib);
 	free(d->run);
@@ -111,6 +120,7 @@ void dirs_close(struct dirs *d)
 	closep(&d->run_instances);
 	closep(&d->operations);
 	closep(&d->log_fd);
+	closep(&d->capabilities);
 }
 
 static void address(struct sockaddr_un *addr, int dirfd, const char *name)

@@ -13,12 +13,14 @@
 
 struct dirs {
 	const char *mode; /* "system", "user", "root" */
+	char *root;       /* as given by --root, in full; or NULL */
 	char *etc, *lib, *run, *log;
 	int run_fd;        /* run */
 	int lib_instances; /* lib/instances: NAME/definition.json, NAME/state.json */
 	int run_instances; /* run/instances: NAME/ */
 	int operations;    /* run/operations: markers */
 	int log_fd;
+	int capabilities; /* lib/capabilities: what binaries can do, a file for each */
 };
 
 /* ROOT NULL: the system's for uid 0, else the user's. Makes what is missing. */

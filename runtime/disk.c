@@ -21,14 +21,14 @@ const struct param hvinfo_rows[] = {
 	{ "id", PARAM_TEXT, .min = 1, .max = 64, INFO(id), .doc = "Its id: disk- or nic- and the start of the UUID." },
 	{ "bus", PARAM_TEXT, .min = 1, .max = 32, INFO(bus), .doc = "The bus it sits on." },
 	{ "addr", PARAM_TEXT, .min = 1, .max = 8, INFO(addr), .doc = "Slot on a PCI bus, such as 0xc." },
-	{ "channel", PARAM_INT, .max = 0, .min = 0, INFO(channel), .doc = "SCSI." },
-	{ "scsi-id", PARAM_INT, .min = 0, .max = 255, INFO(scsi_id), .doc = "SCSI." },
-	{ "lun", PARAM_INT, .min = 0, .max = 16383, INFO(lun), .doc = "SCSI." },
-	{ "unit", PARAM_INT, .min = 0, .max = 1, INFO(unit), .doc = "IDE, floppy." },
+	{ "channel", PARAM_INT, .max = 0, .min = 0, INFO(channel), .doc = "Channel on a SCSI bus." },
+	{ "scsi-id", PARAM_INT, .min = 0, .max = 255, INFO(scsi_id), .doc = "Target on a SCSI bus." },
+	{ "lun", PARAM_INT, .min = 0, .max = 16383, INFO(lun), .doc = "Logical unit of the target." },
+	{ "unit", PARAM_INT, .min = 0, .max = 1, INFO(unit), .doc = "Place on an IDE bus or a floppy controller." },
 	PARAM_END
 };
 
-#define LIMIT(label, index, text)                                                                              \
+#define LIMIT(label, index, per, text)                                                                         \
 	{ label,                                                                                               \
 	  PARAM_SIZE,                                                                                          \
 	  .max = LIMIT_MAX,                                                                                    \
@@ -36,6 +36,7 @@ const struct param hvinfo_rows[] = {
 	  .offset = offsetof(struct throttle, limits[index].avg),                                              \
 	  .since = "0.1.0",                                                                                    \
 	  .change = CHANGE_RESTART,                                                                            \
+	  .unit = per,                                                                                         \
 	  .doc = text "; 0: no limit." },                                                                      \
 		{ label "_max",                                                                                \
 		  PARAM_SIZE,                                                                                  \
@@ -44,6 +45,7 @@ const struct param hvinfo_rows[] = {
 		  .offset = offsetof(struct throttle, limits[index].max),                                      \
 		  .since = "0.1.0",                                                                            \
 		  .change = CHANGE_RESTART,                                                                    \
+		  .unit = per,                                                                                 \
 		  .doc = text ", in bursts." },                                                                \
 	{                                                                                                      \
 		label "_max_length", PARAM_INT, .min = 1, .max = 86400, .def = "1",                            \
@@ -53,12 +55,12 @@ const struct param hvinfo_rows[] = {
 	}
 
 static const struct param throttle_rows[] = {
-	LIMIT("bps_total", THROTTLE_BPS_TOTAL, "Bytes per second, both ways"),
-	LIMIT("bps_read", THROTTLE_BPS_READ, "Bytes read per second"),
-	LIMIT("bps_write", THROTTLE_BPS_WRITE, "Bytes written per second"),
-	LIMIT("iops_total", THROTTLE_IOPS_TOTAL, "Operations per second, both ways"),
-	LIMIT("iops_read", THROTTLE_IOPS_READ, "Reads per second"),
-	LIMIT("iops_write", THROTTLE_IOPS_WRITE, "Writes per second"),
+	LIMIT("bps_total", THROTTLE_BPS_TOTAL, "bytes/s", "Bytes per second, both ways"),
+	LIMIT("bps_read", THROTTLE_BPS_READ, "bytes/s", "Bytes read per second"),
+	LIMIT("bps_write", THROTTLE_BPS_WRITE, "bytes/s", "Bytes written per second"),
+	LIMIT("iops_total", THROTTLE_IOPS_TOTAL, "operations/s", "Operations per second, both ways"),
+	LIMIT("iops_read", THROTTLE_IOPS_READ, "operations/s", "Reads per second"),
+	LIMIT("iops_write", THROTTLE_IOPS_WRITE, "operations/s", "Writes per second"),
 	{ "iops_size", PARAM_SIZE, .max = LIMIT_MAX, .def = "0", PARAM_AT(struct throttle, iops_size), .unit = "bytes",
 	  .since = "0.1.0", .change = CHANGE_RESTART, .doc = "An operation of more bytes counts as several." },
 	{ "group", PARAM_NAME, PARAM_AT(struct throttle, group), .since = "0.1.0", .change = CHANGE_RESTART,

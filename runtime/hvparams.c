@@ -24,7 +24,6 @@ static const char *const watchdog_actions[] = {
 };
 
 #define HV(member) PARAM_AT(struct hvparams, member), .since = "0.1.0", .change = CHANGE_RESTART
-#define HV_LIVE(member) PARAM_AT(struct hvparams, member), .since = "0.1.0", .change = CHANGE_LIVE
 const struct param hvparam_rows[] = {
 	{ "accel", PARAM_CHOICE, .choices = accels, .def = "\"auto\"", HV(accel),
 	  .doc = "How the guest's instructions run; auto is kvm where that was seen to work, else tcg." },
@@ -65,11 +64,11 @@ const struct param hvparam_rows[] = {
 	  .doc = "Machine type of the binary, PC or Q35; an alias becomes the versioned name at the first start." },
 	{ "nic_type", PARAM_CHOICE, .choices = nic_types, .def = "\"paravirtual\"", HV(nic_type),
 	  .doc = "Device that network cards are; paravirtual is virtio-net." },
-	{ "on_crash", PARAM_CHOICE, .choices = on_crashes, .def = "\"pause\"", HV_LIVE(on_crash),
+	{ "on_crash", PARAM_CHOICE, .choices = on_crashes, .def = "\"pause\"", HV(on_crash),
 	  .doc = "After a panic of the guest or an end of QEMU without a word; pause and reset mean stop where there "
 		 "is "
 		 "no process." },
-	{ "on_poweroff", PARAM_CHOICE, .choices = on_poweroffs, .def = "\"stop\"", HV_LIVE(on_poweroff),
+	{ "on_poweroff", PARAM_CHOICE, .choices = on_poweroffs, .def = "\"stop\"", HV(on_poweroff),
 	  .doc = "After the guest powered itself off." },
 	{ "on_reboot", PARAM_CHOICE, .choices = on_reboots, .def = "\"reset\"", HV(on_reboot),
 	  .doc = "When the guest reboots; restart is a new process, with what is pending applied." },

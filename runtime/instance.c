@@ -3,8 +3,17 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "qmp/caps_cache.h"
+#include "runtime/accel.h"
 #include "runtime/console.h"
+#include "runtime/events_log.h"
+#include "runtime/guest_agent.h"
 #include "runtime/logs.h"
+#include "runtime/monitors.h"
+#include "runtime/observe.h"
+#include "runtime/policy.h"
+#include "runtime/stats.h"
+#include "runtime/uids.h"
 
 #include <assert.h>
 #include <string.h>
@@ -40,6 +49,8 @@ struct instance_wait {
 	struct instance *inst;
 	struct op *op;
 	unsigned states; /* 0: the end of the process */
+	instance_expired_fn *expired;
+	void *arg;
 };
 
 static int instance_cmp(const struct instance *a, const struct instance *b)
@@ -86,6 +97,15 @@ const char *monitor_name(enum monitor m)
 	return names[m];
 }
 
+enum monitor instance_monitor(const struct instance *inst)
+{
+	if (!inst->process)
+		return MONITOR_NONE;
+	if (inst->monitor_lost || qmp_is_gone(inst->qmp))
+		return MONITOR_GONE;
+	return qmp_is_slow(inst->qmp) ? MONITOR_SLOW : MONITOR_OK;
+}
+
 bool runtime_open(struct runtime *rt, uv_loop_t *loop, const char *root, const struct runtime_ops *ops, void *data,
 		  struct err **e)
 {
@@ -101,6 +121,11 @@ void runtime_close(struct runtime *rt)
 	while ((inst = RB_MIN(instance_tree, &rt->instances)))
 		instance_free(inst);
 	free(rt->launcher);
+	free(rt->opener);
+	caps_cache_free(rt->caps);
+	accel_cache_free(rt->accel);
+	uid_pool_free(rt->uids);
+	cgroups_close(&rt->cgroups);
 	dirs_close(&rt->dirs);
 }
 
@@ -117,15 +142,31 @@ struct instance *instance_find(struct runtime *rt, const char *name_or_uuid)
 	return NULL;
 }
 
-struct instance *instance_of_mac(struct runtime *rt, const char *mac)
+static bool is_mac_taken(const char *mac, void *data)
 {
+	const struct instance_question *q = data;
 	struct instance *inst;
 
-	RB_FOREACH(inst, instance_tree, &rt->instances)
+	RB_FOREACH(inst, instance_tree, &q->rt->instances)
 	for (size_t i = 0; i < inst->def.nics.n; i++)
-		if (str_eq(definition_nic(&inst->def, i)->mac, mac))
-			return inst;
-	return NULL;
+		if (!str_eq(inst->name, q->name) && str_eq(definition_nic(&inst->def, i)->mac, mac))
+			return true;
+	return false;
+}
+
+const struct definition_context *instance_context(struct runtime *rt, const char *name, struct instance_question *q)
+{
+	const struct instance *inst = instance_find(rt, name);
+
+	*q = (struct instance_question){ rt, name, { inst ? inst->stored : NULL, is_mac_taken, q } };
+	return &q->ctx;
+}
+
+void instance_release_uid(struct instance *inst)
+{
+	if (inst->uid)
+		uid_pool_release(inst->rt->uids, inst->uid);
+	inst->uid = 0;
 }
 
 struct instance *instance_first(struct runtime *rt)
@@ -148,6 +189,8 @@ static struct instance *instance_new(struct runtime *rt, const char *name)
 	inst->state = STATE_SHUTOFF;
 	inst->status = xstrdup("");
 	inst->reason = xstrdup("never-started");
+	inst->known_state = inst->state;
+	inst->known_reason = xstrdup(inst->reason);
 	inst->since = time_now();
 	RB_INSERT(instance_tree, &rt->instances, inst);
 	rt->count++;
@@ -159,11 +202,13 @@ struct instance *instance_free(struct instance *inst)
 	assert(!inst->waits);
 	RB_REMOVE(instance_tree, &inst->rt->instances, inst);
 	inst->rt->count--;
+	guest_agent_end(inst);
+	stats_end(inst);
 	console_free(inst->console);
 	logs_unwatch(inst);
-	inst->qmp = qmp_free(inst->qmp);
-	inst->qmp2 = qmp_free(inst->qmp2);
-	process_free(inst->process);
+	events_log_unwatch(inst);
+	process_free(TAKE_PTR(inst->process));
+	monitors_close(inst);
 	closep(&inst->run_dir);
 	definition_clear(&inst->def);
 	json_object_put(inst->stored);
@@ -173,8 +218,10 @@ struct instance *instance_free(struct instance *inst)
 	err_free(inst->broken);
 	free(inst->name);
 	free(inst->uuid);
+	free(inst->cgroup);
 	free(inst->status);
 	free(inst->reason);
+	free(inst->known_reason);
 	free(inst);
 	return NULL;
 }
@@ -198,6 +245,21 @@ struct instance *instance_define(struct runtime *rt, struct json_object *stored)
 	return inst;
 }
 
+void instance_rename(struct instance *inst, const char *name)
+{
+	RB_REMOVE(instance_tree, &inst->rt->instances, inst);
+	free(inst->name);
+	inst->name = xstrdup(name);
+	RB_INSERT(instance_tree, &inst->rt->instances, inst);
+}
+
+static void know(struct instance *inst)
+{
+	free(inst->known_reason);
+	inst->known_state = inst->state;
+	inst->known_reason = xstrdup(inst->reason);
+}
+
 /* What is known of the last run. A file that is missing, half or strange is as none. */
 static void load_state(struct instance *inst, int dir)
 {
@@ -208,6 +270,7 @@ static void load_state(struct instance *inst, int dir)
 		return;
 	inst->last = o;
 	inst->starts = json_get_int(o, "starts", 0);
+	policy_load(inst, json_get_typed(o, "restarts", json_type_object));
 	state = json_get_str(o, "state");
 	reason = json_get_str(o, "reason");
 	if (!reason || (!str_eq(state, "shutoff") && !str_eq(state, "crashed")))
@@ -215,6 +278,7 @@ static void load_state(struct instance *inst, int dir)
 	inst->state = str_eq(state, "crashed") ? STATE_CRASHED : STATE_SHUTOFF;
 	free(inst->reason);
 	inst->reason = xstrdup(reason);
+	know(inst);
 	inst->since = json_get_double(o, "time", inst->since);
 }
 
@@ -242,17 +306,27 @@ struct instance *instance_load(struct runtime *rt, const char *name)
 	return inst;
 }
 
-/* For the next life of droverd: an answer of QEMU may be long in coming then. */
-static void note_observed(const struct instance *inst)
+/* What was known before its monitor was lost is worth more than that. */
+static bool is_lost(const struct instance *inst)
+{
+	return inst->state == STATE_NOSTATE && str_eq(inst->reason, "monitor-lost");
+}
+
+/* An answer of QEMU may be long in coming then. */
+void instance_note(const struct instance *inst)
 {
 	_cleanup_json_ struct json_object *o = NULL;
 	_cleanup_err_ struct err *e = NULL;
 
-	if (!inst->process || inst->run_dir < 0)
+	if (!inst->process || inst->run_dir < 0 || is_lost(inst))
 		return;
 	o = json_object_new_object();
 	instance_describe_state(inst, o);
 	json_add_time(o, "since", inst->since);
+	json_add_time(o, "heard", inst->heard);
+	json_add_str(o, "shutdown", inst->causes.shutdown);
+	if (inst->resetting)
+		json_add_bool(o, "resetting", true);
 	if (!file_write_json(inst->run_dir, "observed.json", o, 0600, &e))
 		log_write(LOG_WARNING, inst->name, "%s", e->desc);
 }
@@ -267,8 +341,12 @@ void instance_recall(struct instance *inst)
 	free(inst->reason);
 	inst->status = xstrdup("");
 	inst->reason = xstrdup("attaching");
+	know(inst);
 	if (!file_read_json(inst->run_dir, "observed.json", &o, NULL))
 		return;
+	inst->heard = json_get_double(o, "heard", 0);
+	inst->causes.shutdown = observe_shutdown_reason(json_get_str(o, "shutdown"), false);
+	inst->resetting = json_get_bool(o, "resetting", false) ? RESET_AWAITED : RESET_NONE;
 	state = json_get_str(o, "state");
 	status = json_get_str(o, "status");
 	reason = json_get_str(o, "reason");
@@ -281,6 +359,7 @@ void instance_recall(struct instance *inst)
 		inst->status = xstrdup(status);
 		inst->reason = xstrdup(reason);
 		inst->since = json_get_double(o, "since", inst->since);
+		know(inst);
 	}
 }
 
@@ -297,9 +376,11 @@ void instance_enter(struct instance *inst, enum state s, const char *status, con
 	inst->status = xstrdup(status);
 	inst->reason = xstrdup(reason);
 	inst->since = time_now();
-	note_observed(inst);
+	if (!is_lost(inst))
+		know(inst); /* REASON may have been what was known: it is not to be read from here on */
+	instance_note(inst);
 	log_debug("%s: %s/%s/%s -> %s/%s/%s", inst->name, state_name(old), old_status, old_reason, state_name(s),
-		  status, reason);
+		  inst->status, inst->reason);
 	inst->rt->ops->state_changed(inst, state_name(old), old_status, old_reason, inst->rt->data);
 	instance_poke(inst);
 }
@@ -330,7 +411,9 @@ char *instance_log_tail(const struct instance *inst)
 
 static bool is_over(const struct instance_wait *w)
 {
-	return w->states ? w->states & STATE_BIT(w->inst->state) : !w->inst->process;
+	unsigned is = STATE_BIT(w->inst->state) | (w->inst->resetting == RESET_AWAITED ? 0 : INSTANCE_SETTLED);
+
+	return w->states ? w->states & is : !w->inst->process;
 }
 
 static void wait_remove(struct instance_wait *w)
@@ -411,6 +494,48 @@ enum verdict instance_wait(struct op *op, struct instance *inst, unsigned wanted
 	};
 
 	return wait_for(op, inst, wanted, soft ? &soft_ops : &hard_ops);
+}
+
+static void wait_on_expired(struct op *op, void *data)
+{
+	struct instance_wait *w = data;
+	struct err *e = NULL;
+	unsigned ms = w->expired(op, w->arg, &e);
+
+	if (ms) {
+		op_extend(op, ms);
+		return;
+	}
+	wait_remove(w);
+	op_resume(op, e);
+}
+
+enum verdict instance_wait_on(struct op *op, struct instance *inst, unsigned wanted, unsigned ms,
+			      instance_expired_fn *expired, void *arg)
+{
+	static const struct op_wait_ops ops = {
+		.what = "answer of the guest", .forget = wait_forget, .expired = wait_on_expired, .abortable = true
+	};
+	enum verdict v = wait_for(op, inst, wanted, &ops);
+
+	if (v == OP_WAIT) {
+		inst->waits->expired = expired;
+		inst->waits->arg = arg;
+		op_wait_ms(op, ms);
+	}
+	return v;
+}
+
+void instance_wait_no_more(struct op *op, struct instance *inst, struct err *e)
+{
+	for (struct instance_wait *w = inst->waits; w; w = w->next) {
+		if (w->op == op) {
+			wait_remove(w);
+			op_resume(op, e);
+			return;
+		}
+	}
+	err_free(e);
 }
 
 enum verdict instance_wait_end(struct op *op, struct instance *inst, bool soft)

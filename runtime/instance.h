@@ -12,15 +12,23 @@
 
 #include "base/op.h"
 #include "qmp/client.h"
+#include "runtime/cgroup.h"
 #include "runtime/definition.h"
 #include "runtime/dirs.h"
 #include "runtime/process.h"
 
 #include <uv/tree.h>
 
+struct accel_cache;
+struct caps_cache;
 struct console;
+struct events_watch;
 struct log_watch;
+struct guest_agent;
+struct stats;
+struct reconnect;
 struct instance;
+struct uid_pool;
 
 enum state {
 	STATE_NOSTATE,
@@ -43,6 +51,7 @@ enum state state_of_status(const char *status);
 
 enum monitor { MONITOR_NONE, MONITOR_OK, MONITOR_SLOW, MONITOR_GONE };
 const char *monitor_name(enum monitor m);
+enum monitor instance_monitor(const struct instance *inst);
 
 struct runtime_ops {
 	void (*state_changed)(struct instance *inst, const char *old_state, const char *old_status,
@@ -50,20 +59,50 @@ struct runtime_ops {
 	void (*qemu_event)(struct instance *inst, const char *name, struct json_object *event, void *data);
 	/* The process ended and no operation waits for it: the record is to be cleared. */
 	void (*ended)(struct instance *inst, void *data);
-	/* The guest powered itself off: QEMU is held in RunState shutdown. */
-	void (*powered_off)(struct instance *inst, void *data);
+	/* The agent in the guest came or went. */
+	void (*agent_changed)(struct instance *inst, bool alive, void *data);
+	/* The guest powered off, rebooted or crashed, and QEMU is held: its policy is to be followed. */
+	void (*held)(struct instance *inst, void *data);
+	/* The run directory is gone, and with it all of the last run. */
+	void (*cleared)(struct instance *inst, void *data);
+	/* It would be restarted once too often. */
+	void (*restarts_stopped)(struct instance *inst, void *data);
 };
+
+/* Restarts by themselves; see policy.h. */
+enum { RESTARTS_MAX = 5 };
+struct restarts {
+	double times[RESTARTS_MAX]; /* the oldest first */
+	unsigned n;
+	bool due, stopped;
+};
+
+/* Why the state is going to change, as far as somebody has said so. */
+struct causes {
+	const char *running, *paused; /* reason of the next change to it: who sends the command says so before */
+	const char *event;            /* of RESET and WAKEUP */
+	const char *shutdown;         /* QEMU's own word in SHUTDOWN, the guest's before a later one */
+	const char *io;               /* of BLOCK_IO_ERROR */
+	bool panicked;
+};
+
+/* A reset while QEMU would end at one; see reset.h. */
+enum resetting { RESET_NONE, RESET_AWAITED, RESET_SEEN };
 
 RB_HEAD(instance_tree, instance);
 
 struct runtime {
 	uv_loop_t *loop;
 	struct dirs dirs;
-	char *launcher;                 /* path of drover-launch */
+	char *launcher, *opener; /* paths of drover-launch and drover-open */
+	struct uid_pool *uids;
+	struct cgroups cgroups;
 	struct instance_tree instances; /* by name */
 	unsigned count;
 	const struct runtime_ops *ops;
 	void *data;
+	struct caps_cache *caps;   /* set by the owner, who knows where the programs lie */
+	struct accel_cache *accel; /* the same */
 };
 
 struct instance {
@@ -79,22 +118,38 @@ struct instance {
 	double since;
 	int64_t starts;
 
+	uid_t uid;    /* of the pool, that it has; 0: none */
+	char *cgroup; /* of its process, or NULL */
+	bool fdsets_busy;
 	int run_dir; /* run/instances/NAME, -1 without one */
 	struct process *process;
 	pid_t pid;                  /* 0 without a process */
 	struct json_object *record; /* runtime.json, NULL without a process */
 	struct qmp *qmp, *qmp2;
 	enum monitor monitor;
+	struct guest_agent *agent; /* see guest_agent.h, stats.h; of this process, or NULL */
+	struct stats *stats;
+	struct reconnect *reconnect;
 	struct console *console;
 	struct log_watch *logs[2]; /* while there is a process */
+	struct events_watch *events_watch;
 
-	const char *next_reason;  /* of the next change to running or paused, set by who causes it */
-	bool ending;              /* a stop or shutdown of ours is under way: its end is ours */
-	bool told_held;           /* powered_off() has told of the RunState shutdown it is in */
-	bool going;               /* QEMU was told to go: it has been more than a launcher */
+	enum state known_state; /* as state and reason, but for monitor-lost: what was seen last */
+	char *known_reason;
+	struct causes causes;
+	double heard;             /* time of QEMU's last event that is accounted for */
+	enum resetting resetting; /* kept by observed.json as well */
+	struct restarts restarts;
 	struct json_object *last; /* state.json: how the last run ended, NULL before the first end */
 	struct json_object *exit; /* exit.json of the process that ended */
 	struct instance_wait *waits;
+
+	bool monitor_lost;       /* the first one, and it has not answered since */
+	bool ending;             /* a stop or shutdown of ours is under way: its end is ours */
+	bool obeying;            /* the end under way is what a policy wants: its reason stays the guest's */
+	bool told_held, decided; /* of this end: held() has told; the policy has been asked */
+	bool starting;           /* before the commit of a start: an end is that start's */
+	bool going;              /* QEMU was told to go: it has been more than a launcher */
 };
 
 bool runtime_open(struct runtime *rt, uv_loop_t *loop, const char *root, const struct runtime_ops *ops, void *data,
@@ -102,8 +157,15 @@ bool runtime_open(struct runtime *rt, uv_loop_t *loop, const char *root, const s
 void runtime_close(struct runtime *rt);
 
 struct instance *instance_find(struct runtime *rt, const char *name_or_uuid);
-/* The one with a card of this address, or NULL. */
-struct instance *instance_of_mac(struct runtime *rt, const char *mac);
+/* What definition_store() has to know for the instance NAME, there or not; lives as long as Q. */
+struct instance_question {
+	struct runtime *rt;
+	const char *name;
+	struct definition_context ctx;
+};
+const struct definition_context *instance_context(struct runtime *rt, const char *name, struct instance_question *q);
+/* Gives the uid of its process back. */
+void instance_release_uid(struct instance *inst);
 /* In the order of names. */
 struct instance *instance_first(struct runtime *rt);
 struct instance *instance_next(struct instance *inst);
@@ -112,6 +174,8 @@ struct instance *instance_next(struct instance *inst);
 struct instance *instance_load(struct runtime *rt, const char *name);
 /* Makes or replaces the definition in memory. STORED is consumed and valid. */
 struct instance *instance_define(struct runtime *rt, struct json_object *stored);
+/* Another name, in memory only; it must be free. instance_define() of the definition with that name follows. */
+void instance_rename(struct instance *inst, const char *name);
 /* Takes it out of the runtime; there must be no process. */
 struct instance *instance_free(struct instance *inst);
 
@@ -119,17 +183,29 @@ struct instance *instance_free(struct instance *inst);
 void instance_enter(struct instance *inst, enum state s, const char *status, const char *reason);
 /* What was entered last in a former life of droverd; nostate, attaching if that is not known. Tells nobody. */
 void instance_recall(struct instance *inst);
+/* Notes for the next life of droverd what instance_recall() is to find. */
+void instance_note(const struct instance *inst);
 /* State, status and reason as the wire shows them. */
 void instance_describe_state(const struct instance *inst, struct json_object *o);
 /* The tail of QEMU's stderr, for errors; NULL if it said nothing. The caller's. */
 char *instance_log_tail(const struct instance *inst);
 
+/* Also as a bit of what is waited for: no reset is under way that the firmware has not answered. */
+#define INSTANCE_SETTLED (1U << STATE_COUNT)
 /* A wait of OP until the instance is in one of the states WANTED (bits of STATE_BIT). SOFT: expiry is no
  * failure, the step goes on. Cancel may end it. */
 enum verdict instance_wait(struct op *op, struct instance *inst, unsigned wanted, bool soft);
 /* The same until there is no process any more. Not SOFT: its expiry stalls, for only the end of the process
  * lets go of what it holds. Cancel does not end it. */
 enum verdict instance_wait_end(struct op *op, struct instance *inst, bool soft);
+/* Like the first, but when MS have passed EXPIRED says for how many more to wait. 0: no longer; the step goes on, or
+ * fails if *e was set. */
+typedef unsigned instance_expired_fn(struct op *op, void *arg, struct err **e);
+enum verdict instance_wait_on(struct op *op, struct instance *inst, unsigned wanted, unsigned ms,
+			      instance_expired_fn *expired, void *arg);
+/* Ends OP's wait; the step goes on, or fails with E, which is consumed. Nothing if there is none. Never from inside a
+ * step. */
+void instance_wait_no_more(struct op *op, struct instance *inst, struct err *e);
 /* Looks at all waits; after anything changed that they wait for. */
 void instance_poke(struct instance *inst);
 /* Somebody waits for the process to end. */

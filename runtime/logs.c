@@ -159,6 +159,16 @@ bool logs_tail(const struct instance *inst, enum log_kind kind, size_t max, char
 	return true;
 }
 
+void logs_rename(int log_dir, const char *name, const char *to)
+{
+	for (int i = 0; i < 2 * LOG_KINDS; i++) {
+		_cleanup_free_ char *from = file_name(name, (enum log_kind)(i / 2), i % 2);
+		_cleanup_free_ char *file = file_name(to, (enum log_kind)(i / 2), i % 2);
+
+		renameat(log_dir, from, log_dir, file); /* none is fine, and a log is not worth a failure */
+	}
+}
+
 void logs_remove(int log_dir, const char *name)
 {
 	for (int i = 0; i < 2 * LOG_KINDS; i++) {

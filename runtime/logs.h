@@ -23,6 +23,8 @@ void logs_unwatch(struct instance *inst);
 /* The last MAX bytes over both files; no log is an empty one. *TEXT is NUL-terminated and the caller's. */
 bool logs_tail(const struct instance *inst, enum log_kind kind, size_t max, char **text, size_t *len, bool *cut,
 	       struct err **e);
+/* The log files of NAME become those of TO. */
+void logs_rename(int log_dir, const char *name, const char *to);
 /* Removes all log files of NAME. */
 void logs_remove(int log_dir, const char *name);
 

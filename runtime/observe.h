@@ -11,21 +11,28 @@
 
 #include "runtime/instance.h"
 
-/* Connects both monitors of a process that listens on them. */
-bool observe_connect(struct instance *inst, struct err **e);
+/* What QEMU says, as it says it. */
+void observe_event(struct instance *inst, const char *name, struct json_object *data, double time);
+/* A monitor has answered for the first time, or again: takes account of what was said meanwhile, by the log of the
+ * second, and has QEMU do at a reboot of the guest what it is to do. */
+void observe_catch_up(struct instance *inst);
+/* The first of the two, for a process that is gone. */
+void observe_recollect(struct instance *inst);
+/* QEMU's reason of a shutdown as a constant; NULL for none. One that is not known is the guest's or the host's. */
+const char *observe_shutdown_reason(const char *reason, bool guest);
 /* Takes hold of the process that holds the locks of inst->run_dir; false if there is none. PID and
  * START_TIME, if not 0, must be its. */
 bool observe_hold(struct instance *inst, pid_t pid, uint64_t start_time);
 /* Judges the end of a process that ended while nobody looked: state and reason from exit.json, what was
  * observed last, and whether an end of ours was under way. Nothing if it was judged already. */
 void observe_judge_end(struct instance *inst);
-/* A wait: asks for the RunState and enters what it says, with REASON if that is a change to running
- * or paused. */
+/* A wait: asks for the RunState and enters what it says, with REASON (or NULL) if that is a change to running that
+ * nobody gave a cause for. */
 enum verdict observe_ask(struct op *op, struct instance *inst, const char *reason);
 /* The same with nobody waiting. */
 void observe_refresh(struct instance *inst);
-/* A guest that powered off by itself, and is held in RunState shutdown, is told of to the owner, once. To be called
- * when an end of ours turned out to be none. */
+/* A guest that powered off or crashed by itself, and is held, is told of to the owner, once. To be called when an end of
+ * ours turned out to be none. */
 void observe_held(struct instance *inst);
 
 #endif

@@ -3,30 +3,177 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "runtime/argv.h"
+#include "runtime/device.h"
+#include "runtime/fdsets.h"
+#include "runtime/policy.h"
+#include "runtime/prepare.h"
 
+#include <signal.h>
 #include <unistd.h>
 
-bool record_write(struct instance *inst, char **argv, struct err **e)
+/* The definition with the machine by its versioned name. */
+static struct json_object *definition_of(const struct instance *inst, const struct prepare *p)
+{
+	struct json_object *o = NULL, *hv;
+
+	json_object_deep_copy(inst->stored, &o, NULL);
+	hv = json_get_typed(o, "hvparams", json_type_object);
+	if (!hv) {
+		hv = json_object_new_object();
+		json_add(o, "hvparams", hv);
+	}
+	json_add_str(hv, "machine_version", p->machine);
+	return o;
+}
+
+/* The same hvparams, and what became of those that leave a choice. */
+static struct json_object *hvparams_of(struct json_object *definition, const struct prepare *p)
+{
+	struct json_object *o = NULL;
+
+	json_object_deep_copy(json_get_typed(definition, "hvparams", json_type_object), &o, NULL);
+	json_add_str(o, "accel", p->kvm ? "kvm" : "tcg");
+	return o;
+}
+
+/* The block nodes of a disk, the one on top first. */
+static struct json_object *nodes_of(const struct parts *parts)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = parts->n; i-- > 0;)
+		if (parts->items[i].outlet == OUTLET_BLOCKDEV)
+			json_object_array_add(list,
+					      json_object_new_string(json_get_str(parts->items[i].o, "node-name")));
+	return list;
+}
+
+static struct json_object *member_of(struct json_object *definition, const char *list, size_t i, const char *member)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(json_object_array_get_idx(json_get_typed(definition, list, json_type_array), i),
+				  member, &value);
+	return json_object_get(value);
+}
+
+static struct json_object *source_of(const struct disk *d)
+{
+	struct json_object *o;
+
+	if (!disk_has_source(d))
+		return NULL;
+	o = json_object_new_object();
+	json_add_str(o, "path", d->path);
+	json_add_str(o, "format", d->format == FORMAT_QCOW2 ? "qcow2" : "raw");
+	return o;
+}
+
+static struct json_object *disks_of(const struct instance *inst, struct json_object *definition,
+				    const struct argv_env *env, const struct prepare *p)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < inst->def.disks.n; i++) {
+		const struct disk *d = definition_disk(&inst->def, i);
+		struct json_object *o = json_object_new_object();
+		struct parts parts = { 0 };
+
+		disk_parts(&inst->def, i, env, &p->files, &parts);
+		json_add_str(o, "uuid", d->uuid);
+		json_add_str(o, "name", d->name);
+		json_add_str(o, "state", "attached");
+		json_add_str(o, "mode", disk_is_read_only(d) ? "ro" : "rw");
+		json_add_str(o, "media",
+			     d->media == MEDIA_CDROM  ? "cdrom" :
+			     d->media == MEDIA_FLOPPY ? "floppy" :
+							"disk");
+		json_add(o, "source", source_of(d));
+		json_add(o, "nodes", nodes_of(&parts));
+		json_add(o, "throttle", member_of(definition, "disks", i, "throttle"));
+		json_add(o, "hvinfo", member_of(definition, "disks", i, "hvinfo"));
+		parts_clear(&parts);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *nics_of(const struct instance *inst, struct json_object *definition)
+{
+	static const char *const modes[] = { "network", "bridged", "routed", "openvswitch", "user", "ext", "none" };
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < inst->def.nics.n; i++) {
+		const struct nic *n = definition_nic(&inst->def, i);
+		struct json_object *o = json_object_new_object();
+
+		json_add_str(o, "uuid", n->uuid);
+		json_add_str(o, "name", n->name);
+		json_add_str(o, "state", "attached");
+		json_add_str(o, "mac", n->mac);
+		json_add_str(o, "mode", modes[nic_mode_of(n)]);
+		json_add_bool(o, "up", true);
+		json_add(o, "hvinfo", member_of(definition, "nics", i, "hvinfo"));
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+bool record_write(struct instance *inst, const struct prepare *p, struct err **e)
 {
 	struct json_object *o = json_object_new_object(), *qemu = json_object_new_object();
+	struct json_object *definition = definition_of(inst, p);
+	struct argv_env env;
 
+	prepare_env(&env, &inst->def, p->binary, p->caps, p->kvm);
 	json_add_int(o, "version", RUNTIME_VERSION);
 	json_add_str(o, "name", inst->name);
 	json_add_str(o, "uuid", inst->uuid);
-	json_add(o, "cmd", argv_to_json(argv));
-	json_add(o, "definition", json_object_get(inst->stored));
-	json_add(o, "nics", json_object_new_array());
-	json_add(o, "hvparams", json_object_get(json_get_typed(inst->stored, "hvparams", json_type_object)));
-	json_add(o, "disks", json_object_new_array());
+	json_add(o, "cmd", argv_to_json(p->argv));
+	json_add(o, "definition", definition);
+	json_add(o, "nics", nics_of(inst, definition));
+	json_add(o, "hvparams", hvparams_of(definition, p));
+	json_add(o, "disks", disks_of(inst, definition, &env, p));
 	json_add(o, "process", process_to_json(inst->process));
-	json_add_str(qemu, "binary", argv[0]);
+	json_add_str(qemu, "binary", p->binary);
+	json_add_str(qemu, "version", caps_version(p->caps));
 	json_add(o, "qemu", qemu);
 	json_add_int(o, "layout", inst->def.layout);
 	json_add_int(o, "starts", inst->starts);
+	json_add(o, "fdsets", fdsets_of_start(SET_COUNT - 1 + p->files.n));
+	json_add_str(o, "cgroup", inst->cgroup);
 	json_object_put(inst->record);
 	inst->record = o;
 	return file_write_json(inst->run_dir, "runtime.json", o, 0600, e);
+}
+
+static int64_t size_of(struct json_object *nodes, const char *name)
+{
+	for (size_t i = 0; i < json_object_array_length(nodes); i++) {
+		struct json_object *node = json_object_array_get_idx(nodes, i);
+
+		if (str_eq(json_get_str(node, "node-name"), name))
+			return json_get_int(json_get_typed(node, "image", json_type_object), "virtual-size", -1);
+	}
+	return -1;
+}
+
+bool record_sizes(struct instance *inst, struct json_object *nodes, struct err **e)
+{
+	struct json_object *disks = json_get_typed(inst->record, "disks", json_type_array);
+
+	if (!disks || !json_object_is_type(nodes, json_type_array))
+		return true;
+	for (size_t i = 0; i < json_object_array_length(disks); i++) {
+		struct json_object *disk = json_object_array_get_idx(disks, i);
+		struct json_object *names = json_get_typed(disk, "nodes", json_type_array);
+		struct json_object *top = names ? json_object_array_get_idx(names, 0) : NULL;
+		int64_t size = top ? size_of(nodes, json_object_get_string(top)) : -1;
+
+		if (size >= 0)
+			json_add_int(disk, "size", size);
+	}
+	return file_write_json(inst->run_dir, "runtime.json", inst->record, 0600, e);
 }
 
 bool record_read(struct instance *inst, struct err **e)
@@ -43,6 +190,8 @@ bool record_read(struct instance *inst, struct err **e)
 	json_object_put(inst->record);
 	inst->record = TAKE_PTR(o);
 	inst->starts = json_get_int(inst->record, "starts", inst->starts);
+	free(inst->cgroup);
+	inst->cgroup = xstrdup(json_get_str(inst->record, "cgroup"));
 	return true;
 }
 
@@ -82,7 +231,10 @@ enum verdict record_state(struct op *op, struct instance *inst)
 	json_add_int(o, "starts", inst->starts);
 	if (inst->exit)
 		json_add(o, "exit", json_object_get(inst->exit));
+	if (json_get_int(inst->exit, "signal", 0) == SIGSYS)
+		json_add_str(o, "why", "QEMU was ended by its sandbox: a system call that seccomp denies");
 	json_add_str(o, "log", log);
+	json_add(o, "restarts", policy_store(inst));
 	w = xcalloc(1, sizeof(*w));
 	w->dir = dir;
 	w->text = json_print(o);
@@ -93,16 +245,29 @@ enum verdict record_state(struct op *op, struct instance *inst)
 
 void record_clear(struct instance *inst)
 {
-	_cleanup_err_ struct err *e = NULL;
+	_cleanup_err_ struct err *e = NULL, *group = NULL;
 
 	closep(&inst->run_dir);
 	if (!file_remove_tree(inst->rt->dirs.run_instances, inst->name, &e))
 		log_write(LOG_WARNING, inst->name, "%s", e->desc);
+	instance_release_uid(inst);
+	if (!cgroups_remove(inst->cgroup, &group))
+		log_write(LOG_WARNING, inst->name, "%s", group->desc);
+	free(inst->cgroup);
+	inst->cgroup = NULL;
 	json_object_put(inst->record);
 	inst->record = NULL;
 	json_object_put(inst->exit);
 	inst->exit = NULL;
 	inst->ending = false;
+	inst->obeying = false;
+	inst->told_held = false;
+	inst->decided = false;
+	inst->starting = false;
 	inst->going = false;
-	inst->next_reason = NULL;
+	inst->resetting = RESET_NONE;
+	inst->fdsets_busy = false;
+	inst->causes = (struct causes){ 0 };
+	inst->heard = 0;
+	inst->rt->ops->cleared(inst, inst->rt->data);
 }

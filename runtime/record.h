@@ -10,8 +10,12 @@
 
 enum { RUNTIME_VERSION = 1 };
 
-/* runtime.json of inst->process, which was given ARGV; also kept as inst->record. */
-bool record_write(struct instance *inst, char **argv, struct err **e);
+struct prepare;
+
+/* runtime.json of inst->process, which was started as P says; also kept as inst->record. */
+bool record_write(struct instance *inst, const struct prepare *p, struct err **e);
+/* The sizes of its disks, from what query-named-block-nodes returned; a node that it does not have says nothing. */
+bool record_sizes(struct instance *inst, struct json_object *nodes, struct err **e);
 /* Reads runtime.json; refuses one of a newer version. */
 bool record_read(struct instance *inst, struct err **e);
 /* A wait: writes state.json, durably. */

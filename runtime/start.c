@@ -10,8 +10,12 @@
 #include "base/log.h"
 #include "qmp/wait.h"
 #include "runtime/argv.h"
+#include "runtime/cgroup.h"
+#include "runtime/fdsets.h"
 #include "runtime/logs.h"
+#include "runtime/monitors.h"
 #include "runtime/observe.h"
+#include "runtime/prepare.h"
 #include "runtime/record.h"
 
 #include <errno.h>
@@ -28,20 +32,30 @@ enum { SOCKET_FD = 4, SPAWN_MS = 30000, LINGER_MS = 2000, READY_MS = 60000, CALL
 struct start {
 	struct instance *inst;
 	bool paused;
-	char **argv;
-	int fds[FD_COUNT]; /* as QEMU will see them; [SOCKET_FD] is the launcher's end of `control` */
-	int control;       /* our end: pids come, "go" goes, end of file means that exec worked */
+	struct prepare prepare;
+	int *fds; /* as QEMU will see them; [SOCKET_FD] is the launcher's end of `control` */
+	unsigned n_fds;
+	int control; /* our end: pids come, "go" goes, end of file means that exec worked */
 	uv_poll_t *poll;
 	struct op *op;          /* that waits for `control` */
 	struct child *launcher; /* while it lives: from before it has a lock that names it */
 	struct op *bereaved;    /* that waits for its end */
 	bool killed;            /* QEMU, by us */
+	bool stopped;           /* on the way back it was found that somebody ends it */
 };
 
 static void close_all(struct start *s)
 {
-	for (int i = 0; i < FD_COUNT; i++)
+	for (unsigned i = 0; i < s->n_fds; i++)
 		closep(&s->fds[i]);
+}
+
+/* Room for the files too, once their number is known. */
+static void make_room(struct start *s, size_t n)
+{
+	s->fds = xrealloc(s->fds, n, sizeof(int));
+	for (; s->n_fds < n; s->n_fds++)
+		s->fds[s->n_fds] = -1;
 }
 
 static void on_poll_closed(uv_handle_t *handle)
@@ -65,8 +79,32 @@ void start_free(struct start *s)
 	control_close(s);
 	if (s->launcher)
 		child_forget(s->launcher); /* it is the guest's keeper now */
-	argv_free(s->argv);
+	prepare_clear(&s->prepare);
+	free(s->fds);
 	free(s);
+}
+
+/* ---- begin and end ---- */
+
+static enum verdict begin(struct op *op, void *arg)
+{
+	const struct start *s = arg;
+
+	s->inst->ending = false;
+	s->inst->starting = true;
+	instance_enter(s->inst, STATE_NOSTATE, "", "starting");
+	return OP_DONE;
+}
+
+/* The last of the way back: there is no process, so the instance is off. */
+static enum verdict stay_off(struct op *op, void *arg)
+{
+	const struct start *s = arg;
+	bool ours = s->stopped || s->inst->ending || (op->err && op->err->class == ERR_CANCELLED);
+
+	s->inst->starting = false;
+	instance_enter(s->inst, STATE_SHUTOFF, "", ours ? "admin" : "failed");
+	return record_state(op, s->inst);
 }
 
 /* ---- the run directory ---- */
@@ -80,27 +118,30 @@ static enum verdict dir_make(struct op *op, void *arg)
 	/* What is there without a process is a leftover. */
 	if (!file_remove_tree(inst->rt->dirs.run_instances, inst->name, &e))
 		return op_fail_err(op, e);
-	if (mkdirat(inst->rt->dirs.run_instances, inst->name, 0700) < 0) {
+	/* QEMU comes through it to its own directory. */
+	if (mkdirat(inst->rt->dirs.run_instances, inst->name, 0711) < 0) {
 		err_set_errno(&e, ERR_GENERIC, errno, "cannot make the run directory of '%s'", inst->name);
 		return op_fail_err(op, e);
 	}
 	inst->run_dir = file_open_dir(inst->rt->dirs.run_instances, inst->name, &e);
 	if (inst->run_dir < 0)
 		return op_fail_err(op, e);
-	inst->ending = false;
-	instance_enter(inst, STATE_NOSTATE, "", "starting");
+	if (mkdirat(inst->run_dir, "q", 0700) < 0 ||
+	    (s->prepare.confine.drop &&
+	     fchownat(inst->run_dir, "q", s->prepare.confine.uid, s->prepare.confine.gid, AT_SYMLINK_NOFOLLOW) < 0)) {
+		err_set_errno(&e, ERR_GENERIC, errno, "cannot make the directory of QEMU of '%s'", inst->name);
+		return op_fail_err(op, e);
+	}
 	return OP_DONE;
 }
 
-/* The last of the way back: there is no process, so the instance is off. */
 static enum verdict dir_remove(struct op *op, void *arg)
 {
 	struct start *s = arg;
-	bool ours = s->inst->ending || (op->err && op->err->class == ERR_CANCELLED);
 
+	s->stopped = s->inst->ending;
 	record_clear(s->inst);
-	instance_enter(s->inst, STATE_SHUTOFF, "", ours ? "admin" : "failed");
-	return record_state(op, s->inst);
+	return OP_DONE;
 }
 
 /* ---- what QEMU is given ---- */
@@ -113,11 +154,28 @@ static void add_log(struct err *e, const struct instance *inst)
 		err_add(e, "log", json_object_new_string(log));
 }
 
+/* QEMU knows images by their fd sets; whoever reads its words knows the definition: "disks[1].path: '/images/x'". */
+static char *image_named(const struct start *s, const struct err *e)
+{
+	static const char set[] = "/dev/fdset/";
+	const char *log = json_get_str(e->extra, "log"), *p = log ? strstr(log, set) : NULL;
+	unsigned long number = p ? strtoul(p + sizeof(set) - 1, NULL, 10) : 0;
+
+	for (size_t i = 0; i < s->prepare.files.n; i++) {
+		const struct argv_file *f = &s->prepare.files.items[i];
+
+		if (f->set == number)
+			return xasprintf("%s: '%s'", f->what, f->path);
+	}
+	return NULL;
+}
+
 /* QEMU ended by itself during the start: its own words are the error. */
 static void explain_end(struct op *op, const struct start *s)
 {
 	const struct instance *inst = s->inst;
 	int64_t status = json_get_int(inst->exit, "status", -1), signal = json_get_int(inst->exit, "signal", 0);
+	_cleanup_free_ char *image = NULL;
 	struct err *e = NULL;
 
 	if (!op->err || op->err->class != ERR_GUEST_GONE)
@@ -129,6 +187,9 @@ static void explain_end(struct op *op, const struct start *s)
 	else
 		err_set(&e, ERR_QEMU, "QEMU ended with status %" PRId64 " before it was ready", status);
 	add_log(e, inst);
+	image = image_named(s, e);
+	if (image)
+		err_prefix(e, "%s", image);
 	err_free(op->err);
 	op->err = e;
 }
@@ -149,6 +210,9 @@ static enum verdict sockets_bind(struct op *op, void *arg)
 	struct instance *inst = s->inst;
 	struct err *e = NULL;
 
+	make_room(s, FD_COUNT + s->prepare.files.n);
+	for (size_t i = 0; i < s->prepare.files.n; i++)
+		s->fds[FD_COUNT + i] = TAKE_FD(s->prepare.items[i].fd);
 	s->fds[STDOUT_FILENO] = logs_open(inst, LOG_QEMU, true, &e);
 	if (!e)
 		s->fds[FD_QMP] = dirs_listen(inst->run_dir, "qmp.sock", 0600, &e);
@@ -251,17 +315,14 @@ static void launcher_expired(struct op *op, void *data)
 static enum verdict process_spawn(struct op *op, void *arg)
 {
 	struct start *s = arg;
-	struct child_spec spec = { .fds = s->fds, .n_fds = FD_COUNT };
-	_cleanup_free_ const char **argv = NULL;
+	struct child_spec spec = { .fds = s->fds, .n_fds = s->n_fds };
 	struct err *e = NULL;
+	char **argv;
 	int pair[2];
-	size_t n = 0;
 
-	while (s->argv[n])
-		n++;
-	argv = xcalloc(n + 2, sizeof(char *));
-	argv[0] = s->inst->rt->launcher;
-	memcpy(argv + 1, s->argv, n * sizeof(char *));
+	if (!cgroups_make(&s->inst->rt->cgroups, s->inst->name, &s->inst->cgroup, &e))
+		return op_fail_err(op, e);
+	s->prepare.confine.cgroup = s->inst->cgroup;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return op_fail(op, ERR_GENERIC, "cannot make a socket pair: %s", strerror(errno));
 	s->control = pair[0];
@@ -269,8 +330,10 @@ static enum verdict process_spawn(struct op *op, void *arg)
 	s->fds[SOCKET_FD] = pair[1];
 	s->fds[SOCKET_FD - 1] = fcntl(s->inst->run_dir, F_DUPFD_CLOEXEC, 0);
 	s->fds[STDERR_FILENO] = fcntl(s->fds[STDOUT_FILENO], F_DUPFD_CLOEXEC, 0);
-	spec.argv = argv;
+	argv = confine_argv(&s->prepare.confine, s->inst->rt->launcher, s->prepare.argv);
+	spec.argv = (const char *const *)argv;
 	s->launcher = child_spawn(s->inst->rt->loop, &spec, on_launcher_end, s, &e);
+	argv_free(argv);
 	if (!s->launcher) {
 		err_prefix(e, "'%s'", s->inst->rt->launcher);
 		return op_fail_err(op, e);
@@ -287,6 +350,7 @@ static enum verdict process_kill(struct op *op, void *arg)
 
 	control_close(s); /* a launcher that was not told to go ends by this */
 	inst->going = false;
+	inst->starting = true; /* also in another life: the end is this start's, whatever QEMU still says */
 	if (!inst->process && inst->run_dir >= 0)
 		observe_hold(inst, 0, 0);
 	if (!inst->process && s->launcher) {
@@ -311,7 +375,7 @@ static enum verdict record_put(struct op *op, void *arg)
 	struct err *e = NULL;
 
 	s->inst->starts++;
-	return record_write(s->inst, s->argv, &e) ? OP_DONE : op_fail_err(op, e);
+	return record_write(s->inst, &s->prepare, &e) ? OP_DONE : op_fail_err(op, e);
 }
 
 static void on_exec(uv_poll_t *poll, int status, int events)
@@ -359,9 +423,68 @@ static enum verdict monitors_connect(struct op *op, void *arg)
 	struct err *e = NULL;
 
 	control_close(s);
-	if (!observe_connect(s->inst, &e))
+	if (!monitors_open(s->inst, &e))
 		return op_fail_err(op, e);
 	return observe_ask(op, s->inst, "starting");
+}
+
+/* ---- the machine ---- */
+
+/* What the guest was started with is its machine from now on, whatever the alias means to a later QEMU. */
+struct naming {
+	int dir;
+	char *name, *text;
+};
+
+static bool naming_write(void *data, struct err **e)
+{
+	const struct naming *n = data;
+	_cleanup_err_ struct err *failure = NULL;
+
+	/* The guest runs: it does not end for this. The next start names it again. */
+	if (!file_write(n->dir, "definition.json", n->text, 0600, true, &failure))
+		log_debug("%s: %s", n->name, failure->desc);
+	return true;
+}
+
+static void naming_free(void *data)
+{
+	struct naming *n = data;
+
+	fd_close(n->dir);
+	free(n->name);
+	free(n->text);
+	free(n);
+}
+
+static enum verdict machine_name(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	struct instance *inst = s->inst;
+	const char *machine = json_get_str(json_get_typed(inst->record, "hvparams", json_type_object),
+					   "machine_version");
+	struct json_object *stored = NULL, *hv;
+	struct naming *n;
+	int dir;
+
+	if (!machine || str_eq(machine, inst->def.hvparams.machine_version))
+		return OP_DONE;
+	dir = file_open_dir(inst->rt->dirs.lib_instances, inst->name, NULL);
+	if (dir < 0)
+		return OP_DONE;
+	json_object_deep_copy(inst->stored, &stored, NULL);
+	hv = json_get_typed(stored, "hvparams", json_type_object);
+	if (!hv) {
+		hv = json_object_new_object();
+		json_add(stored, "hvparams", hv);
+	}
+	json_add_str(hv, "machine_version", machine);
+	n = xcalloc(1, sizeof(*n));
+	n->dir = dir;
+	n->name = xstrdup(inst->name);
+	n->text = json_print(stored);
+	instance_define(inst->rt, stored);
+	return file_work(op, naming_write, n, naming_free);
 }
 
 /* ---- the guest ---- */
@@ -372,7 +495,7 @@ static enum verdict guest_run(struct op *op, void *arg)
 
 	if (s->paused)
 		return OP_DONE;
-	s->inst->next_reason = "booted";
+	s->inst->causes.running = "booted";
 	return qmp_call(op, s->inst->qmp, "cont", NULL, NULL, NULL);
 }
 
@@ -393,47 +516,83 @@ static enum verdict guest_probe(struct op *op, void *arg)
 	return qmp_call(op, s->inst->qmp, "query-status", NULL, on_probed, s);
 }
 
+static enum verdict on_nodes(struct op *op, struct json_object *ret, void *arg)
+{
+	struct start *s = arg;
+	struct err *e = NULL;
+
+	return record_sizes(s->inst, ret, &e) ? OP_DONE : op_fail_err(op, e);
+}
+
+static enum verdict sizes_ask(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	struct json_object *args;
+
+	if (s->inst->def.disks.n == 0)
+		return OP_DONE;
+	args = json_object_new_object();
+	json_add_bool(args, "flat", true);
+	return qmp_call(op, s->inst->qmp, "query-named-block-nodes", args, on_nodes, s);
+}
+
+/* QEMU has read them by its first reply. */
+static enum verdict copies_remove(struct op *op, void *arg)
+{
+	struct start *s = arg;
+
+	unlinkat(s->inst->run_dir, "q/" COPY_OF_KERNEL, 0);
+	unlinkat(s->inst->run_dir, "q/" COPY_OF_INITRD, 0);
+	return OP_DONE;
+}
+
 static enum verdict guest_ask(struct op *op, void *arg)
 {
 	struct start *s = arg;
 
+	s->inst->starting = false; /* an end is its own from here on */
 	return observe_ask(op, s->inst, s->paused ? "starting" : "booted");
 }
 
-static const struct step step_dir = { "make the run directory", dir_make, dir_remove, .timeout_ms = CALL_MS };
+static const struct step step_begin = { "begin", begin, stay_off, .timeout_ms = CALL_MS };
+static const struct step step_dir = { "make the run directory", dir_make, dir_remove };
 static const struct step step_sockets = { "bind the sockets", sockets_bind, sockets_close };
 static const struct step step_spawn = { "spawn the launcher", process_spawn, process_kill, .timeout_ms = SPAWN_MS };
 static const struct step step_record = { "write the runtime record", record_put, NULL };
 static const struct step step_go = { "let QEMU go", process_go, process_linger, .timeout_ms = SPAWN_MS };
 static const struct step step_connect = { "connect the monitors", monitors_connect, NULL, .timeout_ms = READY_MS };
+static const struct step step_sizes = { "ask for the sizes of disks", sizes_ask, .timeout_ms = CALL_MS };
+static const struct step step_copies = { "remove what QEMU has read", copies_remove };
 static const struct step step_run = { "run the guest",       guest_run,     NULL, guest_probe,
 				      .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_ask = { "ask for its state", guest_ask, NULL, .timeout_ms = CALL_MS };
+static const struct step step_machine = { "name the machine", machine_name, .timeout_ms = CALL_MS };
 
-struct start *start_plan(struct op *op, struct instance *inst, bool paused, struct err **e)
+struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 {
-	_cleanup_free_ char *binary = argv_binary(&inst->def, e);
-	struct argv_files files;
-	struct start *s;
+	struct start *s = xcalloc(1, sizeof(*s));
 
-	if (!binary)
-		return NULL;
-	s = xcalloc(1, sizeof(*s));
 	s->inst = inst;
 	s->paused = paused;
 	s->control = -1;
-	for (int i = 0; i < FD_COUNT; i++)
-		s->fds[i] = -1;
-	argv_files_list(&inst->def, &files);
-	s->argv = argv_build(&inst->def, &(struct argv_env){ .binary = binary }, &files);
-	argv_files_clear(&files);
+	prepare_init(&s->prepare, inst);
+	make_room(s, FD_COUNT);
+	op_add(op, &step_begin, s);
+	op_add(op, &prepare_ask_binary, &s->prepare);
+	op_add(op, &prepare_claim_uid, &s->prepare);
+	op_add(op, &prepare_look_at_kvm, &s->prepare);
 	op_add(op, &step_dir, s);
+	op_add(op, &prepare_open_files, &s->prepare);
+	op_add(op, &prepare_build, &s->prepare);
 	op_add(op, &step_sockets, s);
 	op_add(op, &step_spawn, s);
 	op_add(op, &step_record, s);
 	op_add(op, &step_go, s);
 	op_add(op, &step_connect, s);
+	op_add(op, &step_copies, s);
+	op_add(op, &step_sizes, s);
 	op_add(op, &step_run, s);
 	op_add(op, &step_ask, s);
+	op_add(op, &step_machine, s);
 	return s;
 }

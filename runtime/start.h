@@ -11,17 +11,32 @@
 struct start;
 
 /* Adds the steps of a start; the operation owns the result and frees it with start_free() when it has
- * ended. Fails when there is no binary. The steps' undo()s need nothing but the instance, so that
- * they work in another life of droverd as well. */
-struct start *start_plan(struct op *op, struct instance *inst, bool paused, struct err **e);
+ * ended. The steps' undo()s need nothing but the instance, so that they work in another life of droverd as well. */
+struct start *start_plan(struct op *op, struct instance *inst, bool paused);
 void start_free(struct start *s);
 
 /* Adds: quit, after 10 s SIGTERM, after 5 s SIGKILL; then wait to be alone, record the end, clear. The
  * first is the commit. The process may be gone at any step. */
 void stop_plan(struct op *op, struct instance *inst);
-/* Adds: the ACPI power button, then waiting for the guest. SOFT: its silence is no failure, and one that cannot hear
- * is not waited for. After a restart of droverd both go on. */
-void shutdown_plan(struct op *op, struct instance *inst, unsigned timeout_ms, bool soft);
+
+enum shutdown_mode { SHUTDOWN_AUTO, SHUTDOWN_AGENT, SHUTDOWN_ACPI };
+
+struct shutdown_how {
+	enum shutdown_mode mode;
+	unsigned timeout_ms;
+	bool soft;  /* the guest's silence is no failure, and one that cannot hear is not waited for */
+	bool again; /* taken up after a restart of droverd */
+};
+
+struct ladder;
+
+/* Adds: wake a guest that sleeps; ask its agent, if that answers, and give it a third of the time; press the power
+ * button, again and again, until the time is over; see what did it. After a restart of droverd all of it goes on, with
+ * the time anew. On the way back nothing is taken back but that the guest's end would be ours: an error then says
+ * undone: false if the guest was asked. The ladder lives as long as OP. */
+struct ladder *shutdown_plan(struct op *op, struct instance *inst, const struct shutdown_how *how);
+/* "agent", "acpi" or "stop": what ended the guest, or is about to; NULL: not known. */
+const char *shutdown_rung(const struct ladder *l);
 /* Adds: record the end of a process that is gone, clear. */
 void collect_plan(struct op *op, struct instance *inst);
 

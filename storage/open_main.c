@@ -3,8 +3,8 @@
  * drover-open: opens what a user named, for one operation of droverd, and ends. open_wire.h says how it is spoken to.
  *
  * It keeps droverd's rights, for it is to open what is droverd's alone. It may be stuck for ever in a system call on
- * somebody's file system, and hinders nobody by that. When droverd is gone, or waits no longer, sending fails and that
- * is its end.
+ * somebody's file system, and hinders nobody by that. When droverd waits no longer, sending fails and that is its end;
+ * when it is gone, the kernel ends it if it can.
  */
 #include "storage/open_wire.h"
 
@@ -13,6 +13,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -188,6 +190,12 @@ static void open_image(const char *path, unsigned flags)
 	close(fd);
 }
 
+/* The kernel forgets this when ids or rights change. */
+static void die_with_droverd(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* ---- boot files ---- */
 
 static void set_capabilities(const struct __user_cap_data_struct *data)
@@ -196,6 +204,7 @@ static void set_capabilities(const struct __user_cap_data_struct *data)
 
 	if (syscall(SYS_capset, &header, data) < 0)
 		fail(errno, "cannot change capabilities");
+	die_with_droverd();
 }
 
 static void set_ids(uid_t uid, gid_t gid, const gid_t *groups, size_t n)
@@ -206,6 +215,7 @@ static void set_ids(uid_t uid, gid_t gid, const gid_t *groups, size_t n)
 	setfsuid(uid);
 	if ((uid_t)setfsuid((uid_t)-1) != uid || (gid_t)setfsgid((gid_t)-1) != gid)
 		fail(EPERM, "cannot act as QEMU's user");
+	die_with_droverd();
 }
 
 /* As QEMU will do it: as that user, in those groups, with no capability. */
@@ -336,6 +346,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "drover-open is run by droverd only\n");
 		return EXIT_USAGE;
 	}
+	die_with_droverd();
 	parse_owner(argv[1], &owner);
 	for (char **item = argv + 2; *item; item += 3) {
 		unsigned flags = (unsigned)strtoul(item[0], NULL, 10);

@@ -69,6 +69,16 @@ static int listen_at(const char *dir, const char *name)
 	return high;
 }
 
+static int log_at(const char *dir, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), high;
+
+	high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+	close(fd);
+	return high;
+}
+
 /* Reads until the reply to ID has come. */
 static void await_id(int fd, int id)
 {
@@ -95,19 +105,14 @@ static void say(int fd, const char *text)
 static pid_t raw_start(const char *dir, char **argv, double *ms)
 {
 	double begin = now_ms();
-	int fds[FD_COUNT] = { [FD_QMP] = listen_at(dir, "qmp"),
-			      [FD_QMP2] = listen_at(dir, "qmp2"),
-			      [FD_SERIAL] = listen_at(dir, "serial") };
-	_cleanup_free_ char *log = xasprintf("%s/console", dir);
+	int fds[FD_COUNT] = { [FD_QMP] = listen_at(dir, "qmp"),          [FD_QMP2] = listen_at(dir, "qmp2"),
+			      [FD_SERIAL] = listen_at(dir, "serial"),    [FD_AGENT] = listen_at(dir, "agent"),
+			      [FD_CONSOLE_LOG] = log_at(dir, "console"), [FD_EVENTS_LOG] = log_at(dir, "events") };
 	posix_spawn_file_actions_t actions;
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	pid_t pid;
 	int fd;
 
-	fds[FD_CONSOLE_LOG] = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	fd = fcntl(fds[FD_CONSOLE_LOG], F_DUPFD_CLOEXEC, HIGH_FD);
-	close(fds[FD_CONSOLE_LOG]);
-	fds[FD_CONSOLE_LOG] = fd;
 	posix_spawn_file_actions_init(&actions);
 	for (int i = FD_QMP; i < FD_COUNT; i++)
 		posix_spawn_file_actions_adddup2(&actions, fds[i], i);
@@ -178,7 +183,7 @@ static void bench(struct rig *r, struct client *c, const char *machine, int n)
 		start[i] = xcalloc((size_t)n, sizeof(double));
 		stop[i] = xcalloc((size_t)n, sizeof(double));
 	}
-	client_define(c, machine, "'memory': '256M', 'hvparams': {'machine_version': '%s'}", machine);
+	client_define(c, machine, "'memory': '256M', 'hvparams': {'accel': 'tcg', 'machine_version': '%s'}", machine);
 	argv = argv_of(c, machine);
 	for (int i = -1; i < n; i++) { /* the first round is not counted */
 		pid_t pid = raw_start(r->root, argv, i < 0 ? &ignored : &start[0][i]);

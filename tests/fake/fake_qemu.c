@@ -5,9 +5,12 @@
  *
  * What it says is what QEMU 7.2 says, in its order: events that a command causes come before the reply; a
  * monitor has one client, others wait in the backlog; out-of-band commands pass those of the main loop.
- * Its guest powers off on SIGUSR1 and panics on SIGUSR2; on SIGTERM QEMU ends with status 0.
+ * Its guest powers off on SIGUSR1 and panics on SIGUSR2, finds its disk full on SIGHUP; on SIGTERM QEMU ends with
+ * status 0. Its firmware makes two resets of one, when the guest runs. (It is longer than 700 lines: one machine, whose
+ * commands and loop share all of its state.)
  */
 #include "base/json.h"
+#include "gear.h"
 #include "monitor.h"
 #include "options.h"
 #include "script.h"
@@ -39,6 +42,10 @@ struct fake {
 	struct monitor monitors[MONITORS_MAX];
 	size_t n;
 	const char *name, *uuid, *status;
+	bool ends_at_reboot, full,
+		rebooting; /* -action reboot=shutdown; a disk is; the firmware is to reset once more */
+	int log;           /* of the second monitor */
+	struct gear gear;
 	struct answer answer;
 	bool hung; /* the main loop does nothing any more */
 	struct json_object *counts;
@@ -86,6 +93,11 @@ static void emit(struct fake *f, const char *name, const char *data)
 	for (size_t i = 0; i < f->n; i++)
 		if (f->monitors[i].negotiated)
 			monitor_send(&f->monitors[i], o);
+	if (f->log >= 0) {
+		_cleanup_free_ char *text = json_print(o);
+
+		dprintf(f->log, "%s\r\n", text);
+	}
 }
 
 /* ---- the guest ---- */
@@ -113,6 +125,39 @@ static void panic(struct fake *f)
 		return;
 	emit(f, "GUEST_PANICKED", "{\"action\": \"pause\"}");
 	halt(f, "guest-panicked");
+}
+
+/* STATUS is a RunState, or what leads to io-error. */
+static void stand_still(struct fake *f, const char *status)
+{
+	static const struct {
+		const char *status, *event, *data;
+	} rows[] = {
+		{ "suspended", "SUSPEND", NULL },
+		{ "watchdog", "WATCHDOG", "{\"action\": \"pause\"}" },
+		{ "io-error", "BLOCK_IO_ERROR",
+		  "{\"action\": \"stop\", \"nospace\": false, \"reason\": \"Input/output error\"}" },
+		{ "no-space", "BLOCK_IO_ERROR",
+		  "{\"action\": \"stop\", \"nospace\": true, \"reason\": \"No space left\"}" },
+	};
+
+	f->full = str_eq(status, "no-space") || str_eq(status, "unheard");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (str_eq(rows[i].status, status))
+			emit(f, rows[i].event, rows[i].data);
+	halt(f, f->full ? "io-error" : status);
+}
+
+/* A reset by the guest, or by its firmware. */
+static void reboot(struct fake *f)
+{
+	f->rebooting = false;
+	if (f->ends_at_reboot) {
+		emit(f, "SHUTDOWN", "{\"guest\": true, \"reason\": \"guest-reset\"}");
+		halt(f, "shutdown");
+	} else {
+		emit(f, "RESET", "{\"guest\": true, \"reason\": \"guest-reset\"}");
+	}
 }
 
 /* ---- the script ---- */
@@ -146,11 +191,13 @@ static void act(struct fake *f, struct monitor *m, const char *word, const struc
 		panic(f);
 	else if (str_eq(word, "pause"))
 		halt(f, "io-error");
+	else if (str_eq(word, "state"))
+		stand_still(f, l->value);
 }
 
 static void at_place(struct fake *f, struct monitor *m, const char *place, unsigned nth, bool after)
 {
-	static const char *const acts[] = { "poweroff", "panic", "pause", "freeze", "hangup", "exit", "kill" };
+	static const char *const acts[] = { "poweroff", "panic", "pause", "state", "freeze", "hangup", "exit", "kill" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
 		struct script_line *l = NULL;
@@ -166,9 +213,9 @@ static void at_place(struct fake *f, struct monitor *m, const char *place, unsig
 
 /* ---- commands: NULL is "{}", *ERROR a description ---- */
 
-typedef struct json_object *command_fn(struct fake *f, const char **error);
+typedef struct json_object *command_fn(struct fake *f, struct json_object *args, const char **error);
 
-static struct json_object *query_status(struct fake *f, const char **error)
+static struct json_object *query_status(struct fake *f, struct json_object *args, const char **error)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -178,7 +225,7 @@ static struct json_object *query_status(struct fake *f, const char **error)
 	return o;
 }
 
-static struct json_object *query_name(struct fake *f, const char **error)
+static struct json_object *query_name(struct fake *f, struct json_object *args, const char **error)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -186,7 +233,7 @@ static struct json_object *query_name(struct fake *f, const char **error)
 	return o;
 }
 
-static struct json_object *query_uuid(struct fake *f, const char **error)
+static struct json_object *query_uuid(struct fake *f, struct json_object *args, const char **error)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -199,12 +246,12 @@ static struct json_object *version(void)
 	return json_tokener_parse("{\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, \"package\": \"fake\"}");
 }
 
-static struct json_object *query_version(struct fake *f, const char **error)
+static struct json_object *query_version(struct fake *f, struct json_object *args, const char **error)
 {
 	return version();
 }
 
-static struct json_object *query_yank(struct fake *f, const char **error)
+static struct json_object *query_yank(struct fake *f, struct json_object *args, const char **error)
 {
 	struct json_object *list = json_object_new_array();
 
@@ -218,45 +265,110 @@ static struct json_object *query_yank(struct fake *f, const char **error)
 	return list;
 }
 
-static struct json_object *cont(struct fake *f, const char **error)
+static struct json_object *cont(struct fake *f, struct json_object *args, const char **error)
 {
-	if (str_eq(f->status, "shutdown")) {
+	if (str_eq(f->status, "shutdown") || str_eq(f->status, "internal-error")) {
 		*error = "Resetting the Virtual Machine is required";
-	} else if (!str_eq(f->status, "running")) {
+	} else if (!str_eq(f->status, "running") && !str_eq(f->status, "suspended")) {
 		f->status = "running";
 		emit(f, "RESUME", NULL);
+		if (f->rebooting)
+			reboot(f);
 	}
 	return NULL;
 }
 
-static struct json_object *stop(struct fake *f, const char **error)
+static struct json_object *stop(struct fake *f, struct json_object *args, const char **error)
 {
 	if (str_eq(f->status, "running"))
 		halt(f, "paused");
 	return NULL;
 }
 
-static struct json_object *system_reset(struct fake *f, const char **error)
+static struct json_object *system_reset(struct fake *f, struct json_object *args, const char **error)
 {
-	if (str_eq(f->status, "shutdown") || str_eq(f->status, "guest-panicked"))
-		f->status = "prelaunch";
+	bool runs = str_eq(f->status, "running");
+
+	if (f->ends_at_reboot) {
+		emit(f, "SHUTDOWN", "{\"guest\": false, \"reason\": \"host-qmp-system-reset\"}");
+		halt(f, "shutdown");
+		return NULL;
+	}
 	emit(f, "RESET", "{\"guest\": false, \"reason\": \"host-qmp-system-reset\"}");
+	f->rebooting = true;
+	if (runs)
+		reboot(f);
+	else
+		f->status = "prelaunch";
 	return NULL;
 }
 
-static struct json_object *system_powerdown(struct fake *f, const char **error)
+static struct json_object *system_wakeup(struct fake *f, struct json_object *args, const char **error)
+{
+	if (!str_eq(f->status, "suspended")) {
+		*error = "Unable to wake up: guest is not in suspended state";
+		return NULL;
+	}
+	f->status = "running";
+	emit(f, "WAKEUP", NULL);
+	return NULL;
+}
+
+static struct json_object *set_action(struct fake *f, struct json_object *args, const char **error)
+{
+	f->ends_at_reboot = str_eq(json_get_str(args, "reboot"), "shutdown");
+	return NULL;
+}
+
+static struct json_object *query_block(struct fake *f, struct json_object *args, const char **error)
+{
+	return gear_block(&f->gear, f->full ? "nospace" : str_eq(f->status, "io-error") ? "failed" : "ok");
+}
+
+static struct json_object *query_nodes(struct fake *f, struct json_object *args, const char **error)
+{
+	return gear_nodes(&f->gear);
+}
+
+static struct json_object *query_chardev(struct fake *f, struct json_object *args, const char **error)
+{
+	return gear_chardevs(&f->gear);
+}
+
+static struct json_object *query_fdsets(struct fake *f, struct json_object *args, const char **error)
+{
+	return gear_fdsets(&f->gear);
+}
+
+static struct json_object *remove_fd(struct fake *f, struct json_object *args, const char **error)
+{
+	bool late = script_says(&f->script, "fdsets", "late") && !str_eq(f->status, "running");
+
+	if (late || script_says(&f->script, "fdsets", "stay"))
+		return NULL;
+	if (!gear_empty_set(&f->gear, json_get_int(args, "fdset-id", -1)))
+		*error = "File descriptor named 'fdset-id' not found";
+	return NULL;
+}
+
+static struct json_object *inject_nmi(struct fake *f, struct json_object *args, const char **error)
+{
+	return NULL;
+}
+
+static struct json_object *system_powerdown(struct fake *f, struct json_object *args, const char **error)
 {
 	emit(f, "POWERDOWN", NULL);
 	return NULL;
 }
 
-static struct json_object *quit(struct fake *f, const char **error)
+static struct json_object *quit(struct fake *f, struct json_object *args, const char **error)
 {
 	emit(f, "SHUTDOWN", "{\"guest\": false, \"reason\": \"host-qmp-quit\"}");
 	return NULL;
 }
 
-static struct json_object *qmp_capabilities(struct fake *f, const char **error)
+static struct json_object *qmp_capabilities(struct fake *f, struct json_object *args, const char **error)
 {
 	return NULL;
 }
@@ -267,16 +379,24 @@ static const struct {
 	bool oob;
 } commands[] = {
 	{ "cont", cont },
+	{ "inject-nmi", inject_nmi },
 	{ "qmp_capabilities", qmp_capabilities },
+	{ "query-block", query_block },
+	{ "query-chardev", query_chardev },
+	{ "query-fdsets", query_fdsets },
 	{ "query-name", query_name },
+	{ "query-named-block-nodes", query_nodes },
 	{ "query-status", query_status },
 	{ "query-uuid", query_uuid },
 	{ "query-version", query_version },
 	{ "query-yank", query_yank, .oob = true },
 	{ "quit", quit },
+	{ "remove-fd", remove_fd },
+	{ "set-action", set_action },
 	{ "stop", stop },
 	{ "system_powerdown", system_powerdown },
 	{ "system_reset", system_reset },
+	{ "system_wakeup", system_wakeup },
 };
 
 /* ---- requests ---- */
@@ -364,7 +484,7 @@ static void run(struct fake *f, struct monitor *m, struct json_object *request, 
 		reply(f, m, request, NULL, "CommandNotFound", text);
 		return;
 	}
-	ret = commands[i].fn(f, &desc);
+	ret = commands[i].fn(f, json_get_typed(request, "arguments", json_type_object), &desc);
 	if (script_next(s, NULL, "lie", name, nth, false)) {
 		json_object_put(ret);
 		ret = NULL;
@@ -543,6 +663,8 @@ static void take_signals(struct fake *f, int fd)
 			power_off(f);
 		} else if (info.ssi_signo == SIGUSR2) {
 			panic(f);
+		} else if (info.ssi_signo == SIGHUP) {
+			stand_still(f, "no-space");
 		} else if (!script_says(&f->script, "term", "ignore")) {
 			fprintf(stderr, "fake-qemu: terminating on signal %u\n", info.ssi_signo);
 			_exit(0);
@@ -559,6 +681,7 @@ static int open_signals(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -607,16 +730,24 @@ static void serve(struct fake *f)
 	}
 }
 
+#define REAL_QEMU "qemu-system-x86_64"
+
 /* ---- the command line ---- */
 
 static void read_option(struct fake *f, char **argv, const char *option, const char *value)
 {
+	if (value)
+		gear_option(&f->gear, option, value);
 	if (str_eq(option, "-S")) {
 		f->status = "prelaunch";
 	} else if (str_eq(option, "-name") && value) {
 		f->name = option_value(value, NULL);
 	} else if (str_eq(option, "-uuid") && value) {
 		f->uuid = value;
+	} else if (str_eq(option, "-action") && value) {
+		f->ends_at_reboot = strstr(value, "reboot=shutdown") != NULL;
+	} else if (str_eq(option, "-add-fd") && value && str_eq(option_value(value, "set"), "2")) {
+		f->log = (int)strtol(option_value(value, "fd"), NULL, 10);
 	} else if (str_eq(option, "-append") && value) {
 		script_read(&f->script, value);
 	} else if (str_eq(option, "-mon") && value && f->n < MONITORS_MAX) {
@@ -634,12 +765,17 @@ int main(int argc, char **argv)
 	struct fake *f = &fake;
 	const char *text;
 
+	/* Who asks what it can do asks the real one. */
+	for (char **p = argv + 1; p[0] && p[1]; p++)
+		if (str_eq(p[0], "-machine") && str_starts(p[1], "none"))
+			execvp(REAL_QEMU, argv);
 	/* A sanitizer would make an exit of them. */
 	for (size_t i = 0; i < ARRAY_SIZE(deadly); i++)
 		signal(deadly[i], SIG_DFL);
 	f->status = "running";
-	f->record = -1;
+	f->record = f->log = -1;
 	f->counts = json_object_new_object();
+	gear_init(&f->gear);
 	for (char **p = argv + 1; p[0]; p++)
 		read_option(f, argv + 1, p[0], p[1]);
 	text = script_value(&f->script, "say");

@@ -10,13 +10,14 @@ static const struct {
 	const char *word;
 	enum kind kind;
 } words[] = {
-	{ "chunk", THROUGHOUT },    { "delay", AT_PLACE_VALUE }, { "error", AT_PLACE_VALUE },
-	{ "exit", AT_PLACE_VALUE }, { "flood", AT_PLACE_VALUE }, { "freeze", AT_PLACE },
-	{ "greeting", THROUGHOUT }, { "hang", AT_PLACE },        { "hangup", AT_PLACE },
-	{ "hold", AT_PLACE_VALUE }, { "kill", AT_PLACE_VALUE },  { "lie", AT_PLACE },
-	{ "panic", AT_PLACE },      { "pause", AT_PLACE },       { "powerdown", THROUGHOUT },
-	{ "poweroff", AT_PLACE },   { "record", THROUGHOUT },    { "say", THROUGHOUT },
-	{ "silent", AT_PLACE },     { "term", THROUGHOUT },      { "twice", AT_PLACE },
+	{ "chunk", THROUGHOUT },     { "delay", AT_PLACE_VALUE }, { "error", AT_PLACE_VALUE },
+	{ "exit", AT_PLACE_VALUE },  { "flood", AT_PLACE_VALUE }, { "fdsets", THROUGHOUT },
+	{ "freeze", AT_PLACE },      { "greeting", THROUGHOUT },  { "hang", AT_PLACE },
+	{ "hangup", AT_PLACE },      { "hold", AT_PLACE_VALUE },  { "kill", AT_PLACE_VALUE },
+	{ "lie", AT_PLACE },         { "panic", AT_PLACE },       { "pause", AT_PLACE },
+	{ "powerdown", THROUGHOUT }, { "poweroff", AT_PLACE },    { "record", THROUGHOUT },
+	{ "say", THROUGHOUT },       { "silent", AT_PLACE },      { "state", AT_PLACE_VALUE },
+	{ "term", THROUGHOUT },      { "twice", AT_PLACE },
 };
 
 static void give_up(const char *text, const char *why)

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How the fake QEMU is to misbehave: words of the kernel's command line, so that a definition alone
- * carries them ("kernel_path": "/dev/null", "kernel_args": "fake.exit=cont+:3 fake.say=no_space").
+ * carries them ("kernel_path": of any file, "kernel_args": "fake.exit=cont+:3 fake.say=no_space").
  *
  *   at a place, once:       exit=PLACE:STATUS  kill=PLACE:SIGNAL  freeze=PLACE (SIGSTOP to itself)
  *                           hangup=PLACE (that monitor)  poweroff=PLACE  panic=PLACE  pause=PLACE (io-error)
+ *                           state=PLACE:RUNSTATE (it stands still then; also no-space, and unheard, which is no-space
+ *                           without an event)
  *   of a command's answer:  silent=CMD (that one never comes)  hang=CMD (neither does any later one, but out of band)
  *                           delay=CMD:MS  hold=CMD:FILE (until FILE exists)  error=CMD:CLASS:TEXT  flood=CMD:EVENTS
  *                           lie=CMD (a return without members)  twice=CMD
  *   throughout:             chunk=BYTES (at a time)  greeting=none|garbage|half  powerdown=ignore  term=ignore
+ *                           fdsets=late|stay (remove-fd says yes, and does it only while the guest runs, or never)
  *                           say=TEXT (to stderr, at start)  record=FILE (a line "MONITOR COMMAND" for each request)
  *
  * PLACE is "start" (before it listens), "greeting" (after one was sent), or a command, with "#N" for its

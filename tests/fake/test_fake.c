@@ -255,7 +255,7 @@ static struct json_object *await_job(int id)
 START_TEST(stalls_and_is_stopped)
 {
 	int id = start_stalled(FROZEN);
-	_cleanup_free_ char *name = xasprintf("#%d", id), *fake = rig_program("fake-qemu");
+	_cleanup_free_ char *name = xasprintf("#%d", id), *fake = rig_shared("fake-qemu");
 	_cleanup_json_ struct json_object *o = stage_show("web"), *job = job_of(id);
 	_cleanup_json_ struct json_object *busy = client_error(stage.c, "Busy", "instance-start", WEB);
 

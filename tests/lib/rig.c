@@ -3,10 +3,13 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "runtime/cgroup.h"
+#include "runtime/confine.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
@@ -21,17 +24,61 @@
 #include <time.h>
 #include <unistd.h>
 
+static unsigned rigs; /* that there are */
+
 /* ---- programs ---- */
+
+#define SHARED "DROVER_TEST_SHARED"
 
 char *rig_program(const char *name)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	ck_assert_int_gt(n, 0);
+	if (n <= 0)
+		abort(); /* may be asked outside of any test */
 	self[n] = '\0';
 	*strrchr(self, '/') = '\0';
 	return xasprintf("%s/%s", self, name);
+}
+
+char *rig_shared(const char *name)
+{
+	const char *dir = getenv(SHARED);
+
+	ck_assert_ptr_nonnull(dir);
+	return xasprintf("%s/%s", dir, name);
+}
+
+static void copy_file(const char *name, void *data)
+{
+	const int *dirs = data;
+	_cleanup_close_ int from = openat(dirs[0], name, O_RDONLY | O_CLOEXEC), to = -1;
+	char text[65536];
+	ssize_t n = 0;
+
+	if (from < 0 || name[0] == '.' || faccessat(dirs[1], name, F_OK, 0) == 0)
+		return;
+	to = openat(dirs[1], name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	while (to >= 0 && (n = read(from, text, sizeof(text))) > 0)
+		if (write(to, text, (size_t)n) != n)
+			break;
+	if (n != 0 && to >= 0)
+		unlinkat(dirs[1], name, 0);
+}
+
+/* What a binary can do is asked once for all roots of a test. */
+static void copy_capabilities(const char *from, const char *to)
+{
+	int dirs[2];
+
+	file_make_dirs(to, 0700, NULL);
+	dirs[0] = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dirs[1] = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirs[0] >= 0 && dirs[1] >= 0)
+		file_list(dirs[0], copy_file, dirs, NULL);
+	closep(&dirs[0]);
+	closep(&dirs[1]);
 }
 
 const char *rig_guest(void)
@@ -43,10 +90,17 @@ struct rig *rig_new(const char *program)
 {
 	const char *tmp = getenv("TMPDIR");
 	struct rig *r = xcalloc(1, sizeof(*r));
+	_cleanup_free_ char *shared = NULL, *own = NULL;
 
 	r->root = xasprintf("%s/drover-test-XXXXXX", str_empty(tmp) ? "/tmp" : tmp);
 	ck_assert_ptr_nonnull(mkdtemp(r->root));
+	rigs++;
+	/* Guests run as others, and come through it to what is theirs. */
+	chmod(r->root, 0711);
 	r->program = rig_program(program);
+	shared = rig_shared("capabilities");
+	own = xasprintf("%s/lib/capabilities", r->root);
+	copy_capabilities(shared, own);
 	return r;
 }
 
@@ -55,6 +109,9 @@ static void child_exec(struct rig *r, pid_t parent)
 	_cleanup_free_ char *log = xasprintf("%s/droverd.log", r->root);
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600), null = open("/dev/null", O_RDONLY);
 
+	if (r->uid &&
+	    (setgroups(0, NULL) < 0 || setresgid(r->uid, r->uid, r->uid) < 0 || setresuid(r->uid, r->uid, r->uid) < 0))
+		_exit(126);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
@@ -140,6 +197,49 @@ char *rig_file(struct rig *r, const char *fmt, ...)
 	return text;
 }
 
+/* ---- control groups ---- */
+
+struct cgroup_search {
+	struct cgroups groups;
+	char *prefix; /* of the names of those that a root has made */
+	void (*fn)(const char *path, const char *name, void *data);
+	void *data;
+};
+
+static void match_cgroup(const char *name, void *data)
+{
+	struct cgroup_search *s = data;
+	_cleanup_free_ char *path = xasprintf("%s/%s", s->groups.dir, name);
+
+	if (str_starts(name, s->prefix))
+		s->fn(path, name + strlen(s->prefix), s->data);
+}
+
+static void each_cgroup(struct rig *r, void (*fn)(const char *path, const char *name, void *data), void *data)
+{
+	_cleanup_free_ char *run = xasprintf("%s/run", r->root), *prefix = NULL;
+	struct cgroup_search s = { .fn = fn, .data = data };
+	_cleanup_close_ int dir = -1;
+
+	prefix = xasprintf("drover-%08x-", confine_tag(run));
+	s.prefix = prefix;
+	cgroups_open(&s.groups, 0);
+	dir = s.groups.dir ? open(s.groups.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (dir >= 0)
+		file_list(dir, match_cgroup, &s, NULL);
+	cgroups_close(&s.groups);
+}
+
+static void remove_cgroup(const char *path, const char *name, void *data)
+{
+	rmdir(path);
+}
+
+static void remove_cgroups(struct rig *r)
+{
+	each_cgroup(r, remove_cgroup, NULL);
+}
+
 /* ---- the world ---- */
 
 struct lines {
@@ -163,6 +263,9 @@ static void add_files(struct lines *l, const char *root, const char *below)
 		_cleanup_free_ char *name = xasprintf("%s/%s", below, d->d_name);
 
 		if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
+			continue;
+		/* What was learnt of binaries and of KVM is nobody's change. */
+		if (str_starts(name, "lib/capabilities/") || str_eq(name, "run/accel.json"))
 			continue;
 		add_line(l, xasprintf("file %s", name));
 		if (d->d_type == DT_DIR)
@@ -208,6 +311,11 @@ static void note_process(pid_t pid, const char *what, void *data)
 	add_line(data, xasprintf("process %s", what));
 }
 
+static void note_cgroup(const char *path, const char *name, void *data)
+{
+	add_line(data, xasprintf("cgroup %s", name));
+}
+
 static int compare_lines(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -226,6 +334,8 @@ static void add_fds(struct lines *l, pid_t pid)
 		if (n <= 0)
 			continue;
 		target[n] = '\0';
+		if (str_eq(target, "/dev/null"))
+			continue; /* libuv keeps one back from the first pipe on */
 		if (strchr(target, ':'))
 			*strchr(target, ':') = '\0'; /* socket:[123] */
 		add_line(l, xasprintf("fd %s", target));
@@ -243,6 +353,7 @@ char *rig_world(struct rig *r, bool daemon)
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		add_files(&l, r->root, parts[i]);
 	each_process(r, note_process, &l);
+	each_cgroup(r, note_cgroup, &l);
 	if (daemon && r->pid)
 		add_fds(&l, r->pid);
 	if (l.n)
@@ -258,6 +369,13 @@ char *rig_world(struct rig *r, bool daemon)
 	return text;
 }
 
+/* Whose parent has died is ours, as process 1, and its remains would be found by each later look at /proc. */
+static void reap_all(void)
+{
+	while (getpid() == 1 && waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
 static void end_process(pid_t pid, const char *what, void *data)
 {
 	kill(pid, SIGKILL);
@@ -266,9 +384,17 @@ static void end_process(pid_t pid, const char *what, void *data)
 
 void rig_free(struct rig *r)
 {
+	_cleanup_free_ char *shared = NULL, *own = NULL;
+
 	if (r->pid)
 		rig_kill(r);
 	each_process(r, end_process, NULL);
+	remove_cgroups(r);
+	if (--rigs == 0)
+		reap_all(); /* no droverd among them, whose end somebody asks for */
+	shared = rig_shared("capabilities");
+	own = xasprintf("%s/lib/capabilities", r->root);
+	copy_capabilities(own, shared);
 	if (!getenv("DROVER_KEEP"))
 		file_remove_tree(AT_FDCWD, r->root, NULL);
 	free(r->root);
@@ -362,10 +488,32 @@ bool has(struct json_object *o, const char *path)
 
 /* ---- the suite ---- */
 
+/* A directory that everybody can read: guests run as others than the tests. */
+static void make_shared(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	_cleanup_free_ char *dir = xasprintf("%s/drover-shared-XXXXXX", str_empty(tmp) ? "/tmp" : tmp);
+	_cleanup_free_ char *fake = rig_program("fake-qemu"), *command = NULL;
+
+	if (!mkdtemp(dir) || chmod(dir, 0755) < 0) {
+		perror(dir);
+		exit(EXIT_FAILURE);
+	}
+	setenv(SHARED, dir, 1);
+	command = xasprintf("cd '%s' && umask 022 && : > kernel && mkdir capabilities && "
+			    "if [ -x '%s' ]; then cp '%s' fake-qemu; fi",
+			    dir, fake, fake);
+	if (system(command) != 0) /* NOLINT(cert-env33-c): paths of our own */
+		exit(EXIT_FAILURE);
+}
+
 static int run_suite(Suite *(*make)(void))
 {
-	SRunner *runner = srunner_create(make());
+	SRunner *runner;
 	int failed;
+
+	make_shared();
+	runner = srunner_create(make());
 
 	/* The tail of a log has room in a message; a longer one would end the test without a word. */
 	check_set_max_msg_size(1 << 17);
@@ -373,21 +521,38 @@ static int run_suite(Suite *(*make)(void))
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
+	file_remove_tree(AT_FDCWD, getenv(SHARED), NULL);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* It goes with the mount namespace. */
+static int run_in_memory(Suite *(*make)(void))
+{
+	char dir[] = "/tmp/drover-memory-XXXXXX";
+	int result;
+
+	if (getenv("DROVER_KEEP") || !mkdtemp(dir))
+		return run_suite(make);
+	if (mount("tmpfs", dir, "tmpfs", 0, "mode=0711") == 0)
+		setenv("TMPDIR", dir, 1);
+	result = run_suite(make);
+	umount2(dir, MNT_DETACH);
+	rmdir(dir);
+	return result;
+}
+
 /* Process 1 of a namespace takes all others with it; its /proc shows them only. */
-static int run_as_init(Suite *(*make)(void))
+static int run_as_init(Suite *(*make)(void), bool memory)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0) {
 		perror("mount");
 		return EXIT_FAILURE;
 	}
-	return run_suite(make);
+	return memory ? run_in_memory(make) : run_suite(make);
 }
 
-int rig_main(Suite *(*make)(void))
+static int run_somewhere(Suite *(*make)(void), bool memory)
 {
 	int status;
 	pid_t pid;
@@ -399,7 +564,7 @@ int rig_main(Suite *(*make)(void))
 	}
 	pid = fork();
 	if (pid == 0) {
-		int result = run_as_init(make);
+		int result = run_as_init(make, memory);
 
 		fflush(NULL);
 		exit(result);
@@ -408,4 +573,14 @@ int rig_main(Suite *(*make)(void))
 		return EXIT_FAILURE;
 	/* No exit(): the leak sanitizer cannot make its thread in a process that has given its PID namespace away. */
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+}
+
+int rig_main(Suite *(*make)(void))
+{
+	return run_somewhere(make, false);
+}
+
+int rig_main_in_memory(Suite *(*make)(void))
+{
+	return run_somewhere(make, true);
 }

@@ -22,6 +22,7 @@ struct rig {
 	char *program; /* path of the droverd that is run */
 	char *fault;   /* DROVER_FAULT for droverd-faulty, or NULL */
 	pid_t pid;     /* 0: not running */
+	uid_t uid;     /* whom it runs as; 0: as the test does */
 };
 
 struct client;
@@ -42,6 +43,8 @@ void rig_stop(struct rig *r);
 int rig_wait(struct rig *r);
 /* The text of a file below the root, or NULL. */
 char *rig_file(struct rig *r, const char *fmt, ...) _printf_(2, 3);
+/* Path of a file that guests can read: "fake-qemu", and "kernel", an empty one. */
+char *rig_shared(const char *name);
 /* Path of a program of this build; of the test guest's directory (NULL: there is none). */
 char *rig_program(const char *name);
 const char *rig_guest(void);
@@ -79,8 +82,8 @@ void client_await_console(struct client *c, const char *instance, const char *te
 /* Defines and, with START, starts an instance: EXTRA are further members of the definition, in JSON with '. */
 void client_define(struct client *c, const char *name, const char *extra, ...) _printf_(3, 4);
 
-/* What there is: files below etc, lib, run (with sizes left out), processes that belong to the root, one a line,
- * sorted. The caller's. DAEMON: the daemon's own open descriptors as well. */
+/* What there is: files below etc, lib, run (with sizes left out), processes that belong to the root, control groups that
+ * were made for it, one a line, sorted. The caller's. DAEMON: the daemon's own open descriptors as well. */
 char *rig_world(struct rig *r, bool daemon);
 /* Number of open descriptors of a process; resident memory in KiB. */
 unsigned process_fds(pid_t pid);
@@ -96,10 +99,18 @@ bool has(struct json_object *o, const char *path);
 
 /* Runs SUITE; the exit status for main(). */
 int rig_main(Suite *(*make)(void));
+/* With its roots in memory, where the host allows that and DROVER_KEEP is not set: for programs of very many roots, who
+ * would wait for a disk most of the time. */
+int rig_main_in_memory(Suite *(*make)(void));
 #define RIG_MAIN(make)                 \
 	int main(void)                 \
 	{                              \
 		return rig_main(make); \
+	}
+#define RIG_MAIN_IN_MEMORY(make)                 \
+	int main(void)                           \
+	{                                        \
+		return rig_main_in_memory(make); \
 	}
 
 #endif

@@ -64,6 +64,77 @@ void guest_await(struct rig *r, const char *name, const char *text, unsigned tim
 		;
 }
 
+static int serial_port(struct rig *r, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/run/instances/%s", r->root, name);
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = dir < 0 ? -1 : dirs_connect(dir, "serial.sock", NULL);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+/* The text between two marks of the console's log, or NULL. */
+static char *between(struct rig *r, const char *name, const char *begin, const char *end)
+{
+	_cleanup_free_ char *path = xasprintf("%s/log/%s.console", r->root, name), *log = NULL;
+	char *from, *to;
+
+	if (!file_read(AT_FDCWD, path, FILE_MAX, &log, NULL, NULL))
+		return NULL;
+	from = strstr(log, begin);
+	to = from ? strstr(from, end) : NULL;
+	return to ? xstrndup(from + strlen(begin), (size_t)(to - from) - strlen(begin)) : NULL;
+}
+
+char *guest_shell(struct rig *r, const char *name, const char *line)
+{
+	static unsigned count;
+	_cleanup_close_ int fd = serial_port(r, name);
+	/* The marks are quoted, so that the terminal's echo of the line does not look like them. */
+	_cleanup_free_ char *typed = xasprintf("echo BE'GIN'%u; %s; echo E'ND'%u\n", count + 1, line, count + 1);
+	_cleanup_free_ char *begin = xasprintf("BEGIN%u\r\n", ++count), *end = xasprintf("END%u\r\n", count);
+	char *text = NULL;
+
+	/* What is typed before there is a prompt is lost. */
+	for (int tries = 0;
+	     guest_said(r, name, "/ # ") < guest_said(r, name, "GUEST-UP") + guest_said(r, name, "\nEND") ||
+	     !guest_said(r, name, "/ # ");
+	     look_again(&tries, "a prompt"))
+		;
+	for (const char *p = typed; *p; p++)
+		ck_assert_int_eq(send(fd, p, 1, MSG_NOSIGNAL), 1);
+	for (int tries = 0; !(text = between(r, name, begin, end)); look_again(&tries, typed)) {
+		char heard[4096];
+
+		/* Whoever is connected and does not read stops the console, and its log with it. */
+		while (recv(fd, heard, sizeof(heard), MSG_DONTWAIT) > 0)
+			;
+	}
+	return text;
+}
+
+char *guest_image(struct rig *r, const char *name, const char *text, off_t size)
+{
+	char *path = xasprintf("%s/%s", r->root, name);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	ck_assert_msg(fd >= 0 && ftruncate(fd, size) == 0 && pwrite(fd, text, strlen(text), 0) == (ssize_t)strlen(text),
+		      "cannot make '%s'", path);
+	return path;
+}
+
+void host_run(const char *fmt, ...)
+{
+	_cleanup_free_ char *command = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	command = xvasprintf(fmt, ap);
+	va_end(ap);
+	ck_assert_msg(system(command) == 0, "%s", command); /* NOLINT(cert-env33-c): words of our own */
+}
+
 struct json_object *guest_query(struct client *c, const char *name)
 {
 	return client_ok(c, "query-instance", "{'instance': '%s'}", name);
@@ -173,7 +244,8 @@ char *guest_run_state(struct rig *r, const char *name)
 {
 	static const char ask[] = "{\"execute\": \"qmp_capabilities\"}{\"execute\": \"query-status\"}";
 	_cleanup_(json_reader_freep) struct json_reader *reader = json_reader_new(&json_limits_qemu);
-	_cleanup_close_ int dir = instance_dir(r, name), fd = dirs_connect(dir, "qmp2.sock", NULL);
+	/* Not the second: while that one negotiates its log misses what happens. */
+	_cleanup_close_ int dir = instance_dir(r, name), fd = dirs_connect(dir, "qmp.sock", NULL);
 	_cleanup_json_ struct json_object *o = NULL;
 
 	ck_assert_int_ge(fd, 0);
@@ -200,6 +272,20 @@ bool process_runs(pid_t pid)
 	char state = process_run_state(pid);
 
 	return state && state != 'Z' && state != 'X';
+}
+
+char *process_field(pid_t pid, const char *file, const char *field)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/%s", pid, file), *text = NULL,
+			    *line = xasprintf("\n%s:", field);
+	const char *p;
+
+	ck_assert_msg(file_read(AT_FDCWD, path, FILE_MAX, &text, NULL, NULL), "no '%s'", path);
+	p = strstr(text, line);
+	ck_assert_msg(p || str_starts(text, line + 1), "'%s' has no '%s'", path, field);
+	p = p ? p + strlen(line) : text + strlen(line + 1);
+	p += strspn(p, " \t");
+	return xstrndup(p, strcspn(p, "\n"));
 }
 
 /* utime and stime of one thread, if it is a vCPU's. */

@@ -20,6 +20,13 @@ pid_t guest_start(struct client *c, const char *name);
 /* How often its console's log has TEXT, whether or not there is a droverd; and the wait for so many. */
 unsigned guest_said(struct rig *r, const char *name, const char *text);
 void guest_await(struct rig *r, const char *name, const char *text, unsigned times);
+/* Runs a line of shell in a guest that has t.shell=1 (or waits until its shell is there, "true"); what it printed, the
+ * caller's. Nothing else may be attached to its console. */
+char *guest_shell(struct rig *r, const char *name, const char *line);
+/* An image below the root, 0600: SIZE bytes, of which the first are TEXT. Its path, the caller's. */
+char *guest_image(struct rig *r, const char *name, const char *text, off_t size);
+/* Runs a command of the host's, printf-like; it must end well. */
+void host_run(const char *fmt, ...) _printf_(1, 2);
 /* The whole answer of query-instance; its "state" and "reason" are these; without an operation under way. */
 struct json_object *guest_query(struct client *c, const char *name);
 void guest_expect(struct client *c, const char *name, const char *state, const char *reason);
@@ -40,6 +47,8 @@ void guest_await_run_state(struct rig *r, const char *name, const char *status);
 /* What the kernel says: is it there (a zombie is not); the time in clock ticks that its vCPUs have taken. */
 bool process_runs(pid_t pid);
 unsigned long process_vcpu_ticks(pid_t pid);
+/* The value of a line "FIELD:\tVALUE" of /proc/PID/FILE. The caller's. */
+char *process_field(pid_t pid, const char *file, const char *field);
 /* The process that holds the lock FILE of an instance; 0: nobody. */
 pid_t guest_lock_holder(struct rig *r, const char *name, const char *file);
 

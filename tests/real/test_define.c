@@ -45,7 +45,7 @@ START_TEST(test_define)
 	ck_assert_str_eq(str_at(shown, "state"), "shutoff");
 	ck_assert_str_eq(str_at(shown, "reason"), "never-started");
 	ck_assert_str_eq(str_at(shown, "status"), "");
-	ck_assert_int_eq(int_at(shown, "memory"), 256 << 20);
+	ck_assert_int_eq(int_at(shown, "memory.wanted"), 256 << 20);
 	ck_assert(!has(shown, "pid"));
 	ck_assert(json_object_object_get_ex(shown, "runtime", NULL) && !has(shown, "runtime.cmd"));
 	list = client_ok(c, "query-instances", "{}");
@@ -138,7 +138,7 @@ START_TEST(test_replace)
 	ck_assert_str_eq(str_at(by_name, "uuid"), UUID_A);
 	shown = client_ok(c, "query-instance", "{'instance': '" UUID_A "'}");
 	ck_assert_int_eq(int_at(shown, "vcpus"), 3);
-	ck_assert_int_eq(int_at(shown, "memory"), 512 << 20);
+	ck_assert_int_eq(int_at(shown, "memory.wanted"), 512 << 20);
 	undefine(c, UUID_A);
 }
 END_TEST
@@ -357,12 +357,14 @@ END_TEST
 START_TEST(test_fields)
 {
 	_cleanup_client_ struct client *c = client_new(rig);
-	_cleanup_json_ struct json_object *all = NULL, *two = NULL;
+	_cleanup_json_ struct json_object *all = NULL, *two = NULL, *wrong = NULL;
 
 	client_define(c, "b", "%s", "");
 	client_define(c, "a", "'uuid': '" UUID_A "'");
 	client_define(c, "c", "%s", "");
-	all = client_ok(c, "query-instances", "{'fields': ['state', 'nonsense']}");
+	wrong = client_error(c, "InvalidParameter", "query-instances", "{'fields': ['state', 'nonsense']}");
+	ck_assert_str_eq(str_at(wrong, "parameter"), "fields[1]");
+	all = client_ok(c, "query-instances", "{'fields': ['state', 'pid']}");
 	ck_assert_int_eq(json_object_array_length(all), 3);
 	for (int i = 0; i < 3; i++) {
 		struct json_object *row = json_object_array_get_idx(all, (size_t)i);

@@ -32,6 +32,21 @@ static struct json_object *cmdline(pid_t pid)
 	return list;
 }
 
+/* A kernel that the guest's uid cannot read is copied, and found by the name of the copy. */
+static void check_as_told(struct json_object *told, struct json_object *real)
+{
+	const char *last = "";
+
+	ck_assert_uint_eq(json_object_array_length(told), json_object_array_length(real));
+	for (size_t i = 0; i < json_object_array_length(real); i++) {
+		const char *word = json_object_get_string(json_object_array_get_idx(told, i));
+
+		if (!str_eq(last, "-kernel") && !str_eq(last, "-initrd"))
+			ck_assert_str_eq(word, json_object_get_string(json_object_array_get_idx(real, i)));
+		last = word;
+	}
+}
+
 static void check_argv(struct life *l)
 {
 	_cleanup_json_ struct json_object *shown = guest_query(l->c, "web1"), *real = cmdline(l->pid);
@@ -39,7 +54,7 @@ static void check_argv(struct life *l)
 
 	ck_assert_int_gt(json_object_array_length(real), 10);
 	ck_assert(json_object_equal(at(shown, "runtime.cmd"), real));
-	ck_assert(json_object_equal(at(argv, "argv"), real));
+	check_as_told(at(argv, "argv"), real);
 }
 
 static pid_t parent_of(pid_t pid)
@@ -95,7 +110,10 @@ static void check_pending(struct life *l)
 	ck_assert(json_object_get_boolean(at(list, "0.pending")));
 	guest_define(l->c, "web1", "t.dirty=1", "");
 	now = guest_query(l->c, "web1");
-	ck_assert(json_object_equal(now, was));
+	/* the guest gives and takes memory as it likes */
+	json_object_object_del(now, "memory");
+	json_object_object_del(was, "memory");
+	ck_assert_str_eq(json_object_to_json_string(now), json_object_to_json_string(was));
 }
 
 /* The guest never rests. Paused, its processor does not run: what it has taken of time stays as it is, also when the
@@ -175,6 +193,9 @@ static void check_new_daemon(struct life *l, void (*end)(struct rig *r))
 	rig_start(l->r);
 	l->c = client_new(l->r);
 	after = guest_query(l->c, "web1");
+	/* asked anew */
+	json_object_object_del(before, "memory");
+	json_object_object_del(after, "memory");
 	ck_assert_msg(json_object_equal(before, after), "before: %s\nafter: %s", json_object_to_json_string(before),
 		      json_object_to_json_string(after));
 	await_world(l->r, world);
@@ -184,7 +205,8 @@ static void check_new_daemon(struct life *l, void (*end)(struct rig *r))
 
 static void check_shutdown(struct life *l)
 {
-	_cleanup_json_ struct json_object *o = client_ok(l->c, "instance-shutdown", "{'instance': 'web1'}");
+	_cleanup_json_ struct json_object *o = client_ok(l->c, "instance-shutdown",
+							 "{'instance': 'web1', 'mode': 'acpi'}");
 	_cleanup_json_ struct json_object *shown = NULL, *again = NULL;
 	_cleanup_free_ char *log = rig_file(l->r, "log/web1.console"), *world = rig_world(l->r, false);
 	_cleanup_free_ char *states = guest_states(l->c, "web1", 0);

@@ -172,7 +172,7 @@ START_TEST(test_shutdown_goes_on)
 	struct client *c = live("");
 	pid_t pid;
 
-	guest_define(c, "web1", "", "");
+	guest_define(c, "web1", "t.ga=0", "");
 	pid = guest_start(c, "web1");
 	guest_await(rig, "web1", "GUEST-UP", 1);
 	end_life(c);

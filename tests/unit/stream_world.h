@@ -103,7 +103,13 @@ static inline void on_drained(struct stream *s, void *data)
 		w->on_drained(w, NULL);
 }
 
-static const struct stream_ops ops = { on_value, on_bad, on_closed, on_drained };
+static inline void on_hung_up(struct stream *s, void *data)
+{
+	note(data, "gone");
+}
+
+static const struct stream_ops ops = { on_value, on_bad, on_closed, on_drained, NULL };
+static const struct stream_ops ops_hung_up = { on_value, on_bad, on_closed, on_drained, on_hung_up };
 static const struct json_limits limits = { .bytes = 1000, .depth = 8 };
 
 static inline void open_stream(int fd)

@@ -205,6 +205,32 @@ START_TEST(test_paused_with_output_and_peer_gone)
 }
 END_TEST
 
+/* The other end is closed, not just shut down for writing, while nobody reads or writes. */
+START_TEST(test_hung_up_while_paused)
+{
+	int fds[2];
+
+	stream_free(world.s);
+	fd_close(world.peer);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	world.peer = fds[1];
+	world.s = stream_new(&world.loop, fds[0], &limits, &ops_hung_up, &world);
+	set_pause(true);
+	peer_write("1 2 ");
+	/* where the kernel has it: urgent, and of no interest to anybody */
+	if (send(world.peer, "x", 1, MSG_OOB) < 0)
+		ck_assert_int_eq(errno, EOPNOTSUPP);
+	ck_assert_int_eq(shutdown(world.peer, SHUT_WR), 0);
+	expect_nothing_after("");
+	expect_asleep();
+	peer_hang_up();
+	expect_nothing_after("gone");
+	expect_asleep();
+	set_pause(false);
+	expect_nothing_after("gone 1 2 closed 0");
+}
+END_TEST
+
 /* Freeing */
 
 START_TEST(test_free_in_value)
@@ -293,6 +319,7 @@ int main(void)
 	tcase_add_test(tc, test_pause_before_reading);
 	tcase_add_test(tc, test_pause_until_drained);
 	tcase_add_test(tc, test_paused_with_output_and_peer_gone);
+	tcase_add_test(tc, test_hung_up_while_paused);
 	tcase_add_test(tc, test_free_in_value);
 	tcase_add_test(tc, test_free_in_bad);
 	tcase_add_test(tc, test_free_in_bad_at_end);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/monitors.h"
+
+#include "base/log.h"
+#include "runtime/guest_agent.h"
+#include "runtime/observe.h"
+
+enum { FIRST_MS = 500, LONGEST_MS = 10000 };
+
+struct reconnect {
+	uv_timer_t timer;
+	struct instance *inst;
+	unsigned ms;
+};
+
+static void on_timer(uv_timer_t *timer);
+
+/* Tries to connect what is lost, and sees to it that somebody looks whether that did it. */
+static void reconnect(struct instance *inst)
+{
+	struct reconnect *r = inst->reconnect;
+	const char *name = !qmp_is_ready(inst->qmp) ? "qmp.sock" : "qmp2.sock";
+	struct qmp *q = !qmp_is_ready(inst->qmp) ? inst->qmp : inst->qmp2;
+	struct err *e = NULL;
+	int fd;
+
+	if (!qmp_is_lost(q))
+		return;
+	fd = dirs_connect(inst->run_dir, name, &e);
+	if (fd >= 0)
+		qmp_reconnect(q, fd);
+	else
+		log_debug("%s: '%s': %s", inst->name, name, e->desc);
+	err_free(e);
+	if (!r) {
+		r = inst->reconnect = xcalloc(1, sizeof(*r));
+		r->inst = inst;
+		r->ms = FIRST_MS;
+		uv_timer_init(inst->rt->loop, &r->timer);
+		r->timer.data = r;
+	}
+	uv_timer_start(&r->timer, on_timer, r->ms, 0);
+	r->ms = r->ms * 2 < LONGEST_MS ? r->ms * 2 : LONGEST_MS;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct instance *inst = ((struct reconnect *)timer->data)->inst;
+
+	if (qmp_is_lost(inst->qmp))
+		instance_enter(inst, STATE_NOSTATE, "", "monitor-lost");
+	reconnect(inst);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+/* One attempt at once; if the last was a moment ago, when the timer says so. */
+static bool on_lost(struct qmp *q, const struct err *e, void *data)
+{
+	struct instance *inst = data;
+
+	log_debug("%s: monitor: %s", inst->name, e->desc);
+	if (!inst->process || inst->starting)
+		return false;
+	if (q == inst->qmp)
+		inst->monitor_lost = true;
+	if (!inst->reconnect || !uv_is_active((uv_handle_t *)&inst->reconnect->timer))
+		reconnect(inst);
+	return true;
+}
+
+static void on_ready(struct qmp *q, void *data)
+{
+	struct instance *inst = data;
+
+	inst->monitor_lost = false;
+	if (inst->reconnect)
+		inst->reconnect->ms = FIRST_MS;
+	/* In front of everything that was asked meanwhile: what it says from here on is heard. */
+	observe_catch_up(inst);
+	guest_agent_begin(inst);
+	if (qmp_is_lost(inst->qmp2))
+		reconnect(inst);
+}
+
+static void on_ready2(struct qmp *q, void *data)
+{
+	/* It has no state of its own. */
+}
+
+static void on_event(struct qmp *q, const char *name, struct json_object *event, double time, void *data)
+{
+	observe_event(data, name, event, time);
+}
+
+static void on_event2(struct qmp *q, const char *name, struct json_object *event, double time, void *data)
+{
+	/* The first monitor says the same. */
+}
+
+static void on_gone(struct qmp *q, const struct err *e, void *data)
+{
+	log_debug("%s: monitor: %s", ((struct instance *)data)->name, e->desc);
+}
+
+static void monitors_new(struct instance *inst, int fd, int fd2)
+{
+	static const struct qmp_ops ops = { .ready = on_ready, .event = on_event, .gone = on_gone, .lost = on_lost };
+	static const struct qmp_ops ops2 = { .ready = on_ready2, .event = on_event2, .gone = on_gone, .lost = on_lost };
+
+	inst->qmp = qmp_new(inst->rt->loop, fd, false, &ops, inst);
+	inst->qmp2 = qmp_new(inst->rt->loop, fd2, true, &ops2, inst);
+	qmp_set_ping(inst->qmp, inst->qmp2);
+}
+
+bool monitors_open(struct instance *inst, struct err **e)
+{
+	_cleanup_close_ int fd = dirs_connect(inst->run_dir, "qmp.sock", e);
+	_cleanup_close_ int fd2 = fd < 0 ? -1 : dirs_connect(inst->run_dir, "qmp2.sock", e);
+
+	if (fd2 < 0)
+		return false;
+	monitors_new(inst, TAKE_FD(fd), TAKE_FD(fd2));
+	return true;
+}
+
+void monitors_find(struct instance *inst)
+{
+	monitors_new(inst, -1, -1);
+	reconnect(inst);
+	inst->monitor_lost = qmp_is_lost(inst->qmp);
+}
+
+void monitors_close(struct instance *inst)
+{
+	if (inst->reconnect)
+		uv_close((uv_handle_t *)&inst->reconnect->timer, on_timer_closed);
+	inst->reconnect = NULL;
+	inst->monitor_lost = false;
+	if (inst->qmp)
+		qmp_close(inst->qmp);
+	if (inst->qmp2)
+		qmp_close(inst->qmp2);
+	inst->qmp = qmp_free(inst->qmp);
+	inst->qmp2 = qmp_free(inst->qmp2);
+}

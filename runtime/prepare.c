@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/prepare.h"
+
+#include "base/file.h"
+
+#include "runtime/uids.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ASK_MS = 30000, PROBE_MS = 10000, OPEN_MS = 60000 };
+
+void prepare_init(struct prepare *p, struct instance *inst)
+{
+	*p = (struct prepare){ .inst = inst, .owner.dir = -1 };
+}
+
+static void forget_files(struct prepare *p)
+{
+	if (p->items)
+		open_items_close(p->items, p->n_items);
+	free(p->items);
+	p->items = NULL;
+	p->n_items = 0;
+	closep(&p->owner.dir);
+	argv_files_clear(&p->files);
+}
+
+void prepare_clear(struct prepare *p)
+{
+	forget_files(p);
+	argv_free(p->argv);
+	free(p->binary);
+	caps_unref(p->caps);
+	accel_result_clear(&p->accel);
+	free(p->q_path);
+	free(p->prefix);
+}
+
+/* ---- the binary ---- */
+
+static enum verdict ask_binary(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+	struct err *e = NULL;
+
+	p->binary = argv_binary(&p->inst->def, &e);
+	if (!p->binary)
+		return op_fail_err(op, e);
+	return caps_wait(op, p->inst->rt->caps, p->binary, &p->caps);
+}
+
+/* Whose path it was that did not do is the definition's to know. */
+static enum verdict name_binary(struct op *op, void *arg)
+{
+	const struct prepare *p = arg;
+
+	if (!p->caps && op->err && !str_empty(p->inst->def.hvparams.kvm_path))
+		err_prefix(op->err, "'hvparams.kvm_path'");
+	return OP_DONE;
+}
+
+const struct step prepare_ask_binary = { "ask what QEMU can do", ask_binary, name_binary, .timeout_ms = ASK_MS };
+
+/* ---- whom it runs as ---- */
+
+/* As a process of definition DEF, which has UID of the pool if it needs one. */
+static bool confine_as(struct confine *c, const struct definition *def, uid_t uid, struct err **e)
+{
+	const struct hvparams *hv = &def->hvparams;
+	gid_t kvm = hv->accel == ACCEL_TCG ? (gid_t)-1 : confine_kvm_group();
+
+	switch (security_model_of(hv)) {
+	case SECURITY_NONE:
+		return true;
+	case SECURITY_USER:
+		if (!confine_user(hv->security_domain, &c->uid, &c->gid, e))
+			return false;
+		break;
+	case SECURITY_POOL:
+		c->uid = uid;
+		c->gid = (gid_t)uid;
+		break;
+	}
+	c->drop = true;
+	if (kvm != (gid_t)-1)
+		c->groups[c->n_groups++] = kvm;
+	return true;
+}
+
+static enum verdict claim_uid(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+	struct instance *inst = p->inst;
+	struct err *e = NULL;
+
+	if (security_model_of(&inst->def.hvparams) == SECURITY_POOL && !inst->uid &&
+	    !uid_pool_claim(inst->rt->uids, &inst->uid, &e))
+		return op_fail_err(op, e);
+	return confine_as(&p->confine, &inst->def, inst->uid, &e) ? OP_DONE : op_fail_err(op, e);
+}
+
+static enum verdict release_uid(struct op *op, void *arg)
+{
+	const struct prepare *p = arg;
+
+	instance_release_uid(p->inst);
+	return OP_DONE;
+}
+
+const struct step prepare_claim_uid = { "claim a uid", claim_uid, release_uid };
+
+/* ---- whether KVM works for it ---- */
+
+static char *security_key(const struct hvparams *hv)
+{
+	switch (security_model_of(hv)) {
+	case SECURITY_USER:
+		return xasprintf("user %s", hv->security_domain);
+	case SECURITY_POOL:
+		return xstrdup("pool");
+	case SECURITY_NONE:
+		break;
+	}
+	return xstrdup("none");
+}
+
+/* The words in front of a binary that is to be tried as C says. */
+static char **probe_prefix(const struct confine *c, const char *launcher)
+{
+	static char *const nothing[] = { NULL };
+	struct confine once = *c;
+
+	once.once = once.die_with_parent = true;
+	return confine_argv(&once, launcher, nothing);
+}
+
+static enum verdict look_at_kvm(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+	const struct hvparams *hv = &p->inst->def.hvparams;
+	_cleanup_free_ char *key = security_key(hv);
+	enum verdict v;
+	char **prefix;
+
+	p->kvm = hv->accel == ACCEL_KVM;
+	if (hv->accel != ACCEL_AUTO)
+		return OP_DONE;
+	prefix = probe_prefix(&p->confine, p->inst->rt->launcher);
+	v = accel_wait(op, p->inst->rt->accel, p->binary, (const char *const *)prefix, key, &p->accel);
+	argv_free(prefix);
+	return v;
+}
+
+bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const char *binary, accel_fn *fn, void *data,
+		     struct accel_ask **ask, struct err **e)
+{
+	_cleanup_free_ char *key = security_key(&def->hvparams);
+	bool pool = security_model_of(&def->hvparams) == SECURITY_POOL;
+	struct confine confine = { 0 };
+	uid_t uid = 0;
+	char **prefix;
+
+	if (pool && !uid_pool_claim(rt->uids, &uid, e))
+		return false;
+	/* It is nobody's; while the probe runs under it the pool gives it to no other. */
+	if (pool)
+		uid_pool_release(rt->uids, uid);
+	if (!confine_as(&confine, def, uid, e))
+		return false;
+	prefix = probe_prefix(&confine, rt->launcher);
+	*ask = accel_ask(rt->accel, binary, (const char *const *)prefix, key, fn, data);
+	argv_free(prefix);
+	return true;
+}
+
+const struct step prepare_look_at_kvm = { "see whether KVM works", look_at_kvm, .timeout_ms = PROBE_MS };
+
+/* ---- files ---- */
+
+static void add_boot_file(struct prepare *p, const char *what, const char *path, const char *copy)
+{
+	if (str_empty(path))
+		return;
+	p->items[p->n_items++] = (struct open_item){
+		.what = what,
+		.path = path,
+		.flags = OPEN_BOOT | (p->inst->def.hvparams.use_chroot ? OPEN_COPY : 0U),
+		.copy = copy,
+		.fd = -1,
+	};
+}
+
+static enum verdict open_files(struct op *op, void *arg)
+{
+	enum { BOOT_FILES = 2 };
+	struct prepare *p = arg;
+	const struct hvparams *hv = &p->inst->def.hvparams;
+	struct err *e = NULL;
+
+	argv_files_list(&p->inst->def, &p->files);
+	p->items = xcalloc(p->files.n + BOOT_FILES, sizeof(*p->items));
+	for (size_t i = 0; i < p->files.n; i++) {
+		const struct argv_file *f = &p->files.items[i];
+
+		p->items[p->n_items++] = (struct open_item){
+			.what = f->what,
+			.path = f->path,
+			.flags = (f->write ? OPEN_WRITE : 0U) | (f->direct ? OPEN_DIRECT : 0U) |
+				 (f->qcow2 ? OPEN_QCOW2 : 0U) | (f->lone ? 0U : OPEN_BACKED) |
+				 (f->shareable ? OPEN_SHARED : 0U),
+			.fd = -1,
+		};
+	}
+	add_boot_file(p, "hvparams.kernel_path", hv->kernel_path, COPY_OF_KERNEL);
+	add_boot_file(p, "hvparams.initrd_path", hv->initrd_path, COPY_OF_INITRD);
+	if (p->n_items == 0)
+		return OP_DONE;
+	p->owner.dir = file_open_dir(p->inst->run_dir, "q", &e);
+	if (p->owner.dir < 0)
+		return op_fail_err(op, e);
+	p->owner.uid = p->confine.drop ? p->confine.uid : geteuid();
+	p->owner.gid = p->confine.drop ? p->confine.gid : getegid();
+	p->owner.groups = p->confine.groups;
+	p->owner.n_groups = p->confine.n_groups;
+	return open_items(op, p->inst->rt->opener, p->items, p->n_items, &p->owner);
+}
+
+static enum verdict close_files(struct op *op, void *arg)
+{
+	forget_files(arg);
+	return OP_DONE;
+}
+
+/* What the private root needs of the host besides /usr. */
+static void add_binds(struct prepare *p)
+{
+	static const char *const net[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs" };
+	const struct definition *def = &p->inst->def;
+	bool user_net = false;
+	size_t n = 0;
+
+	if (!str_starts(p->binary, "/usr/")) {
+		/* Its prefix: the directory above that of the binary. */
+		char *slash = strrchr(p->binary, '/'), *above;
+
+		p->prefix = xstrndup(p->binary, (size_t)(slash - p->binary));
+		above = strrchr(p->prefix, '/');
+		if (above && above != p->prefix)
+			*above = '\0';
+		if (*p->prefix)
+			p->binds[n++] = p->prefix;
+	}
+	for (size_t i = 0; i < def->nics.n; i++)
+		user_net |= nic_mode_of(definition_nic(def, i)) == NIC_USER;
+	for (size_t i = 0; user_net && i < ARRAY_SIZE(net); i++)
+		if (access(net[i], F_OK) == 0)
+			p->binds[n++] = net[i];
+	p->confine.binds = p->binds;
+}
+
+const struct step prepare_open_files = { "open the images", open_files, close_files, .timeout_ms = OPEN_MS };
+
+/* ---- the command line ---- */
+
+static bool has(const char *type, const char *property, void *data)
+{
+	struct caps *caps = data;
+
+	if (!property)
+		return caps_has_type(caps, type);
+	return caps_has_property(caps, type, property);
+}
+
+void prepare_env(struct argv_env *env, const struct definition *def, const char *binary, struct caps *caps, bool kvm)
+{
+	*env = (struct argv_env){
+		.binary = binary,
+		.machine = caps_machine(caps, def->hvparams.machine_version),
+		.kvm = kvm,
+		.sandbox = true,
+		.has = has,
+		.data = caps,
+	};
+}
+
+/* Where QEMU finds a boot file: the name of its copy is relative to QEMU's own directory, where it starts. */
+static const char *where(const struct prepare *p, const char *copy)
+{
+	for (size_t i = p->files.n; i < p->n_items; i++)
+		if (str_eq(p->items[i].copy, copy) && p->items[i].copied)
+			return copy;
+	return NULL;
+}
+
+static enum verdict build(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+	struct instance *inst = p->inst;
+	struct argv_env env;
+	struct err *e = NULL;
+
+	if (!open_items_check_twice(p->items, p->files.n, &e))
+		return op_fail_err(op, e);
+	for (size_t i = 0; i < p->files.n; i++)
+		p->files.items[i].block = p->items[i].block;
+	prepare_env(&env, &inst->def, p->binary, p->caps, p->kvm || p->accel.works);
+	if (!env.machine)
+		return op_fail(op, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' has no machine '%s'", p->binary,
+			       inst->def.hvparams.machine_version);
+	env.kernel = where(p, COPY_OF_KERNEL);
+	env.initrd = where(p, COPY_OF_INITRD);
+	p->kvm = env.kvm;
+	p->machine = env.machine;
+	p->argv = argv_build(&inst->def, &env, &p->files);
+	if (inst->def.hvparams.use_chroot) {
+		p->confine.private_root = true;
+		p->confine.kvm = env.kvm;
+		add_binds(p);
+	}
+	if (!str_eq(inst->def.hvparams.cpu_mask, "all"))
+		p->confine.cpus = inst->def.hvparams.cpu_mask;
+	p->q_path = xasprintf("%s/instances/%s/q", inst->rt->dirs.run, inst->name);
+	p->confine.q_path = p->q_path;
+	return OP_DONE;
+}
+
+const struct step prepare_build = { "build the command line", build };

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/reset.h"
+
+#include "qmp/wait.h"
+#include "runtime/observe.h"
+#include "runtime/policy.h"
+
+enum { CALL_MS = 30000, FIRMWARE_MS = 10000 };
+
+static struct json_object *reboot(const char *action)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "reboot", action);
+	return o;
+}
+
+static void set_resetting(struct instance *inst, enum resetting resetting)
+{
+	inst->resetting = resetting;
+	instance_note(inst);
+}
+
+static void on_set(struct json_object *ret, const struct err *e, void *data)
+{
+	/* It says nothing, or is asked again when it is found again. */
+}
+
+void reset_set_action(struct instance *inst)
+{
+	qmp_send(inst->qmp, "set-action", reboot("shutdown"), -1, on_set, NULL);
+}
+
+static enum verdict allow(struct op *op, void *arg)
+{
+	struct instance *inst = arg;
+
+	set_resetting(inst, RESET_AWAITED);
+	return qmp_call(op, inst->qmp, "set-action", reboot("reset"), NULL, NULL);
+}
+
+static enum verdict on_forbidden(struct op *op, struct json_object *ret, void *arg)
+{
+	set_resetting(arg, RESET_NONE);
+	return OP_DONE;
+}
+
+static enum verdict forbid(struct op *op, void *arg)
+{
+	struct instance *inst = arg;
+
+	/* One that stands still answers later. */
+	if (!inst->resetting ||
+	    (inst->resetting == RESET_AWAITED && inst->state == STATE_PAUSED && op->phase != OP_BACK))
+		return OP_DONE;
+	return qmp_call(op, inst->qmp, "set-action", reboot("shutdown"), on_forbidden, inst);
+}
+
+static enum verdict press(struct op *op, void *arg)
+{
+	/* The reply comes before it is done, and a `cont` in between would not be heard. */
+	return qmp_call_until(op, ((struct instance *)arg)->qmp, "system_reset", NULL, "RESET", NULL, NULL);
+}
+
+static enum verdict go_on(struct op *op, void *arg)
+{
+	struct instance *inst = arg;
+
+	inst->causes.running = "reset";
+	return qmp_call(op, inst->qmp, "cont", NULL, NULL, NULL);
+}
+
+static enum verdict await_firmware(struct op *op, void *arg)
+{
+	struct instance *inst = arg;
+
+	if (inst->state == STATE_PAUSED || !inst->process)
+		return OP_DONE;
+	return instance_wait(op, inst,
+			     INSTANCE_SETTLED | STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_SHUTOFF) |
+				     STATE_BIT(STATE_CRASHED),
+			     true);
+}
+
+static enum verdict ask(struct op *op, void *arg)
+{
+	return observe_ask(op, arg, NULL);
+}
+
+static const struct step step_allow = { "have QEMU take resets", allow, forbid, .timeout_ms = CALL_MS };
+static const struct step step_press = { "reset the machine", press, .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_go_on = { "let the vCPUs go", go_on, .timeout_ms = CALL_MS };
+static const struct step step_ask = { "ask for its state", ask, .timeout_ms = CALL_MS };
+static const struct step step_firmware = { "wait for the firmware", await_firmware, .timeout_ms = FIRMWARE_MS };
+static const struct step step_forbid = { "have QEMU end at a reboot", forbid, .timeout_ms = CALL_MS, .commit = true };
+
+void reset_plan(struct op *op, struct instance *inst)
+{
+	bool ends = policy_ends_at_reboot(inst);
+
+	if (ends)
+		op_add(op, &step_allow, inst);
+	op_add(op, &step_press, inst);
+	if (inst->state != STATE_RUNNING && inst->state != STATE_PAUSED)
+		op_add(op, &step_go_on, inst);
+	op_add(op, &step_ask, inst);
+	if (ends)
+		reset_settle_plan(op, inst);
+}
+
+void reset_settle_plan(struct op *op, struct instance *inst)
+{
+	op_add(op, &step_firmware, inst);
+	op_add(op, &step_forbid, inst);
+}
