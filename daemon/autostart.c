@@ -130,20 +130,10 @@ static void turn_over(struct round *r, size_t i)
 		order_ended(r);
 }
 
-/* A start that came to nothing before there was anything of a run: its reason is to be seen all the same. */
-static void show_failure(const struct job *job)
-{
-	struct instance *inst = instance_find(&job->d->rt, job->name);
-
-	if (job->err && inst && !inst->process && inst->run_dir < 0)
-		instance_enter(inst, STATE_SHUTOFF, "", "failed");
-}
-
 static void on_ended(struct job *job, void *data)
 {
 	struct going *g = data;
 
-	show_failure(job);
 	turn_over(g->round, g->turn);
 	free(g);
 }
@@ -201,11 +191,6 @@ void autostart_begin(struct daemon *d)
 
 static const struct param rows[] = { PARAM_INSTANCE(struct instance_args), PARAM_END };
 
-static void ctx_free(void *ctx)
-{
-	start_free(ctx);
-}
-
 static bool plan(struct job *job, struct err **e)
 {
 	struct instance *inst = job_instance(job, e);
@@ -218,9 +203,8 @@ static bool plan(struct job *job, struct err **e)
 	job->changed = !inst->process || job->recovered;
 	if (!job->changed)
 		return true;
-	job->ctx = start_plan(job->op, inst, false);
-	job->ctx_free = ctx_free;
-	return job->ctx != NULL;
+	job_plan_start(job, inst, false);
+	return true;
 }
 
 const struct command cmd_instance_autostart = {

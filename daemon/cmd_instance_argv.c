@@ -37,10 +37,7 @@ static void answer(struct question *q, bool kvm)
 	struct err *e = NULL;
 	char **argv, **text;
 
-	prepare_env(&env, &q->def, q->binary, q->caps, kvm);
-	if (!env.machine) {
-		err_set(&e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' has no machine '%s'", q->binary,
-			q->def.hvparams.machine_version);
+	if (!prepare_env(&env, &q->def, q->binary, q->caps, kvm, &e)) {
 		end(q, NULL, e);
 		return;
 	}

@@ -82,11 +82,7 @@ static void keep_machine(struct json_object *given, struct json_object *old)
 		return;
 	if (!hv && json_object_object_get_ex(given, "hvparams", &any))
 		return; /* it is no object, which the rows will say */
-	if (!hv) {
-		hv = json_object_new_object();
-		json_add(given, "hvparams", hv);
-	}
-	json_add_str(hv, "machine_version", was);
+	definition_set_machine(given, was);
 }
 
 static bool plan(struct job *job, struct err **e)

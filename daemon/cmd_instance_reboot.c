@@ -24,7 +24,7 @@ struct args {
 	double timeout;
 };
 
-enum { CALL_MS = 30000, QUIT_MS = 10000, KILL_MS = 10000 };
+enum { CALL_MS = 30000, QUIT_MS = 10000 };
 
 static const struct param rows[] = { PARAM_INSTANCE(struct args),
 				     { "timeout", PARAM_TIME, .def = "120", .max = 86400,
@@ -39,11 +39,6 @@ static struct instance *instance_of(const struct job *job)
 	return instance_find(&job->d->rt, job->name);
 }
 
-static void on_quit(struct json_object *ret, const struct err *e, void *data)
-{
-	/* The end of the process is the answer. */
-}
-
 /* The guest is down already. */
 static enum verdict end(struct op *op, struct instance *inst, bool soft)
 {
@@ -51,7 +46,7 @@ static enum verdict end(struct op *op, struct instance *inst, bool soft)
 	if (!inst->process)
 		return OP_DONE;
 	if (qmp_is_ready(inst->qmp))
-		qmp_send(inst->qmp, "quit", NULL, -1, on_quit, NULL);
+		qmp_send(inst->qmp, "quit", NULL, -1, NULL, NULL); /* its end is the answer */
 	else
 		process_signal(inst->process, SIGTERM);
 	return instance_wait_end(op, inst, soft);
@@ -134,16 +129,6 @@ static enum verdict end_undo(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-static enum verdict kill_process(struct op *op, void *arg)
-{
-	struct instance *inst = arg;
-
-	if (!inst->process)
-		return OP_DONE;
-	process_signal(inst->process, SIGKILL);
-	return instance_wait_end(op, inst, false);
-}
-
 static enum verdict clear(struct op *op, void *arg)
 {
 	record_clear(arg);
@@ -151,22 +136,23 @@ static enum verdict clear(struct op *op, void *arg)
 }
 
 static const struct step step_end = { "end the process", end_process, end_undo, .timeout_ms = QUIT_MS, .again = true };
-static const struct step step_kill = { "kill QEMU", kill_process, .timeout_ms = KILL_MS, .again = true };
 static const struct step step_clear = { "clear the run directory", clear, .again = true };
 
-static void ctx_free(void *ctx)
-{
-	start_free(ctx);
-}
-
-static bool plan_new(struct job *job, struct instance *inst, struct err **e)
+static void plan_new(struct job *job, struct instance *inst)
 {
 	op_add(job->op, &step_end, job);
-	op_add(job->op, &step_kill, inst);
+	kill_plan(job->op, inst);
 	op_add(job->op, &step_clear, inst);
-	job->ctx = start_plan(job->op, inst, false);
-	job->ctx_free = ctx_free;
-	return job->ctx != NULL;
+	job_plan_start(job, inst, false);
+}
+
+/* The machine is reset, and let go. */
+static void plan_same(struct job *job, struct instance *inst)
+{
+	op_add(job->op, &step_reset, job);
+	op_add(job->op, &step_ask_reset, inst);
+	op_add(job->op, &step_go, inst);
+	op_add(job->op, &step_ask_running, inst);
 }
 
 /* ---- either ---- */
@@ -222,11 +208,9 @@ static bool plan(struct job *job, struct err **e)
 	how.again = job->recovered;
 	shutdown_plan(job->op, inst, &how);
 	if (str_eq(json_get_str(job->resolved, "process"), "new"))
-		return plan_new(job, inst, e);
-	op_add(job->op, &step_reset, job);
-	op_add(job->op, &step_ask_reset, inst);
-	op_add(job->op, &step_go, inst);
-	op_add(job->op, &step_ask_running, inst);
+		plan_new(job, inst);
+	else
+		plan_same(job, inst);
 	return true;
 }
 

@@ -19,6 +19,12 @@ static void ctx_free(void *ctx)
 	start_free(ctx);
 }
 
+void job_plan_start(struct job *job, struct instance *inst, bool paused)
+{
+	job->ctx = start_plan(job->op, inst, paused);
+	job->ctx_free = ctx_free;
+}
+
 static bool plan(struct job *job, struct err **e)
 {
 	const struct args *args = job->args;
@@ -38,8 +44,7 @@ static bool plan(struct job *job, struct err **e)
 	}
 	if (!job->recovered)
 		policy_forget(inst);
-	job->ctx = start_plan(job->op, inst, args->paused);
-	job->ctx_free = ctx_free;
+	job_plan_start(job, inst, args->paused);
 	return true;
 }
 

@@ -75,11 +75,6 @@ const struct command cmd_instance_poweroff = {
 	.result = job_result_state,
 };
 
-static void restart_free(void *ctx)
-{
-	start_free(ctx);
-}
-
 /* What is to follow by itself has not been overtaken by somebody's wish. */
 static bool restart(struct job *job, struct err **e)
 {
@@ -93,9 +88,8 @@ static bool restart(struct job *job, struct err **e)
 	/* One that this droverd fails to do is not tried again; one that it is killed in is. */
 	if (!job->recovered)
 		inst->restarts.due = false;
-	job->ctx = start_plan(job->op, inst, false);
-	job->ctx_free = restart_free;
-	return job->ctx != NULL;
+	job_plan_start(job, inst, false);
+	return true;
 }
 
 const struct command cmd_instance_restart = {

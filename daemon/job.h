@@ -67,6 +67,8 @@ struct json_object *job_describe_operation(struct daemon *d, const char *subject
 
 /* For plans: the instance, looked up anew because it may be gone by the time of the turn. */
 struct instance *job_instance(struct job *job, struct err **e);
+/* For plans that start a process: adds the steps of a start (cmd_instance_start.c). */
+void job_plan_start(struct job *job, struct instance *inst, bool paused);
 /* {"changed", "state"} */
 struct json_object *job_result_state(struct job *job);
 

@@ -62,7 +62,7 @@ bool qmp_is_lost(const struct qmp *q);
  * must outlive this client or be unset. */
 void qmp_set_ping(struct qmp *q, struct qmp *oob);
 
-/* Sends COMMAND; consumes ARGS (NULL: none) and FD (-1: none). REPLY is called exactly once unless the
+/* Sends COMMAND; consumes ARGS (NULL: none) and FD (-1: none). REPLY, unless it is NULL, is called exactly once unless the
  * call is forgotten, or NULL is returned: the connection has ended. A QEMU error is of class QemuError with QEMU's words, and its class in the further
  * member "qemu-class". */
 struct qmp_call *qmp_send(struct qmp *q, const char *command, struct json_object *args, int fd, qmp_reply_fn *reply,

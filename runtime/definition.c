@@ -57,6 +57,17 @@ char *device_id(const char *kind, const char *uuid)
 	return xasprintf("%s-%.*s", kind, ID_GROUPS, uuid);
 }
 
+void definition_set_machine(struct json_object *stored, const char *machine)
+{
+	struct json_object *hv = json_get_typed(stored, "hvparams", json_type_object);
+
+	if (!hv) {
+		hv = json_object_new_object();
+		json_add(stored, "hvparams", hv);
+	}
+	json_add_str(hv, "machine_version", machine);
+}
+
 /* ---- checks ---- */
 
 /* TEXT of element I of LIST is nobody else's, as far as its first LEN bytes go. */

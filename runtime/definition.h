@@ -40,6 +40,9 @@ void definition_clear(struct definition *def);
  * hvinfo, layout. The caller owns it. */
 struct json_object *definition_store(struct json_object *given, const struct definition_context *ctx, struct err **e);
 
+/* Sets hvparams.machine_version in a stored definition. */
+void definition_set_machine(struct json_object *stored, const char *machine);
+
 /* The device's id, node name and netdev id: KIND ("disk", "nic") and the start of UUID. */
 char *device_id(const char *kind, const char *uuid);
 /* Elements of the lists, typed. */

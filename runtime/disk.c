@@ -4,9 +4,9 @@
 #include <ctype.h>
 #include <string.h>
 
-static const char *const formats[] = { "raw", "qcow2", NULL };
-static const char *const modes[] = { "rw", "ro", NULL };
-static const char *const medias[] = { "disk", "cdrom", "floppy", NULL };
+const char *const image_formats[] = { "raw", "qcow2", NULL };
+const char *const disk_modes[] = { "rw", "ro", NULL };
+const char *const disk_medias[] = { "disk", "cdrom", "floppy", NULL };
 
 const char *const throttle_names[THROTTLE_COUNT] = { "bps-total",  "bps-read",  "bps-write",
 						     "iops-total", "iops-read", "iops-write" };
@@ -72,7 +72,7 @@ static const struct param throttle_rows[] = {
 static const struct param backing_rows[] = {
 	{ "path", PARAM_PATH, BACKING(path), .doc = "File or block device." },
 	{ "uri", PARAM_TEXT, .min = 1, BACKING(uri), .doc = "Image on another host." },
-	{ "format", PARAM_CHOICE, .choices = formats, .def = "\"raw\"", BACKING(format), .doc = "Never probed." },
+	{ "format", PARAM_CHOICE, .choices = image_formats, .def = "\"raw\"", BACKING(format), .doc = "Never probed." },
 	PARAM_END
 };
 static const struct param backing_row = { .name = "", .type = PARAM_OBJECT, .rows = backing_rows };
@@ -85,12 +85,14 @@ const struct param disk_rows[] = {
 	{ "pool", PARAM_NAME, DISK(pool), .doc = "Pool of the volume." },
 	{ "volume", PARAM_NAME, DISK(volume), .doc = "Volume of the pool." },
 	{ "uri", PARAM_TEXT, .min = 1, DISK(uri), .doc = "Image on another host." },
-	{ "format", PARAM_CHOICE, .choices = formats, .def = "\"raw\"", DISK(format),
+	{ "format", PARAM_CHOICE, .choices = image_formats, .def = "\"raw\"", DISK(format),
 	  .doc = "Format of the image; never probed." },
 	{ "backing", PARAM_LIST, .rows = &backing_row, .size = sizeof(struct backing), .max = LAYERS_MAX, DISK(backing),
 	  .doc = "What a qcow2 image lies on, from the layer below it downwards." },
-	{ "mode", PARAM_CHOICE, .choices = modes, .def = "\"rw\"", DISK(mode), .doc = "Whether the guest may write." },
-	{ "media", PARAM_CHOICE, .choices = medias, .def = "\"disk\"", DISK(media), .doc = "What the guest sees." },
+	{ "mode", PARAM_CHOICE, .choices = disk_modes, .def = "\"rw\"", DISK(mode),
+	  .doc = "Whether the guest may write." },
+	{ "media", PARAM_CHOICE, .choices = disk_medias, .def = "\"disk\"", DISK(media),
+	  .doc = "What the guest sees." },
 	{ "type", PARAM_CHOICE, .choices = disk_types, DISK(type), .doc = "Instead of disk_type." },
 	{ "cache", PARAM_CHOICE, .choices = disk_caches, DISK(cache), .doc = "Instead of disk_cache." },
 	{ "aio", PARAM_CHOICE, .choices = disk_aios, DISK(aio), .doc = "Instead of disk_aio." },

@@ -62,6 +62,8 @@ struct disk {
 };
 
 extern const struct param hvinfo_rows[], disk_rows[];
+/* The words of the enums above. */
+extern const char *const image_formats[], *const disk_modes[], *const disk_medias[];
 
 /* Rules over several members of one disk. PREFIX: "disks[1]." */
 bool disk_check(const struct disk *d, const struct hvparams *hv, const char *prefix, struct err **e);

@@ -4,14 +4,14 @@
 #include <ctype.h>
 #include <string.h>
 
-static const char *const modes[] = { "network", "bridged", "routed", "openvswitch", "user", "ext", "none", NULL };
+const char *const nic_modes[] = { "network", "bridged", "routed", "openvswitch", "user", "ext", "none", NULL };
 
 #define NIC(member) PARAM_AT(struct nic, member), .since = "0.1.0", .change = CHANGE_RESTART
 const struct param nic_rows[] = {
 	{ "uuid", PARAM_UUID, NIC(uuid), .doc = "Identity; made when absent." },
 	{ "name", PARAM_NAME, NIC(name), .doc = "Unique in the instance; nic0, nic1, … where absent." },
 	{ "mac", PARAM_TEXT, .min = 17, .max = 17, NIC(mac), .doc = "Address, unique on the host; made when absent." },
-	{ "mode", PARAM_CHOICE, .choices = modes, NIC(mode), .doc = "What it is connected to; user where absent." },
+	{ "mode", PARAM_CHOICE, .choices = nic_modes, NIC(mode), .doc = "What it is connected to; user where absent." },
 	{ "network", PARAM_NAME, NIC(network), .doc = "Network of droverd." },
 	{ "link", PARAM_TEXT, .min = 1, .max = 64, NIC(link), .doc = "Bridge or routing table." },
 	{ "vlan", PARAM_TEXT, .min = 1, .max = 255, NIC(vlan), .doc = "VLAN." },
@@ -72,7 +72,7 @@ bool nic_check(const struct nic *n, const struct hvparams *hv, const char *prefi
 		if (!foreign[i].given)
 			continue;
 		path = xasprintf("%s%s", prefix, foreign[i].name);
-		return err_set_param(e, path, "does not go with mode %s", modes[mode]);
+		return err_set_param(e, path, "does not go with mode %s", nic_modes[mode]);
 	}
 	if (n->mac && !mac_is_valid(n->mac)) {
 		path = xasprintf("%smac", prefix);

@@ -20,6 +20,7 @@ struct nic {
 };
 
 extern const struct param nic_rows[];
+extern const char *const nic_modes[];
 
 /* Rules over several members of one card. PREFIX: "nics[1]." */
 bool nic_check(const struct nic *n, const struct hvparams *hv, const char *prefix, struct err **e);

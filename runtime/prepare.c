@@ -2,7 +2,6 @@
 #include "runtime/prepare.h"
 
 #include "base/file.h"
-
 #include "runtime/uids.h"
 
 #include <fcntl.h>
@@ -233,6 +232,34 @@ static enum verdict close_files(struct op *op, void *arg)
 	return OP_DONE;
 }
 
+const struct step prepare_open_files = { "open the images", open_files, close_files, .timeout_ms = OPEN_MS };
+
+/* ---- the command line ---- */
+
+static bool has(const char *type, const char *property, void *data)
+{
+	struct caps *caps = data;
+
+	if (!property)
+		return caps_has_type(caps, type);
+	return caps_has_property(caps, type, property);
+}
+
+bool prepare_env(struct argv_env *env, const struct definition *def, const char *binary, struct caps *caps, bool kvm,
+		 struct err **e)
+{
+	*env = (struct argv_env){
+		.binary = binary,
+		.machine = caps_machine(caps, def->hvparams.machine_version),
+		.kvm = kvm,
+		.sandbox = true,
+		.has = has,
+		.data = caps,
+	};
+	return env->machine || err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' has no machine '%s'",
+				       binary, def->hvparams.machine_version);
+}
+
 /* What the private root needs of the host besides /usr. */
 static void add_binds(struct prepare *p)
 {
@@ -260,31 +287,6 @@ static void add_binds(struct prepare *p)
 	p->confine.binds = p->binds;
 }
 
-const struct step prepare_open_files = { "open the images", open_files, close_files, .timeout_ms = OPEN_MS };
-
-/* ---- the command line ---- */
-
-static bool has(const char *type, const char *property, void *data)
-{
-	struct caps *caps = data;
-
-	if (!property)
-		return caps_has_type(caps, type);
-	return caps_has_property(caps, type, property);
-}
-
-void prepare_env(struct argv_env *env, const struct definition *def, const char *binary, struct caps *caps, bool kvm)
-{
-	*env = (struct argv_env){
-		.binary = binary,
-		.machine = caps_machine(caps, def->hvparams.machine_version),
-		.kvm = kvm,
-		.sandbox = true,
-		.has = has,
-		.data = caps,
-	};
-}
-
 /* Where QEMU finds a boot file: the name of its copy is relative to QEMU's own directory, where it starts. */
 static const char *where(const struct prepare *p, const char *copy)
 {
@@ -305,10 +307,8 @@ static enum verdict build(struct op *op, void *arg)
 		return op_fail_err(op, e);
 	for (size_t i = 0; i < p->files.n; i++)
 		p->files.items[i].block = p->items[i].block;
-	prepare_env(&env, &inst->def, p->binary, p->caps, p->kvm || p->accel.works);
-	if (!env.machine)
-		return op_fail(op, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' has no machine '%s'", p->binary,
-			       inst->def.hvparams.machine_version);
+	if (!prepare_env(&env, &inst->def, p->binary, p->caps, p->kvm || p->accel.works, &e))
+		return op_fail_err(op, e);
 	env.kernel = where(p, COPY_OF_KERNEL);
 	env.initrd = where(p, COPY_OF_INITRD);
 	p->kvm = env.kvm;

@@ -46,8 +46,10 @@ extern const struct step prepare_look_at_kvm; /* whether it works for who QEMU w
 extern const struct step prepare_open_files;
 extern const struct step prepare_build; /* argv */
 
-/* What an instance's binary has, for argv_build(). CAPS stays the caller's and outlives ENV. */
-void prepare_env(struct argv_env *env, const struct definition *def, const char *binary, struct caps *caps, bool kvm);
+/* What an instance's binary has, for argv_build(). CAPS stays the caller's and outlives ENV. Unsupported: it has no such
+ * machine. */
+bool prepare_env(struct argv_env *env, const struct definition *def, const char *binary, struct caps *caps, bool kvm,
+		 struct err **e);
 
 /* Asks whether KVM works for a process of DEF, whatever its hvparams.accel. FN as of accel_ask(). */
 bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const char *binary, accel_fn *fn, void *data,

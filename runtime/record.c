@@ -14,15 +14,10 @@
 /* The definition with the machine by its versioned name. */
 static struct json_object *definition_of(const struct instance *inst, const struct prepare *p)
 {
-	struct json_object *o = NULL, *hv;
+	struct json_object *o = NULL;
 
 	json_object_deep_copy(inst->stored, &o, NULL);
-	hv = json_get_typed(o, "hvparams", json_type_object);
-	if (!hv) {
-		hv = json_object_new_object();
-		json_add(o, "hvparams", hv);
-	}
-	json_add_str(hv, "machine_version", p->machine);
+	definition_set_machine(o, p->machine);
 	return o;
 }
 
@@ -65,7 +60,7 @@ static struct json_object *source_of(const struct disk *d)
 		return NULL;
 	o = json_object_new_object();
 	json_add_str(o, "path", d->path);
-	json_add_str(o, "format", d->format == FORMAT_QCOW2 ? "qcow2" : "raw");
+	json_add_str(o, "format", image_formats[d->format]);
 	return o;
 }
 
@@ -83,11 +78,8 @@ static struct json_object *disks_of(const struct instance *inst, struct json_obj
 		json_add_str(o, "uuid", d->uuid);
 		json_add_str(o, "name", d->name);
 		json_add_str(o, "state", "attached");
-		json_add_str(o, "mode", disk_is_read_only(d) ? "ro" : "rw");
-		json_add_str(o, "media",
-			     d->media == MEDIA_CDROM  ? "cdrom" :
-			     d->media == MEDIA_FLOPPY ? "floppy" :
-							"disk");
+		json_add_str(o, "mode", disk_modes[disk_is_read_only(d) ? DISK_RO : DISK_RW]);
+		json_add_str(o, "media", disk_medias[d->media]);
 		json_add(o, "source", source_of(d));
 		json_add(o, "nodes", nodes_of(&parts));
 		json_add(o, "throttle", member_of(definition, "disks", i, "throttle"));
@@ -100,7 +92,6 @@ static struct json_object *disks_of(const struct instance *inst, struct json_obj
 
 static struct json_object *nics_of(const struct instance *inst, struct json_object *definition)
 {
-	static const char *const modes[] = { "network", "bridged", "routed", "openvswitch", "user", "ext", "none" };
 	struct json_object *list = json_object_new_array();
 
 	for (size_t i = 0; i < inst->def.nics.n; i++) {
@@ -111,7 +102,7 @@ static struct json_object *nics_of(const struct instance *inst, struct json_obje
 		json_add_str(o, "name", n->name);
 		json_add_str(o, "state", "attached");
 		json_add_str(o, "mac", n->mac);
-		json_add_str(o, "mode", modes[nic_mode_of(n)]);
+		json_add_str(o, "mode", nic_modes[nic_mode_of(n)]);
 		json_add_bool(o, "up", true);
 		json_add(o, "hvinfo", member_of(definition, "nics", i, "hvinfo"));
 		json_object_array_add(list, o);
@@ -121,11 +112,14 @@ static struct json_object *nics_of(const struct instance *inst, struct json_obje
 
 bool record_write(struct instance *inst, const struct prepare *p, struct err **e)
 {
-	struct json_object *o = json_object_new_object(), *qemu = json_object_new_object();
-	struct json_object *definition = definition_of(inst, p);
+	struct json_object *o, *qemu, *definition;
 	struct argv_env env;
 
-	prepare_env(&env, &inst->def, p->binary, p->caps, p->kvm);
+	if (!prepare_env(&env, &inst->def, p->binary, p->caps, p->kvm, e))
+		return false;
+	o = json_object_new_object();
+	qemu = json_object_new_object();
+	definition = definition_of(inst, p);
 	json_add_int(o, "version", RUNTIME_VERSION);
 	json_add_str(o, "name", inst->name);
 	json_add_str(o, "uuid", inst->uuid);

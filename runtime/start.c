@@ -463,7 +463,7 @@ static enum verdict machine_name(struct op *op, void *arg)
 	struct instance *inst = s->inst;
 	const char *machine = json_get_str(json_get_typed(inst->record, "hvparams", json_type_object),
 					   "machine_version");
-	struct json_object *stored = NULL, *hv;
+	struct json_object *stored = NULL;
 	struct naming *n;
 	int dir;
 
@@ -473,12 +473,7 @@ static enum verdict machine_name(struct op *op, void *arg)
 	if (dir < 0)
 		return OP_DONE;
 	json_object_deep_copy(inst->stored, &stored, NULL);
-	hv = json_get_typed(stored, "hvparams", json_type_object);
-	if (!hv) {
-		hv = json_object_new_object();
-		json_add(stored, "hvparams", hv);
-	}
-	json_add_str(hv, "machine_version", machine);
+	definition_set_machine(stored, machine);
 	n = xcalloc(1, sizeof(*n));
 	n->dir = dir;
 	n->name = xstrdup(inst->name);

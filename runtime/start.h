@@ -19,6 +19,9 @@ void start_free(struct start *s);
  * first is the commit. The process may be gone at any step. */
 void stop_plan(struct op *op, struct instance *inst);
 
+/* Adds: SIGKILL, if there still is a process. */
+void kill_plan(struct op *op, struct instance *inst);
+
 enum shutdown_mode { SHUTDOWN_AUTO, SHUTDOWN_AGENT, SHUTDOWN_ACPI };
 
 struct shutdown_how {

@@ -13,11 +13,6 @@
 
 enum { QUIT_MS = 10000, TERM_MS = 5000, KILL_MS = 10000, ALONE_MS = 60000, CALL_MS = 30000 };
 
-static void on_quit(struct json_object *ret, const struct err *e, void *data)
-{
-	/* The end of the process is the answer. */
-}
-
 /* Without a monitor of ours there is nobody to ask. */
 static enum verdict quit(struct op *op, void *arg)
 {
@@ -26,7 +21,7 @@ static enum verdict quit(struct op *op, void *arg)
 	inst->ending = true;
 	if (!inst->process || !qmp_is_ready(inst->qmp))
 		return OP_DONE;
-	qmp_send(inst->qmp, "quit", NULL, -1, on_quit, NULL);
+	qmp_send(inst->qmp, "quit", NULL, -1, NULL, NULL); /* its end is the answer */
 	return instance_wait_end(op, inst, true);
 }
 
@@ -88,7 +83,7 @@ static enum verdict clear(struct op *op, void *arg)
 static const struct step step_quit = { "ask QEMU to quit",    quit,           NULL,         quit_probe,
 				       .timeout_ms = QUIT_MS, .commit = true, .again = true };
 static const struct step step_term = { "terminate QEMU", terminate, .timeout_ms = TERM_MS };
-static const struct step step_kill = { "kill QEMU", kill_process, .timeout_ms = KILL_MS };
+static const struct step step_kill = { "kill QEMU", kill_process, .timeout_ms = KILL_MS, .again = true };
 static const struct step step_alone = { "wait for what was cancelled", queue_alone, .timeout_ms = ALONE_MS };
 static const struct step step_record = { "record the end",      record_end,    NULL, record_probe,
 					 .timeout_ms = CALL_MS, .commit = true };
@@ -100,11 +95,16 @@ void collect_plan(struct op *op, struct instance *inst)
 	op_add(op, &step_clear, inst);
 }
 
+void kill_plan(struct op *op, struct instance *inst)
+{
+	op_add(op, &step_kill, inst);
+}
+
 void stop_plan(struct op *op, struct instance *inst)
 {
 	op_add(op, &step_quit, inst);
 	op_add(op, &step_term, inst);
-	op_add(op, &step_kill, inst);
+	kill_plan(op, inst);
 	op_add(op, &step_alone, inst);
 	collect_plan(op, inst);
 }
