@@ -458,16 +458,34 @@ static bool decode_value(const struct param *row, struct json_object *v, const s
 	return type_info(row->type)->decode(row, v, at, field, e);
 }
 
+/* A parser for each of the many defaults of a definition would be most of the time that decoding one takes: json-c sets up
+ * a locale per value. What they are, nearly all, needs none. */
+struct json_object *param_default(const struct param *row)
+{
+	const char *text = row->def;
+	size_t n = text ? strlen(text) : 0;
+	char *end;
+	int64_t number;
+
+	if (!text)
+		return NULL;
+	if (str_eq(text, "true") || str_eq(text, "false"))
+		return json_object_new_boolean(text[0] == 't');
+	if (text[0] == '"' && strcspn(text + 1, "\"\\") == n - 2)
+		return json_object_new_string_len(text + 1, (int)n - 2);
+	number = strtoll(text, &end, 10);
+	if (!*end)
+		return json_object_new_int64(number);
+	return json_tokener_parse(text);
+}
+
 static bool decode_absent(const struct param *row, const struct place *at, void *field, struct err **e)
 {
-	_cleanup_json_ struct json_object *def = NULL;
+	_cleanup_json_ struct json_object *def = param_default(row);
 
 	if (row->def) {
-		enum json_tokener_error bad = json_tokener_success;
-		bool ok;
+		bool ok = decode_value(row, def, at, field, e);
 
-		def = json_tokener_parse_verbose(row->def, &bad);
-		ok = bad == json_tokener_success && decode_value(row, def, at, field, e);
 		assert(ok && "the default of a row is no value of its type");
 		return ok;
 	}

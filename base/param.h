@@ -72,6 +72,8 @@ struct param_list {
 bool param_decode(const struct param *rows, struct json_object *o, const char *prefix, void *out, struct err **e);
 /* Frees what OUT holds; the members that rows name are zero then. Zeroed structs may be cleared. */
 void param_clear(const struct param *rows, void *out);
+/* The default of a row as JSON, the caller's; NULL where it has none. */
+struct json_object *param_default(const struct param *row);
 /* Decodes into nothing: the check alone. */
 bool param_check(const struct param *rows, struct json_object *o, const char *prefix, struct err **e);
 /* Canonical JSON of the struct: members in the order of rows; what is absent is left out, sizes

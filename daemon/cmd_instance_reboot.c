@@ -12,7 +12,6 @@
 #include "daemon/job.h"
 #include "qmp/wait.h"
 #include "runtime/observe.h"
-#include "runtime/pending.h"
 #include "runtime/record.h"
 #include "runtime/start.h"
 
@@ -157,16 +156,6 @@ static void plan_same(struct job *job, struct instance *inst)
 
 /* ---- either ---- */
 
-static bool needs_start(const struct instance *inst)
-{
-	struct json_object *started = json_get_typed(inst->record, "definition", json_type_object);
-	_cleanup_json_ struct json_object *pending = started && inst->stored ?
-							     pending_list(definition_rows, started, inst->stored) :
-							     NULL;
-
-	return pending && json_object_array_length(pending) > 0;
-}
-
 static bool check(const struct instance *inst, struct err **e)
 {
 	if (!inst->process)
@@ -200,7 +189,8 @@ static bool plan(struct job *job, struct err **e)
 		return false;
 	if (!job->resolved) {
 		job->resolved = json_object_new_object();
-		json_add_str(job->resolved, "process", needs_start(inst) ? "new" : "same");
+		json_add_str(job->resolved, "process",
+			     json_object_array_length(instance_pending(inst)) > 0 ? "new" : "same");
 	}
 	if (job->recovered)
 		take_up(job, inst);

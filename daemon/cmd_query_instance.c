@@ -9,7 +9,6 @@
 #include "runtime/autostart.h"
 #include "runtime/console.h"
 #include "runtime/logs.h"
-#include "runtime/pending.h"
 #include "runtime/policy.h"
 #include "runtime/slots.h"
 #include "runtime/stats.h"
@@ -19,13 +18,6 @@
 
 /* ---- shapes ---- */
 
-static struct json_object *pending_of(const struct instance *inst)
-{
-	struct json_object *started = json_get_typed(inst->record, "definition", json_type_object);
-
-	return started ? pending_list(definition_rows, started, inst->stored) : json_object_new_array();
-}
-
 static struct json_object *operation_of(struct daemon *d, const struct instance *inst)
 {
 	_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
@@ -33,10 +25,9 @@ static struct json_object *operation_of(struct daemon *d, const struct instance 
 	return job_describe_operation(d, subject);
 }
 
-static struct json_object *brief(struct daemon *d, const struct instance *inst)
+static struct json_object *brief(struct daemon *d, struct instance *inst)
 {
 	struct json_object *o = json_object_new_object();
-	_cleanup_json_ struct json_object *pending = NULL;
 	struct autostart autostart = { 0 };
 
 	json_add_str(o, "name", inst->name);
@@ -48,7 +39,6 @@ static struct json_object *brief(struct daemon *d, const struct instance *inst)
 		if (!inst->stored)
 			return o;
 	}
-	pending = pending_of(inst);
 	if (inst->process) {
 		json_add_str(o, "monitor", monitor_name(instance_monitor(inst)));
 		json_add_int(o, "pid", inst->pid);
@@ -57,7 +47,7 @@ static struct json_object *brief(struct daemon *d, const struct instance *inst)
 	json_add_uint(o, "memory", inst->def.memory);
 	autostart_decode(inst->def.autostart, &autostart, NULL);
 	json_add_bool(o, "autostart", autostart.on);
-	json_add_bool(o, "pending", json_object_array_length(pending) > 0);
+	json_add_bool(o, "pending", json_object_array_length(instance_pending(inst)) > 0);
 	json_add(o, "operation", operation_of(d, inst));
 	json_add(o, "ips", json_object_new_array());
 	return o;
@@ -97,7 +87,7 @@ static struct json_object *consoles_of(const struct instance *inst)
 	return list;
 }
 
-static struct json_object *full(struct daemon *d, const struct instance *inst)
+static struct json_object *full(struct daemon *d, struct instance *inst)
 {
 	struct json_object *o = brief(d, inst);
 	_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
@@ -106,7 +96,7 @@ static struct json_object *full(struct daemon *d, const struct instance *inst)
 	json_add(o, "runtime", runtime_of(inst));
 	if (inst->stored)
 		json_add(o, "memory", stats_memory(inst));
-	json_add(o, "pending", pending_of(inst));
+	json_add(o, "pending", json_object_get(instance_pending(inst)));
 	if (inst->stored && !inst->broken)
 		json_add(o, "slots", slots_describe(&inst->def));
 	json_add_int(o, "queued", queue_length(d->queues, subject));

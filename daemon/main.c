@@ -8,10 +8,13 @@
 #include "daemon/autostart.h"
 #include "daemon/daemon.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -76,6 +79,18 @@ static int serve(const char *root)
 	return 0;
 }
 
+/* A machine takes half a dozen descriptors, and shells give a thousand. */
+static void raise_file_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur == r.rlim_max)
+		return;
+	r.rlim_cur = r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+		log_warning("cannot raise the limit of open files: %s", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -119,5 +134,6 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	/* What whoever started us left open is not for a guest to inherit. */
 	close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	raise_file_limit();
 	return serve(root);
 }

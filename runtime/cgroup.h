@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A control group for each QEMU and its keeper, where cgroup v2 is mounted and our own group is ours to
+ * A control group for each QEMU, where cgroup v2 is mounted and our own group is ours to
  * divide (`Delegate=yes`, or root). No controllers are enabled, so nothing is limited, and droverd
- * may stay where it is. The groups let tools see, count and limit a guest by its name.
+ * and the keepers may stay where they are. The groups let tools see, count and limit a guest by its name.
  */
 #ifndef DROVER_RUNTIME_CGROUP_H
 #define DROVER_RUNTIME_CGROUP_H

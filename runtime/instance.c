@@ -11,6 +11,7 @@
 #include "runtime/logs.h"
 #include "runtime/monitors.h"
 #include "runtime/observe.h"
+#include "runtime/pending.h"
 #include "runtime/policy.h"
 #include "runtime/stats.h"
 #include "runtime/uids.h"
@@ -212,7 +213,7 @@ struct instance *instance_free(struct instance *inst)
 	closep(&inst->run_dir);
 	definition_clear(&inst->def);
 	json_object_put(inst->stored);
-	json_object_put(inst->record);
+	instance_set_record(inst, NULL);
 	json_object_put(inst->last);
 	json_object_put(inst->exit);
 	err_free(inst->broken);
@@ -224,6 +225,29 @@ struct instance *instance_free(struct instance *inst)
 	free(inst->known_reason);
 	free(inst);
 	return NULL;
+}
+
+static void forget_pending(struct instance *inst)
+{
+	json_object_put(inst->pending);
+	inst->pending = NULL;
+}
+
+void instance_set_record(struct instance *inst, struct json_object *record)
+{
+	json_object_put(inst->record);
+	inst->record = record;
+	forget_pending(inst);
+}
+
+struct json_object *instance_pending(struct instance *inst)
+{
+	struct json_object *started = json_get_typed(inst->record, "definition", json_type_object);
+
+	if (!inst->pending)
+		inst->pending = started && inst->stored ? pending_list(definition_rows, started, inst->stored) :
+							  json_object_new_array();
+	return inst->pending;
 }
 
 struct instance *instance_define(struct runtime *rt, struct json_object *stored)
@@ -240,6 +264,7 @@ struct instance *instance_define(struct runtime *rt, struct json_object *stored)
 		log_debug("%s: %s", name, inst->broken->desc);
 	json_object_put(inst->stored);
 	inst->stored = stored;
+	forget_pending(inst);
 	free(inst->uuid);
 	inst->uuid = xstrdup(json_get_str(stored, "uuid"));
 	return inst;

@@ -124,7 +124,8 @@ struct instance {
 	int run_dir; /* run/instances/NAME, -1 without one */
 	struct process *process;
 	pid_t pid;                  /* 0 without a process */
-	struct json_object *record; /* runtime.json, NULL without a process */
+	struct json_object *record;  /* runtime.json, NULL without a process */
+	struct json_object *pending; /* kept for instance_pending() until one of the two it compares changes */
 	struct qmp *qmp, *qmp2;
 	enum monitor monitor;
 	struct guest_agent *agent; /* see guest_agent.h, stats.h; of this process, or NULL */
@@ -174,6 +175,10 @@ struct instance *instance_next(struct instance *inst);
 struct instance *instance_load(struct runtime *rt, const char *name);
 /* Makes or replaces the definition in memory. STORED is consumed and valid. */
 struct instance *instance_define(struct runtime *rt, struct json_object *stored);
+/* Sets or (NULL) clears the runtime record. Consumes RECORD. */
+void instance_set_record(struct instance *inst, struct json_object *record);
+/* What it will get at its next start only, as pending_list(); borrowed. Without a process: nothing. */
+struct json_object *instance_pending(struct instance *inst);
 /* Another name, in memory only; it must be free. instance_define() of the definition with that name follows. */
 void instance_rename(struct instance *inst, const char *name);
 /* Takes it out of the runtime; there must be no process. */

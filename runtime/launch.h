@@ -30,7 +30,7 @@ struct launch {
 	rlim_t nofile, memlock, core;
 	const char *cpus; /* NULL: as they are */
 	cpu_set_t cpu_set;
-	const char *cgroup; /* directory of the control group to join, or NULL */
+	const char *cgroup; /* directory of the control group of what is run, or NULL */
 	bool private_root;
 	const char *q;      /* QEMU's own directory, there read-write; or NULL */
 	bool kvm;           /* there is /dev/kvm in the private root */

@@ -9,7 +9,7 @@
  *   --memlock BYTES|unlimited        locked memory
  *   --core BYTES|unlimited           core files
  *   --cpus LIST                      run on these processors only: 0-3,8
- *   --cgroup DIR                     join this control group
+ *   --cgroup DIR                     BINARY in this control group
  *   --private-root                   see /usr, /dev/null and /dev/urandom, and of the rest of the host
  *                                    what these name:
  *     --bind PATH                      a file or a directory, read-only
@@ -31,8 +31,8 @@
  * that a lock does not name, none at which one runs that droverd has not recorded, and none at which one
  * runs that is less confined than was asked for.
  *
- * The keeper waits for the child, writes exit.json, and ends with it. It keeps the rights it was started
- * with and holds nothing but the directory and the lock. It links little, for one of it stays
+ * The keeper waits for the child, writes exit.json, and ends with it. It keeps the rights and the control group it was
+ * started with and holds nothing but the directory and the lock. It links little, for one of it stays
  * resident with every guest.
  */
 #include "runtime/launch.h"
@@ -40,10 +40,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,6 +73,30 @@ static void join_cgroup(const struct launch *l)
 	if (fd < 0 || write(fd, "0", 1) != 1)
 		launch_fail(l, "cannot join the control group '%s': %m", l->cgroup);
 	close(fd);
+}
+
+/* A child that is born in its control group. To move one there takes a lock that all forks of the host wait for, and with
+ * it tens of milliseconds; but a kernel or a sandbox may know no better way. */
+static pid_t fork_in_cgroup(const struct launch *l)
+{
+	struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD };
+	int dir;
+	pid_t child;
+
+	if (!l->cgroup)
+		return fork();
+	dir = open(l->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		launch_fail(l, "cannot join the control group '%s': %m", l->cgroup);
+	args.cgroup = (unsigned)dir;
+	child = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (child < 0) {
+		child = fork();
+		if (child == 0)
+			join_cgroup(l);
+	}
+	close(dir);
+	return child;
 }
 
 static _Noreturn void run(const struct launch *l)
@@ -159,15 +185,15 @@ int main(int argc, char **argv)
 	launch_options(&l, argc, argv);
 	if (!l.once)
 		setsid();
-	if (l.cgroup)
-		join_cgroup(&l);
 	if (l.once) {
+		if (l.cgroup)
+			join_cgroup(&l);
 		launch_confine(&l);
 		signal(SIGPIPE, SIG_DFL);
 		run(&l);
 	}
 	lock_fd = take_lock(&l, "lock");
-	child = fork();
+	child = fork_in_cgroup(&l);
 	if (child < 0)
 		launch_fail(&l, "cannot fork: %m");
 	if (child == 0)

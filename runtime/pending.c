@@ -38,8 +38,8 @@ static struct json_object *value_of(const struct comparison *c, struct json_obje
 
 	if (json_object_object_get_ex(o, row->name, &value))
 		value = json_object_get(value);
-	else if (row->def && !c->literal)
-		json_parse(row->def, strlen(row->def), &json_limits_request, &value, NULL);
+	else if (!c->literal)
+		value = param_default(row);
 	return c->literal ? value : normalize(row, value);
 }
 

@@ -136,8 +136,7 @@ bool record_write(struct instance *inst, const struct prepare *p, struct err **e
 	json_add_int(o, "starts", inst->starts);
 	json_add(o, "fdsets", fdsets_of_start(SET_COUNT - 1 + p->files.n));
 	json_add_str(o, "cgroup", inst->cgroup);
-	json_object_put(inst->record);
-	inst->record = o;
+	instance_set_record(inst, o);
 	return file_write_json(inst->run_dir, "runtime.json", o, 0600, e);
 }
 
@@ -181,8 +180,7 @@ bool record_read(struct instance *inst, struct err **e)
 	if (version < 1 || version > RUNTIME_VERSION)
 		return err_set(e, ERR_UNSUPPORTED, "'runtime.json' is of version %" PRId64 ", this is droverd for %d",
 			       version, RUNTIME_VERSION);
-	json_object_put(inst->record);
-	inst->record = TAKE_PTR(o);
+	instance_set_record(inst, TAKE_PTR(o));
 	inst->starts = json_get_int(inst->record, "starts", inst->starts);
 	free(inst->cgroup);
 	inst->cgroup = xstrdup(json_get_str(inst->record, "cgroup"));
@@ -249,8 +247,7 @@ void record_clear(struct instance *inst)
 		log_write(LOG_WARNING, inst->name, "%s", group->desc);
 	free(inst->cgroup);
 	inst->cgroup = NULL;
-	json_object_put(inst->record);
-	inst->record = NULL;
+	instance_set_record(inst, NULL);
 	json_object_put(inst->exit);
 	inst->exit = NULL;
 	inst->ending = false;
