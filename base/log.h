@@ -29,9 +29,4 @@ void log_write(int level, const char *instance, const char *fmt, ...) _printf_(3
 #define log_info(...) log_write(LOG_INFO, NULL, __VA_ARGS__)
 #define log_debug(...) log_write(LOG_DEBUG, NULL, __VA_ARGS__)
 
-/* A copy of TEXT in which control bytes other than newline are \xNN, and the 8-bit controls \uNNNN. */
-char *text_escape(const char *text);
-/* In place: what is no UTF-8, and NUL, becomes '?'. A guest writes what it likes; the wire carries text. */
-void text_make_valid(char *s, size_t n);
-
 #endif

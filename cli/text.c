@@ -2,7 +2,7 @@
 #include "cli/text.h"
 
 #include "base/json.h"
-#include "base/log.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * query-instances, query-instance, query-log: from memory and our own files, whatever QEMU does.
  */
 #include "base/file.h"
-#include "base/log.h"
+#include "base/text.h"
 #include "daemon/commands.h"
 #include "daemon/job.h"
 #include "runtime/autostart.h"

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "qmp/caps_cache.h"
 #include "runtime/accel.h"
 #include "runtime/console.h"
