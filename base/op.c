@@ -5,6 +5,7 @@
 #include "base/queue.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 enum op_fault (*op_hook)(struct op *op, const struct step *step, enum op_when when);
 
@@ -304,31 +305,63 @@ void op_start(struct op *op)
 	op_walk(op);
 }
 
-/* An operation that had not committed. */
-static void take_up(struct op *op, bool back)
+/* The step called NAME that is nearest to AT; -1. */
+static int find_step(const struct op *op, const char *name, int at)
+{
+	int best = -1;
+
+	for (int i = 0; i < op->n; i++)
+		if (str_eq(op->plan[i].step->name, name) && (best < 0 || abs(i - at) < abs(best - at)))
+			best = i;
+	return best;
+}
+
+static int find_commit(const struct op *op)
+{
+	for (int i = 0; i < op->n; i++)
+		if (op->plan[i].step->commit)
+			return i;
+	return op->n - 1;
+}
+
+/* An operation that had not committed. KNOWN: the step is that of the marker. */
+static void take_up(struct op *op, const struct op_place *place, bool known)
 {
 	const struct step *s;
 
 	if (op->at == op->n)
 		op->at--;
 	s = op_step(op);
-	if (s->again && !back)
+	if (s->again && known && !place->back && !place->cancelled)
 		return;
 	if (!op->err)
-		err_set(&op->err, ERR_CANCELLED, "interrupted by a restart of droverd at step '%s'", s->name);
-	if (!back && s->commit && s->probe && !op->gone)
+		err_set(&op->err, ERR_CANCELLED, "%s at step '%s'",
+			place->cancelled ? "cancelled" : "interrupted by a restart of droverd",
+			place->step ? place->step : s->name);
+	if (!place->back && s->commit && s->probe && !op->gone)
 		op->phase = OP_PROBING;
 	else
 		op_turn(op);
 }
 
-void op_recover(struct op *op, int at, bool back, bool committed)
+void op_recover(struct op *op, const struct op_place *place)
 {
+	bool known = true;
+
+	op->committed = place->committed; /* begin() may want to know */
 	op_begin(op);
-	op->at = at < 0 ? 0 : at < op->n ? at : op->n;
-	op->committed = committed;
-	if (!committed && op->n)
-		take_up(op, back);
+	op->cancelled = place->cancelled;
+	op->at = place->at < 0 ? 0 : place->at < op->n ? place->at : op->n;
+	if (place->step && op->n) {
+		int at = find_step(op, place->step, place->at);
+
+		known = at >= 0;
+		op->at = known ? at : find_commit(op) + place->committed;
+		if (!known)
+			log_warning("%s %s: there is no step '%s' any more", op->name, op->id, place->step);
+	}
+	if (!place->committed && op->n)
+		take_up(op, place, known);
 	op_walk(op);
 }
 
@@ -407,6 +440,7 @@ static void wait_cancel(struct op *op, const struct op_wait_ops *wait, struct er
 		return;
 	}
 	err_keep_first(&op->err, reason);
+	op_mark(op); /* a next life must not go on with it; that it cannot be noted changes nothing in this one */
 	if (p->step->stop)
 		p->step->stop(op, p->arg);
 	else if (wait->stop)

@@ -114,10 +114,17 @@ void op_add(struct op *op, const struct step *step, void *arg);
 void *op_alloc(struct op *op, size_t size);
 /* Begins and walks; it may have ended and been freed on return. */
 void op_start(struct op *op);
-/* Takes a plan up where a marker says it stood. begin() has to rebuild the same plan. Forward and
- * not committed goes back, but a commit that was under way is probed first, and a step marked `again`
- * is run again. */
-void op_recover(struct op *op, int at, bool back, bool committed);
+/* Where a marker says that a plan stood. */
+struct op_place {
+	const char *step; /* its name, or NULL; it counts before the number */
+	int at;
+	bool back, committed, cancelled;
+};
+/* Takes a plan up there. begin() has to rebuild the same plan; one that another build makes longer or shorter is
+ * taken up at the step of that name, and without one as if its commit were in doubt. Forward and not committed goes back,
+ * but a commit that was under way is probed first, and a step marked `again` is run again unless the operation had been
+ * cancelled. */
+void op_recover(struct op *op, const struct op_place *place);
 /* Ends an operation that was never started, with the error. Consumes E. */
 void op_refuse(struct op *op, struct err *e);
 /* False and WrongState once it cannot be stopped any more; again is success. It may have ended and been

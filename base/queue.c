@@ -285,9 +285,10 @@ static void queue_destroy(struct op_queue *q, struct op *op)
 static void queue_wait(struct op_queue *q, struct op *op, unsigned ms)
 {
 	queue_append(q, op);
-	if (ms == 0 || ms > QUEUE_WAIT_MS)
+	if (ms == 0 || (ms > QUEUE_WAIT_MS && ms != QUEUE_FOREVER))
 		ms = QUEUE_WAIT_MS;
-	uv_timer_start(&op->deadline, on_waited, ms, 0);
+	if (ms != QUEUE_FOREVER)
+		uv_timer_start(&op->deadline, on_waited, ms, 0);
 	if (op->ops->changed)
 		op->ops->changed(op);
 }
@@ -300,6 +301,8 @@ static void queue_enter(struct op_queue *q, struct op *op, unsigned wait_ms)
 
 	if (!holder)
 		queue_run(q, op);
+	else if (wait_ms == QUEUE_FOREVER)
+		queue_wait(q, op, wait_ms);
 	else if (!destroys && holder->lane == LANE_EXCLUSIVE && holder != q->first)
 		refuse(op, holder, "cannot wait");
 	else if (!destroys && holder->stalled)
@@ -332,18 +335,21 @@ void queue_submit(struct queues *qs, const char *subject, struct op *op, enum la
 	queue_release(q);
 }
 
-void queue_recover(struct queues *qs, const char *subject, struct op *op, enum lane lane, int at, bool back,
-		   bool committed)
+void queue_recover(struct queues *qs, const char *subject, struct op *op, enum lane lane, const struct op_place *place)
 {
 	struct op_queue *q = queue_get(qs, subject);
 
 	op->lane = (int)lane;
 	op->queue = q;
 	queue_hold(q);
-	if (lane == LANE_DESTROY)
+	if (lane == LANE_DESTROY) {
 		q->destroyer = op;
-	else
+		queue_empty(q, op);
+		if (q->current)
+			op_cancel(q->current, NULL);
+	} else {
 		q->current = op;
-	op_recover(op, at, back, committed);
+	}
+	op_recover(op, place);
 	queue_release(q);
 }

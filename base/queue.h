@@ -23,6 +23,8 @@
 enum lane { LANE_QUERY, LANE_BESIDE, LANE_CHANGE, LANE_EXCLUSIVE, LANE_DESTROY };
 
 enum { QUEUE_MAX = 64, QUEUE_WAIT_MS = 60000 };
+/* As a longest wait: what must come to pass waits however many do, and for as long as it takes. */
+#define QUEUE_FOREVER UINT_MAX
 
 struct queues;
 
@@ -31,11 +33,10 @@ struct queues *queues_new(void);
 struct queues *queues_free(struct queues *qs);
 
 /* Starts OP or lets it wait its turn. Refusal ends it: done() is called with op->err. It may have
- * ended and been freed on return. WAIT_MS: its longest wait, 0 for the usual. */
+ * ended and been freed on return. WAIT_MS: its longest wait, 0 for the usual, or QUEUE_FOREVER. */
 void queue_submit(struct queues *qs, const char *subject, struct op *op, enum lane lane, unsigned wait_ms);
-/* The same for an operation found half done at start. */
-void queue_recover(struct queues *qs, const char *subject, struct op *op, enum lane lane, int at, bool back,
-		   bool committed);
+/* The same for an operation found half done at start. A destroying one finds what it had cancelled before it. */
+void queue_recover(struct queues *qs, const char *subject, struct op *op, enum lane lane, const struct op_place *place);
 /* A step of a destroying operation: waits until it is the only one. */
 enum verdict queue_alone(struct op *op, void *arg);
 

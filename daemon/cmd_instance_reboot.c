@@ -123,7 +123,7 @@ static enum verdict end_undo(struct op *op, void *arg)
 	if (inst->process)
 		return OP_DONE;
 	stay_down(job, inst);
-	if (job->recovered)
+	if (job->recovered && !op->cancelled)
 		job_internal(job->d, "instance-autostart", inst->name);
 	return OP_DONE;
 }

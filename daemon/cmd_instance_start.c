@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/commands.h"
 #include "daemon/job.h"
+#include "runtime/observe.h"
 #include "runtime/policy.h"
 #include "runtime/start.h"
 
@@ -21,6 +22,9 @@ static void ctx_free(void *ctx)
 
 void job_plan_start(struct job *job, struct instance *inst, bool paused)
 {
+	/* A guest that was let go, and is not there any more, has ended; a start that was not yet is taken back. */
+	if (job->recovered && job->op->committed && !inst->process && inst->run_dir >= 0)
+		observe_judge_end(inst);
 	job->ctx = start_plan(job->op, inst, paused);
 	job->ctx_free = ctx_free;
 }

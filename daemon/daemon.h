@@ -29,7 +29,7 @@ struct daemon {
 	LIST_HEAD(ask_list, ask) asks; /* replies owed */
 
 	TAILQ_HEAD(job_list, job) jobs; /* in the order of their beginning */
-	int64_t last_job;
+	int64_t last_job, numbers;      /* given; reserved */
 	unsigned n_concluded;
 };
 

@@ -2,6 +2,7 @@
 #include "daemon/job.h"
 
 #include "base/log.h"
+#include "daemon/job_store.h"
 #include "daemon/marker.h"
 #include "daemon/session.h"
 
@@ -95,9 +96,24 @@ static bool on_mark(struct op *op, struct err **e)
 	return true;
 }
 
+static void add_details(const struct job *job, const struct op *op);
+
+/* What it came to is kept before it is forgotten that it was under way. */
 static void on_unmark(struct op *op)
 {
-	marker_remove(op->owner);
+	struct job *job = op->owner;
+
+	if (op->err) {
+		add_details(job, op);
+		job->err = TAKE_PTR(op->err);
+	} else if (job->command->result) {
+		job->result = job->command->result(job);
+	} else {
+		job->result = json_object_new_object();
+	}
+	job->until = time_now();
+	job_store_put(job);
+	marker_remove(job);
 }
 
 static void on_changed(struct op *op)
@@ -131,6 +147,7 @@ static void on_stalled(struct op *op)
 	err_add(e, "undone", json_object_new_boolean(false));
 	err_add(e, "trace", json_object_new_string(job->id));
 	job->named = true; /* its result is wanted later */
+	job_store_put(job);
 	reply(job, NULL, e);
 }
 
@@ -171,27 +188,25 @@ static void forget_oldest(struct daemon *d)
 	TAILQ_FOREACH(job, &d->jobs, link)
 	if (!job->op)
 		break;
+	job_store_drop(job);
 	job_free(job);
 	d->n_concluded--;
+}
+
+static void keep_concluded(struct job *job)
+{
+	job->d->n_concluded++;
+	forget_oldest(job->d);
 }
 
 static void on_done(struct op *op)
 {
 	struct job *job = op->owner;
-	struct daemon *d = job->d;
 
-	if (op->err) {
-		add_details(job, op);
-		job->err = TAKE_PTR(op->err);
+	if (job->err)
 		log_write(job->command->internal ? LOG_WARNING : LOG_INFO, job->name, "%s (job %s): %s",
 			  job->command->name, job->id, job->err->desc);
-	} else if (job->command->result) {
-		job->result = job->command->result(job);
-	} else {
-		job->result = json_object_new_object();
-	}
 	tell_status(job);
-	job->until = time_now();
 	job->op = NULL;
 	if (job->ctx && job->ctx_free)
 		job->ctx_free(job->ctx);
@@ -203,8 +218,7 @@ static void on_done(struct op *op)
 		job_free(job);
 		return;
 	}
-	d->n_concluded++;
-	forget_oldest(d);
+	keep_concluded(job);
 }
 
 static const struct op_ops job_ops = {
@@ -218,19 +232,27 @@ static const struct op_ops job_ops = {
 
 /* ---- making them ---- */
 
-static struct job *job_new(struct daemon *d, const struct command *command, const char *id)
+/* Without an operation. */
+static struct job *job_make(struct daemon *d, const struct command *command, const char *id)
 {
 	struct job *job = xcalloc(1, sizeof(*job));
 
 	job->d = d;
 	job->command = command;
-	job->id = id ? xstrdup(id) : xasprintf("#%" PRId64, ++d->last_job);
+	job->id = id ? xstrdup(id) : xasprintf("#%" PRId64, job_store_number(d));
 	job->named = id != NULL;
 	job->since = time_now();
+	TAILQ_INSERT_TAIL(&d->jobs, job, link);
+	return job;
+}
+
+static struct job *job_new(struct daemon *d, const struct command *command, const char *id)
+{
+	struct job *job = job_make(d, command, id);
+
 	job->op = op_new(d->loop, &job_ops, job);
 	job->op->name = command->name;
 	job->op->id = job->id;
-	TAILQ_INSERT_TAIL(&d->jobs, job, link);
 	return job;
 }
 
@@ -295,6 +317,7 @@ bool job_submit(struct call *call, const char *job_id, struct json_object *reque
 		return false;
 	}
 	if (job_id) {
+		job_store_put(job);
 		session_reply(call->session, json_object_new_object(), NULL, request_id, has_id);
 	} else {
 		job->session = call->session;
@@ -333,7 +356,7 @@ void job_internal_then(struct daemon *d, const char *command, const char *instan
 	job->ended = ended;
 	job->ended_data = data;
 	decode_args(job, NULL);
-	queue_submit(d->queues, job->subject, job->op, lane_of(job), 0);
+	queue_submit(d->queues, job->subject, job->op, lane_of(job), QUEUE_FOREVER);
 }
 
 /* So that numbers of this life do not repeat those of the last. */
@@ -345,13 +368,51 @@ static void note_number(struct daemon *d, const char *id)
 		d->last_job = n;
 }
 
-bool job_recover(struct daemon *d, struct json_object *marker, struct err **e)
+/* Who asked for it, and when. */
+static void read_client(struct job *job, struct json_object *o, struct json_object *peer)
+{
+	job->since = json_get_double(o, "since", job->since);
+	job->uid = (uid_t)json_get_int(peer, "uid", -1);
+	job->pid = (pid_t)json_get_int(peer, "pid", 0);
+}
+
+bool job_restore(struct daemon *d, struct json_object *o, struct err **e)
+{
+	const char *type = json_get_str(o, "command"), *subject = json_get_str(o, "subject");
+	const struct command *command = type ? command_find(type) : NULL;
+	struct json_object *error = json_get_typed(o, "error", json_type_object);
+	struct job *job;
+
+	if (!command || !subject)
+		return err_set(e, ERR_GENERIC, "of no known command");
+	job = job_make(d, command, json_get_str(o, "id"));
+	job->subject = xstrdup(subject);
+	job->name = name_of_subject(subject);
+	read_client(job, o, o);
+	job->until = json_get_double(o, "until", time_now());
+	job->result = json_object_get(json_get_typed(o, "result", json_type_object));
+	if (error)
+		job->err = err_from_json(error);
+	else if (!job->result)
+		err_set(&job->err, ERR_CANCELLED, "droverd was restarted before it had begun; nothing was done");
+	if (!job->result && !error)
+		job_store_put(job);
+	keep_concluded(job);
+	return true;
+}
+
+bool job_recover(struct daemon *d, struct json_object *marker, bool overtaken, struct err **e)
 {
 	const char *name = json_get_str(marker, "command"), *id = json_get_str(marker, "job-id");
 	const char *subject = json_get_str(marker, "subject");
 	struct json_object *args = json_get_typed(marker, "arguments", json_type_object);
 	const struct command *command = name ? command_find(name) : NULL;
 	struct json_object *peer = json_get_typed(marker, "peer", json_type_object);
+	struct op_place place = { .step = json_get_str(marker, "step-name"),
+				  .at = (int)json_get_int(marker, "step", 0),
+				  .back = str_eq(json_get_str(marker, "direction"), "back"),
+				  .committed = json_get_bool(marker, "committed", false),
+				  .cancelled = overtaken || json_get_bool(marker, "cancelled", false) };
 	struct job *job;
 
 	if (json_get_int(marker, "version", 0) != MARKER_VERSION)
@@ -370,9 +431,7 @@ bool job_recover(struct daemon *d, struct json_object *marker, struct err **e)
 	}
 	job->subject = xstrdup(subject);
 	job->name = name_of_subject(subject);
-	job->since = json_get_double(marker, "since", job->since);
-	job->uid = (uid_t)json_get_int(peer, "uid", -1);
-	job->pid = (pid_t)json_get_int(peer, "pid", 0);
+	read_client(job, marker, peer);
 	job->recovered = job->marked = true;
 	if (json_get_typed(marker, "error", json_type_object))
 		job->op->err = err_from_json(json_get_typed(marker, "error", json_type_object));
@@ -382,10 +441,8 @@ bool job_recover(struct daemon *d, struct json_object *marker, struct err **e)
 
 		job->op->failed = memcpy(op_alloc(job->op, size), failed, size);
 	}
-	log_notice("%s (job %s): interrupted at step '%s', taken up again", name, id,
-		   json_get_str(marker, "step-name"));
-	queue_recover(d->queues, subject, job->op, lane_of(job), (int)json_get_int(marker, "step", 0),
-		      str_eq(json_get_str(marker, "direction"), "back"), json_get_bool(marker, "committed", false));
+	log_notice("%s (job %s): interrupted at step '%s', taken up again", name, id, place.step ? place.step : "?");
+	queue_recover(d->queues, subject, job->op, lane_of(job), &place);
 	return true;
 }
 
@@ -413,6 +470,7 @@ bool job_dismiss(struct job *job, struct err **e)
 	if (job->op)
 		return err_set(e, ERR_WRONG_STATE, "job '%s' has not ended; cancel it first", job->id);
 	job->d->n_concluded--;
+	job_store_drop(job);
 	job_free(job);
 	return true;
 }

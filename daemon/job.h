@@ -53,8 +53,10 @@ void job_internal(struct daemon *d, const char *command, const char *instance);
 /* The same with an ear for its end, which may come before this returns. */
 void job_internal_then(struct daemon *d, const char *command, const char *instance,
 		       void (*ended)(struct job *job, void *data), void *data);
-/* Takes up what a marker tells. */
-bool job_recover(struct daemon *d, struct json_object *marker, struct err **e);
+/* Takes up what a marker tells. OVERTAKEN: an operation that destroys has cancelled it. */
+bool job_recover(struct daemon *d, struct json_object *marker, bool overtaken, struct err **e);
+/* Makes the concluded job that a file of job_store.h tells of. */
+bool job_restore(struct daemon *d, struct json_object *o, struct err **e);
 
 struct job *job_find(struct daemon *d, const char *id);
 bool job_cancel(struct job *job, struct err **e);

@@ -4,9 +4,10 @@
 #include "base/file.h"
 #include "base/log.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *file_name(const struct job *job)
 {
@@ -31,6 +32,8 @@ bool marker_write(struct job *job, struct err **e)
 	json_add_str(o, "step-name", op_step(op) ? op_step(op)->name : NULL);
 	json_add_str(o, "direction", op->phase == OP_BACK ? "back" : "forward");
 	json_add_bool(o, "committed", op->committed);
+	if (op->cancelled)
+		json_add_bool(o, "cancelled", true);
 	json_add_str(o, "job-id", job->id);
 	json_add_bool(o, "named", job->named);
 	json_add_time(o, "since", job->since);
@@ -54,6 +57,15 @@ void marker_remove(struct job *job)
 	job->marked = false;
 }
 
+/* Whether the one of NAME was cancelled by another that destroys, and that is still under way. */
+static bool is_overtaken(const struct daemon *d, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	_cleanup_free_ char *other = xasprintf("%.*s~destroy.json", (int)(dot ? dot - name : 0), name);
+
+	return faccessat(d->rt.dirs.operations, other, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static void recover_one(const char *name, void *data)
 {
 	struct daemon *d = data;
@@ -66,7 +78,7 @@ static void recover_one(const char *name, void *data)
 			file_remove(d->rt.dirs.operations, name, NULL); /* a temporary */
 		return;
 	}
-	if (file_read_json(d->rt.dirs.operations, name, &o, &e) && job_recover(d, o, &e))
+	if (file_read_json(d->rt.dirs.operations, name, &o, &e) && job_recover(d, o, is_overtaken(d, name), &e))
 		return;
 	log_error("marker '%s': %s; moved aside to '%s'", name, e->desc, aside);
 	renameat(d->rt.dirs.operations, name, d->rt.dirs.operations, aside);

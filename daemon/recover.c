@@ -9,9 +9,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "daemon/job.h"
+#include "daemon/job_store.h"
 #include "daemon/marker.h"
 #include "runtime/adopt.h"
+#include "runtime/observe.h"
 #include "runtime/store.h"
 
 #include <unistd.h>
@@ -54,13 +55,14 @@ void recover(struct daemon *d)
 		running += adopt(inst) == ADOPT_RUNNING;
 	file_list(d->rt.dirs.run_instances, find_strays, d, NULL);
 	marker_recover_all(d);
-	/* What has no process and is in nobody's hands is cleared. */
+	job_store_load(d);
+	/* What has no process is known to have ended, whatever waits for its guest, and is cleared behind that. */
 	for (inst = instance_first(&d->rt); inst; inst = next) {
-		_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
-
 		next = instance_next(inst);
-		if (!inst->process && inst->run_dir >= 0 && !queue_current(d->queues, subject))
+		if (!inst->process && inst->run_dir >= 0) {
+			observe_judge_end(inst);
 			d->rt.ops->ended(inst, d->rt.data);
+		}
 		if (!inst->process && inst->run_dir < 0 && inst->restarts.due)
 			d->rt.ops->cleared(inst, d->rt.data);
 		if (inst->process && inst->resetting)

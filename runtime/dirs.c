@@ -75,6 +75,7 @@ bool dirs_open(struct dirs *d, const char *root, struct err **e)
 			    .lib_instances = -1,
 			    .run_instances = -1,
 			    .operations = -1,
+			    .jobs = -1,
 			    .log_fd = -1,
 			    .capabilities = -1 };
 	if (root) {
@@ -101,6 +102,9 @@ bool dirs_open(struct dirs *d, const char *root, struct err **e)
 	d->operations = open_below(d->run, "operations", 0700, e);
 	if (d->operations < 0)
 		return false;
+	d->jobs = open_below(d->run, "jobs", 0700, e);
+	if (d->jobs < 0)
+		return false;
 	d->log_fd = open_below(d->log, ".", 0750, e);
 	if (d->log_fd < 0)
 		return false;
@@ -119,6 +123,7 @@ void dirs_close(struct dirs *d)
 	closep(&d->lib_instances);
 	closep(&d->run_instances);
 	closep(&d->operations);
+	closep(&d->jobs);
 	closep(&d->log_fd);
 	closep(&d->capabilities);
 }

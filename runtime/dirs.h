@@ -19,6 +19,7 @@ struct dirs {
 	int lib_instances; /* lib/instances: NAME/definition.json, NAME/state.json */
 	int run_instances; /* run/instances: NAME/ */
 	int operations;    /* run/operations: markers */
+	int jobs;          /* run/jobs: what became of jobs with a name */
 	int log_fd;
 	int capabilities; /* lib/capabilities: what binaries can do, a file for each */
 };

@@ -106,6 +106,7 @@ void stop_plan(struct op *op, struct instance *inst)
 	op_add(op, &step_term, inst);
 	kill_plan(op, inst);
 	op_add(op, &step_alone, inst);
+	kill_plan(op, inst); /* what was cancelled may have come to a new process all the same */
 	collect_plan(op, inst);
 }
 

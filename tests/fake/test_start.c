@@ -160,7 +160,7 @@ START_TEST(errors_have_details)
 	ck_assert_ptr_nonnull(name);
 	ck_assert_str_eq(str_at(e, "step"), name);
 	ck_assert_int_eq(json_object_get_boolean(at(e, "undone")), _i <= COMMIT);
-	ck_assert_str_eq(str_at(e, "trace"), "#1");
+	ck_assert_int_eq(str_at(e, "trace")[0], '#');
 	ck_assert_int_eq(stage_pid("web") != 0, _i > COMMIT);
 	if (_i <= COMMIT)
 		stage_check_state("web", "shutoff", "failed");

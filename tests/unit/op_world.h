@@ -46,7 +46,7 @@ static struct world {
 	/* the mark that would be found after a crash */
 	enum op_phase marked_phase;
 	int marked_at;
-	bool marked_committed;
+	bool marked_committed, marked_cancelled;
 	enum op_phase mark_fails_in;
 	int mark_fails_at;
 
@@ -207,6 +207,7 @@ static inline bool on_mark(struct op *op, struct err **e)
 	w.marked_phase = op->phase;
 	w.marked_at = op->at;
 	w.marked_committed = op->committed;
+	w.marked_cancelled = op->cancelled;
 	return !(op->phase == w.mark_fails_in && op->at == w.mark_fails_at);
 }
 

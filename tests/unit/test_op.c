@@ -261,7 +261,7 @@ START_TEST(test_begin_fails)
 	clear();
 	w.begin_fails = true;
 	make();
-	op_recover(w.op, 3, false, _i);
+	op_recover(w.op, &(struct op_place){ .at = 3, .back = false, .committed = _i });
 	ck_assert_ptr_null(w.op);
 	ck_assert_int_eq(w.err->class, ERR_NOT_FOUND);
 	ck_assert_str_eq(w.trace, "");
@@ -285,7 +285,7 @@ START_TEST(test_nothing_to_do)
 	clear();
 	make();
 	w.op->ops = &idle;
-	op_recover(w.op, 2, _i & 1, _i & 2);
+	op_recover(w.op, &(struct op_place){ .at = 2, .back = _i & 1, .committed = _i & 2 });
 	ck_assert_ptr_null(w.op);
 	ck_assert_ptr_null(w.err);
 }

@@ -9,7 +9,7 @@ static void recover(int at, bool back, bool committed, bool effect)
 	for (int i = 0; i < STEPS; i++)
 		w.effects[i] = i == at ? effect : i < at;
 	make();
-	op_recover(w.op, at, back, committed);
+	op_recover(w.op, &(struct op_place){ .at = at, .back = back, .committed = committed });
 	drive();
 }
 
@@ -43,7 +43,7 @@ START_TEST(test_recover_keeps_the_error)
 	make();
 	err_set(&w.op->err, ERR_NETWORK, "what made it go back");
 	w.effects[0] = w.effects[1] = true;
-	op_recover(w.op, 1, true, false);
+	op_recover(w.op, &(struct op_place){ .at = 1, .back = true, .committed = false });
 	drive();
 	ck_assert_str_eq(w.trace, "-b -a");
 	assert_error(ERR_NETWORK, 1);
@@ -89,8 +89,66 @@ START_TEST(test_recover_the_dead)
 	w.op->gone = true;
 	for (int i = 0; i < COMMIT; i++)
 		w.effects[i] = true;
-	op_recover(w.op, COMMIT, false, false);
+	op_recover(w.op, &(struct op_place){ .at = COMMIT, .back = false, .committed = false });
 	ck_assert_str_eq(w.trace, "-d -c -b -a");
+	assert_before();
+}
+END_TEST
+
+/* Cancelled in its former life: it goes back from where another would go on. */
+START_TEST(test_recover_the_cancelled)
+{
+	struct step plan[STEPS];
+
+	memcpy(plan, usual_plan, sizeof(plan));
+	plan[1].again = true;
+	w.plan = plan;
+	make();
+	w.effects[0] = w.effects[1] = true;
+	op_recover(w.op, &(struct op_place){ .step = "b", .at = 1, .cancelled = true });
+	ck_assert_str_eq(w.trace, "-b -a");
+	assert_error(ERR_CANCELLED, 1);
+	ck_assert_ptr_nonnull(strstr(w.err->desc, "cancelled at step 'b'"));
+	assert_before();
+}
+END_TEST
+
+/* Another build had more steps, or fewer: the name counts. One that is gone leaves the commit in doubt, or behind it what
+ * follows it. */
+START_TEST(test_recover_by_name)
+{
+	static const struct {
+		const char *step;
+		int at;
+		bool committed;
+		const char *trace;
+	} rows[] = {
+		{ "c", 7, false, "-c -b -a" }, { "c", 0, false, "-c -b -a" },        { "b", 2, false, "-b -a" },
+		{ "e", 9, true, "+e" },        { "no", 1, false, "?d -d -c -b -a" }, { "no", 1, true, "+e" },
+		{ NULL, 1, false, "-b -a" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		make();
+		op_recover(w.op, &(struct op_place){
+					 .step = rows[i].step, .at = rows[i].at, .committed = rows[i].committed });
+		ck_assert_str_eq(w.trace, rows[i].trace);
+		ck_assert_ptr_null(w.op);
+		clear();
+	}
+}
+END_TEST
+
+/* A cancel that a wait does not heed at once is in the marker, for the next life. */
+START_TEST(test_cancel_is_marked)
+{
+	w.kind = kinds[1];
+	start();
+	w.marked_cancelled = false;
+	ck_assert(op_cancel(w.op, NULL));
+	ck_assert(w.marked_cancelled);
+	drive();
+	assert_error(ERR_CANCELLED, 0);
 	assert_before();
 }
 END_TEST
@@ -103,7 +161,7 @@ START_TEST(test_recover_nonsense)
 	for (size_t i = 0; i < ARRAY_SIZE(ats); i++) {
 		for (int bits = 0; bits < 4; bits++) {
 			make();
-			op_recover(w.op, ats[i], bits & 1, bits & 2);
+			op_recover(w.op, &(struct op_place){ .at = ats[i], .back = bits & 1, .committed = bits & 2 });
 			ck_assert_ptr_null(w.op);
 			clear();
 		}
@@ -357,6 +415,9 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, test_recover_names_the_step, 0, n);
 	tcase_add_test(tc, test_recover_the_dead);
 	tcase_add_test(tc, test_recover_nonsense);
+	tcase_add_test(tc, test_recover_the_cancelled);
+	tcase_add_test(tc, test_recover_by_name);
+	tcase_add_test(tc, test_cancel_is_marked);
 	tcase_add_loop_test(tc, test_stall, 0, 2);
 	tcase_add_test(tc, test_extend);
 	tcase_add_test(tc, test_stall_drops_the_deadline);

@@ -200,14 +200,52 @@ START_TEST(test_cancel_waiting)
 }
 END_TEST
 
+/* What must come to pass is refused by nobody, and waits without a limit. */
+START_TEST(test_waits_for_ever)
+{
+	struct task *a = run("A", LANE_CHANGE), *t = task("T"), *u = task("U");
+
+	for (int i = 0; i < QUEUE_MAX; i++)
+		run("B", LANE_CHANGE);
+	queue_submit(w.qs, "x", t->op, LANE_CHANGE, QUEUE_FOREVER);
+	ck_assert(waits(t));
+	loop_pass(10 * WAIT_MS);
+	ck_assert(waits(t));
+	op_stall(a->op);
+	queue_submit(w.qs, "x", u->op, LANE_CHANGE, QUEUE_FOREVER);
+	ck_assert(waits(u));
+	w.log[0] = '\0';
+	finish(a);
+	expect("A:done T:begin");
+	finish(t);
+	expect("T:done U:begin");
+	finish(u);
+}
+END_TEST
+
 /* ---- recovery ---- */
+
+/* Whoever destroys has cancelled it, whether or not that came to be written down; and nobody waits behind it. */
+START_TEST(test_recover_cancels)
+{
+	struct task *a = run("A", LANE_CHANGE), *d = task("D");
+
+	run("B", LANE_CHANGE);
+	d->quick = d->alone = d->committed = true;
+	queue_recover(w.qs, "x", d->op, LANE_DESTROY, &(struct op_place){ .step = "work", .at = 1, .committed = true });
+	expect("A:begin B:Cancelled D:begin");
+	ck_assert(a->op->cancelled);
+	finish(a);
+	expect("A:undo A:Cancelled D:clear D:done");
+}
+END_TEST
 
 START_TEST(test_recover)
 {
 	struct task *a = task("A"), *b;
 
 	a->slow_undo = true;
-	queue_recover(w.qs, "x", a->op, LANE_CHANGE, 0, false, false);
+	queue_recover(w.qs, "x", a->op, LANE_CHANGE, &(struct op_place){ .at = 0, .back = false, .committed = false });
 	expect("A:begin A:undo");
 	ck_assert_ptr_eq(queue_current(w.qs, "x"), a->op);
 	b = run("B", LANE_CHANGE);
@@ -222,7 +260,8 @@ START_TEST(test_recover_what_ends_at_once)
 {
 	struct task *a = task("A");
 
-	queue_recover(w.qs, "x", a->op, _i ? LANE_DESTROY : LANE_CHANGE, 0, true, false);
+	queue_recover(w.qs, "x", a->op, _i ? LANE_DESTROY : LANE_CHANGE,
+		      &(struct op_place){ .at = 0, .back = true, .committed = false });
 	expect("A:begin A:undo A:Cancelled");
 	ck_assert_ptr_null(queue_current(w.qs, "x"));
 }
@@ -235,8 +274,8 @@ START_TEST(test_recover_both)
 
 	a->slow_undo = true;
 	d->quick = d->alone = d->committed = true;
-	queue_recover(w.qs, "x", a->op, LANE_CHANGE, 0, true, false);
-	queue_recover(w.qs, "x", d->op, LANE_DESTROY, 2, false, true);
+	queue_recover(w.qs, "x", a->op, LANE_CHANGE, &(struct op_place){ .at = 0, .back = true, .committed = false });
+	queue_recover(w.qs, "x", d->op, LANE_DESTROY, &(struct op_place){ .at = 2, .back = false, .committed = true });
 	expect("A:begin A:undo D:begin");
 	finish(a);
 	expect("A:Cancelled D:clear D:done");
@@ -255,6 +294,8 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, test_one_of_three_waits_in_vain, 0, 3);
 	tcase_add_test(tc, test_limit_ends_with_the_wait);
 	tcase_add_test(tc, test_cancel_waiting);
+	tcase_add_test(tc, test_waits_for_ever);
+	tcase_add_test(tc, test_recover_cancels);
 	tcase_add_test(tc, test_recover);
 	tcase_add_loop_test(tc, test_recover_what_ends_at_once, 0, 2);
 	tcase_add_test(tc, test_recover_both);
