@@ -367,20 +367,25 @@ static void emit_gone(struct fake *f, const char *event, const struct device *d,
 	emit(f, event, data);
 }
 
+/* The youngest of what sits on its buses. */
+static struct device *last_child(const struct fake *f, const struct device *d)
+{
+	_cleanup_free_ char *bus = given_bus(d);
+	struct device *last = NULL;
+
+	for (struct device *child = f->gear.devices; bus && child; child = child->next)
+		if (str_eq(child->bus.name, bus))
+			last = child;
+	return last;
+}
+
 /* What sits on its buses goes before it. */
 static void unplug(struct fake *f, struct device *d)
 {
-	_cleanup_free_ char *bus = given_bus(d);
-	struct device **p = &f->gear.devices;
+	struct device **p = &f->gear.devices, *child;
 
-	for (struct device *child = f->gear.devices; bus && child;) {
-		if (str_eq(child->bus.name, bus)) {
-			unplug(f, child);
-			child = f->gear.devices;
-		} else {
-			child = child->next;
-		}
-	}
+	while ((child = last_child(f, d)))
+		unplug(f, child);
 	while (*p != d)
 		p = &(*p)->next;
 	*p = d->next;

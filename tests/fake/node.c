@@ -159,9 +159,9 @@ static bool open_file(struct ask *a, struct node *n)
 	int flags = n->read_only ? O_RDONLY : O_RDWR;
 
 	n->fd = open_mode(a->f, n, filename, flags);
-	if (n->fd < 0 && errno == EACCES && flags == O_RDWR && json_get_bool(n->options, "auto-read-only", false)) {
-		n->read_only = true;
-		n->fd = open_mode(a->f, n, filename, O_RDONLY);
+	if (n->fd < 0 && errno == EACCES && json_get_bool(n->options, "auto-read-only", false)) {
+		flags = O_RDONLY;
+		n->fd = open_mode(a->f, n, filename, flags);
 	}
 	if (n->fd < 0 && n->set >= 0)
 		return refuse(a, "GenericError", "Could not dup FD for %s flags %x: %s", filename, flags,
@@ -215,10 +215,6 @@ static bool open_layers(struct ask *a, struct node *n)
 	const char *group = json_get_str(n->options, "throttle-group");
 	struct json_object *backing = NULL;
 
-	n->size = -1;
-	n->file = open_child(a, n, "file");
-	if (!n->file)
-		return false;
 	if (group && !json_object_object_get_ex(a->f->gear.objects, group, NULL))
 		return refuse(a, "GenericError", "Throttle group '%s' does not exist", group);
 	if (!str_eq(n->driver->name, "qcow2"))
@@ -230,10 +226,17 @@ static bool open_layers(struct ask *a, struct node *n)
 	return !backing || n->backing;
 }
 
+static bool open_nothing(struct ask *a, struct node *n)
+{
+	return true;
+}
+
 static struct node *open_node(struct ask *a, struct json_object *options, bool inlined)
 {
+	static bool (*const open_ways[])(struct ask * a, struct node * n) = {
+		[FILE_NODE] = open_file, [FORMAT_NODE] = open_layers, [NULL_NODE] = open_nothing
+	};
 	struct node *n = xcalloc(1, sizeof(*n));
-	bool ok;
 
 	n->driver = block_driver_find(json_get_str(options, "driver"));
 	n->options = json_object_get(options);
@@ -241,19 +244,16 @@ static struct node *open_node(struct ask *a, struct json_object *options, bool i
 	n->inlined = inlined;
 	n->fd = -1;
 	n->set = -1;
-	ok = name_node(a, n);
-	if (ok) {
+	n->size = n->driver->kind == FORMAT_NODE ? -1 : json_get_int(options, "size", 1 << 30);
+	/* A child has its name before its parent. */
+	if (n->driver->kind == FORMAT_NODE)
+		n->file = open_child(a, n, "file");
+	if (!a->class && name_node(a, n)) {
 		n->next = a->f->gear.nodes;
 		a->f->gear.nodes = n;
+		if (open_ways[n->driver->kind](a, n))
+			return n;
 	}
-	if (n->driver->kind == FILE_NODE)
-		ok = ok && open_file(a, n);
-	else if (n->driver->kind == FORMAT_NODE)
-		ok = ok && open_layers(a, n);
-	else
-		n->size = json_get_int(options, "size", 1 << 30);
-	if (ok)
-		return n;
 	close_node(a->f, n);
 	return NULL;
 }
@@ -274,7 +274,7 @@ static struct json_object *describe_file(const struct node *n)
 	return o;
 }
 
-/* A path as long as one says it all. */
+/* A path where it says it all. */
 static char *filename_of(const struct node *n)
 {
 	_cleanup_json_ struct json_object *o = NULL;
@@ -284,7 +284,7 @@ static char *filename_of(const struct node *n)
 		return xstrdup(json_get_str(n->options, "filename"));
 	if (n->driver->kind == NULL_NODE)
 		return xasprintf("%s://", n->driver->name);
-	if (str_eq(n->driver->name, "raw") || (str_eq(n->driver->name, "qcow2") && !n->backing))
+	if (n->file->driver->kind == FILE_NODE && !n->backing && !str_eq(n->driver->name, "throttle"))
 		return filename_of(n->file);
 	o = describe_file(n);
 	text = json_print(o);
