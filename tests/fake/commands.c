@@ -62,7 +62,7 @@ bool ask_id(struct ask *a, const char *id)
 }
 
 /* Whether the word at KEY's place in TAKES allows VALUE. */
-static bool fits(struct ask *a, const char *key, struct json_object *value, char kind)
+static bool fits(struct ask *a, const char *key, struct json_object *value, int kind)
 {
 	enum json_type type = kind == 'i' ? json_type_int : kind == 'b' ? json_type_boolean : json_type_string;
 	const char *word = kind == 'i' ? "integer" : kind == 'b' ? "boolean" : "string";

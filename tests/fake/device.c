@@ -379,20 +379,28 @@ static struct device *last_child(const struct fake *f, const struct device *d)
 	return last;
 }
 
-/* What sits on its buses goes before it. */
-static void unplug(struct fake *f, struct device *d)
+static void remove_device(struct fake *f, struct device *d)
 {
-	struct device **p = &f->gear.devices, *child;
+	struct device **p = &f->gear.devices;
 
-	while ((child = last_child(f, d)))
-		unplug(f, child);
-	while (*p != d)
+	while (*p && *p != d)
 		p = &(*p)->next;
-	*p = d->next;
+	if (*p)
+		*p = d->next;
 	if (d->driver->backend)
 		emit_gone(f, "DEVICE_DELETED", d, "/virtio-backend");
 	emit_gone(f, "DEVICE_DELETED", d, "");
 	free_device(d);
+}
+
+/* What sits on its bus goes before it; nothing that can be unplugged has two storeys. */
+static void unplug(struct fake *f, struct device *d)
+{
+	struct device *child;
+
+	while ((child = last_child(f, d)))
+		remove_device(f, child);
+	remove_device(f, d);
 }
 
 static const char *wish(const struct fake *f, const struct device *d)
