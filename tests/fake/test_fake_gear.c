@@ -13,6 +13,8 @@
 
 #define LIST "/machine/peripheral"
 
+enum { POLL_US = 2000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US };
+
 static struct raw *fake;
 
 /* WORDS of its command line. */
@@ -220,6 +222,13 @@ START_TEST(names)
 }
 END_TEST
 
+static void await_held(unsigned n)
+{
+	for (int i = 0; i < POLLS && process_fds(fake->pid) != n; i++)
+		usleep(POLL_US);
+	ck_assert_uint_eq(process_fds(fake->pid), n);
+}
+
 /* Members that nobody uses go with the last client, when the guest runs. */
 START_TEST(sets)
 {
@@ -237,6 +246,8 @@ START_TEST(sets)
 	ck_assert_uint_eq(process_fds(fake->pid), held + 1);
 	raw_hang_up(fake, 0);
 	raw_hang_up(fake, 1);
+	/* Both connections, and the member with the second of them. */
+	await_held(held - 2);
 	raw_connect(fake, 0, false);
 	raw_connect(fake, 1, false);
 	o = raw_ok(fake, "query-fdsets", NULL);
@@ -251,7 +262,7 @@ static void await_asked(const char *line, unsigned n)
 {
 	_cleanup_free_ char *path = xasprintf("%s/asked", fake->dir);
 
-	for (;;) {
+	for (int i = 0; i < POLLS; i++) {
 		char text[4096] = "";
 		_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 		unsigned found = 0;
@@ -261,8 +272,9 @@ static void await_asked(const char *line, unsigned n)
 			found++;
 		if (found >= n)
 			return;
-		usleep(2000);
+		usleep(POLL_US);
 	}
+	ck_abort_msg("it never reads '%s'", line);
 }
 
 /* Two that are sent without waiting for a reply: each gets its own, but where out-of-band commands are enabled QEMU
