@@ -40,6 +40,7 @@ void monitor_close(struct monitor *m)
 	drop_batch(m);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to */
 ssize_t monitor_recv(struct monitor *m, char *data, size_t size)
 {
 	union {

@@ -121,7 +121,7 @@ const char *script_value_for(const struct script *s, const char *word, const cha
 		const char *value = s->lines[i].value;
 		size_t len = value ? strcspn(value, "/:") : 0;
 
-		if (!str_eq(s->lines[i].word, word) || s->lines[i].place)
+		if (!value || !str_eq(s->lines[i].word, word) || s->lines[i].place)
 			continue;
 		if (value[len] != '/')
 			all = value;
