@@ -17,6 +17,13 @@ bool monitor_accept(struct monitor *m)
 	return true;
 }
 
+static void drop_batch(struct monitor *m)
+{
+	for (size_t i = 0; i < m->n_fds; i++)
+		fd_close(m->fds[i]);
+	m->n_fds = 0;
+}
+
 void monitor_close(struct monitor *m)
 {
 	if (m->fd < 0)
@@ -27,8 +34,60 @@ void monitor_close(struct monitor *m)
 	m->reader = json_reader_free(m->reader);
 	json_object_put(m->requests);
 	m->requests = NULL;
+	json_object_put(TAKE_PTR(m->last_id));
 	free(TAKE_PTR(m->out));
 	m->out_len = 0;
+	drop_batch(m);
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to */
+ssize_t monitor_recv(struct monitor *m, char *data, size_t size)
+{
+	union {
+		char data[CMSG_SPACE(sizeof(m->fds))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { data, size };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.data, .msg_controllen = sizeof(control.data)
+	};
+	ssize_t n = recvmsg(m->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	for (struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL; c; c = CMSG_NXTHDR(&msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		drop_batch(m);
+		m->n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(m->fds, CMSG_DATA(c), m->n_fds * sizeof(int));
+	}
+	return n;
+}
+
+int monitor_take_fd(struct monitor *m)
+{
+	int fd = -1;
+
+	if (m->n_fds)
+		fd = TAKE_FD(m->fds[0]);
+	drop_batch(m);
+	return fd;
+}
+
+void monitor_name_fd(struct monitor *m, const char *name, int fd)
+{
+	fd_close(monitor_take_name(m, name));
+	if (!m->names)
+		m->names = json_object_new_object();
+	json_add_int(m->names, name, fd);
+}
+
+int monitor_take_name(struct monitor *m, const char *name)
+{
+	int fd = (int)json_get_int(m->names, name, -1);
+
+	if (fd >= 0)
+		json_object_object_del(m->names, name);
+	return fd;
 }
 
 void monitor_flush(struct monitor *m)

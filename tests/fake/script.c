@@ -10,14 +10,16 @@ static const struct {
 	const char *word;
 	enum kind kind;
 } words[] = {
-	{ "chunk", THROUGHOUT },     { "delay", AT_PLACE_VALUE }, { "error", AT_PLACE_VALUE },
-	{ "exit", AT_PLACE_VALUE },  { "flood", AT_PLACE_VALUE }, { "fdsets", THROUGHOUT },
-	{ "freeze", AT_PLACE },      { "greeting", THROUGHOUT },  { "hang", AT_PLACE },
-	{ "hangup", AT_PLACE },      { "hold", AT_PLACE_VALUE },  { "kill", AT_PLACE_VALUE },
-	{ "lie", AT_PLACE },         { "panic", AT_PLACE },       { "pause", AT_PLACE },
-	{ "powerdown", THROUGHOUT }, { "poweroff", AT_PLACE },    { "record", THROUGHOUT },
-	{ "say", THROUGHOUT },       { "silent", AT_PLACE },      { "state", AT_PLACE_VALUE },
-	{ "term", THROUGHOUT },      { "twice", AT_PLACE },
+	{ "again", THROUGHOUT },     { "chunk", THROUGHOUT },     { "delay", AT_PLACE_VALUE },
+	{ "error", AT_PLACE_VALUE }, { "event", AT_PLACE_VALUE }, { "garbage", AT_PLACE },
+	{ "half", AT_PLACE },        { "line", AT_PLACE_VALUE },  { "unplug", THROUGHOUT },
+	{ "wrongid", AT_PLACE },     { "exit", AT_PLACE_VALUE },  { "flood", AT_PLACE_VALUE },
+	{ "fdsets", THROUGHOUT },    { "freeze", AT_PLACE },      { "greeting", THROUGHOUT },
+	{ "hang", AT_PLACE },        { "hangup", AT_PLACE },      { "hold", AT_PLACE_VALUE },
+	{ "kill", AT_PLACE_VALUE },  { "lie", AT_PLACE },         { "panic", AT_PLACE },
+	{ "pause", AT_PLACE },       { "powerdown", THROUGHOUT }, { "poweroff", AT_PLACE },
+	{ "record", THROUGHOUT },    { "say", THROUGHOUT },       { "silent", AT_PLACE },
+	{ "state", AT_PLACE_VALUE }, { "term", THROUGHOUT },      { "twice", AT_PLACE },
 };
 
 static void give_up(const char *text, const char *why)
@@ -69,7 +71,7 @@ static void read_line(struct script *s, const char *text)
 			l->nth = (unsigned)strtoul(times + 1, NULL, 10);
 		}
 	}
-	if (str_eq(l->word, "say") || str_eq(l->word, "error"))
+	if (str_eq(l->word, "say") || str_eq(l->word, "error") || str_eq(l->word, "line"))
 		spaces(l->value);
 }
 
@@ -96,7 +98,7 @@ struct script_line *script_next(struct script *s, struct script_line *prev, cons
 	return NULL;
 }
 
-const char *script_value(struct script *s, const char *word)
+const char *script_value(const struct script *s, const char *word)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (str_eq(s->lines[i].word, word) && !s->lines[i].place)
@@ -104,9 +106,27 @@ const char *script_value(struct script *s, const char *word)
 	return NULL;
 }
 
-bool script_says(struct script *s, const char *word, const char *value)
+bool script_says(const struct script *s, const char *word, const char *value)
 {
 	const char *said = script_value(s, word);
 
 	return said && str_eq(said, value);
+}
+
+const char *script_value_for(const struct script *s, const char *word, const char *id)
+{
+	const char *all = NULL;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const char *value = s->lines[i].value;
+		size_t len = value ? strcspn(value, "/:") : 0;
+
+		if (!value || !str_eq(s->lines[i].word, word) || s->lines[i].place)
+			continue;
+		if (value[len] != '/')
+			all = value;
+		else if (strlen(id) == len && strncmp(value, id, len) == 0)
+			return value + len + 1;
+	}
+	return all;
 }

@@ -7,11 +7,20 @@
  *                           hangup=PLACE (that monitor)  poweroff=PLACE  panic=PLACE  pause=PLACE (io-error)
  *                           state=PLACE:RUNSTATE (it stands still then; also no-space, and unheard, which is no-space
  *                           without an event)
+ *                           event=PLACE:NAME or event=PLACE:NAME:DATA (an event; DATA is JSON, with ` for ")
+ *                           line=PLACE:TEXT (anything, on that monitor)
  *   of a command's answer:  silent=CMD (that one never comes)  hang=CMD (neither does any later one, but out of band)
  *                           delay=CMD:MS  hold=CMD:FILE (until FILE exists)  error=CMD:CLASS:TEXT  flood=CMD:EVENTS
- *                           lie=CMD (a return without members)  twice=CMD
+ *                           lie=CMD (a return without members)  twice=CMD  wrongid=CMD (with the id of the request
+ *                           before it)  garbage=CMD (no JSON)  half=CMD (a part of it, then that monitor hangs up)
  *   throughout:             chunk=BYTES (at a time)  greeting=none|garbage|half  powerdown=ignore  term=ignore
- *                           fdsets=late|stay (remove-fd says yes, and does it only while the guest runs, or never)
+ *                           fdsets=late|early|stay (remove-fd says yes, and does it only while the guest runs, which
+ *                           is what QEMU 7.2 does and the default; at once, as later ones; or never)
+ *                           unplug=HOW, or unplug=ID/HOW for one device: HOW is obey (the default), ignore, refuse (it
+ *                           says so), late:FILE (when FILE exists). It is for PCI, and while the guest runs: what was
+ *                           asked for while it stood still it hears later, what was before it ever ran never
+ *                           again=refuse (a second device_del of what is pending, also when the guest has run; QEMU
+ *                           does so for 5 s without ACPI)
  *                           say=TEXT (to stderr, at start)  record=FILE (a line "MONITOR COMMAND" for each request)
  *
  * PLACE is "start" (before it listens), "greeting" (after one was sent), or a command, with "#N" for its
@@ -39,7 +48,9 @@ void script_read(struct script *s, const char *append);
 struct script_line *script_next(struct script *s, struct script_line *prev, const char *word, const char *place,
 				unsigned nth, bool after);
 /* The value of a word that holds throughout, or NULL. */
-const char *script_value(struct script *s, const char *word);
-bool script_says(struct script *s, const char *word, const char *value);
+const char *script_value(const struct script *s, const char *word);
+bool script_says(const struct script *s, const char *word, const char *value);
+/* Of one that is said as "WORD=ID/VALUE" for one thing, and as "WORD=VALUE" for the others. */
+const char *script_value_for(const struct script *s, const char *word, const char *id);
 
 #endif
