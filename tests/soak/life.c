@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ENTRIES_MAX = 4, ROW_OF_LIVES = 1000, LAST_STEP = 12 };
+enum { ENTRIES_MAX = 10, ROW_OF_LIVES = 1000, LAST_STEP = 14 };
 
 static const char *const commands[] = { "*",
 					"*",

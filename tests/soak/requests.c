@@ -11,7 +11,9 @@ typedef const char *more_fn(struct chance *c);
 
 static const char *more_start(struct chance *c)
 {
-	static const char *const rows[] = { "", "", "", ", \"paused\": true", ", \"paused\": \"yes\"" };
+	static const char *const rows[] = {
+		"", "", "", "", "", "", "", ", \"paused\": true", ", \"paused\": true", ", \"paused\": \"yes\"",
+	};
 
 	return CHANCE_OF(c, rows);
 }
@@ -105,8 +107,8 @@ static const struct {
 	bool untargeted, job; /* takes no instance; may be a job */
 	more_fn *more;
 } rows[] = {
-	{ 30, "instance-start", .job = true, .more = more_start },
-	{ 8, "instance-stop", .job = true },
+	{ 40, "instance-start", .job = true, .more = more_start },
+	{ 6, "instance-stop", .job = true },
 	{ 8, "instance-shutdown", .job = true, .more = more_shutdown },
 	{ 7, "instance-reboot", .job = true, .more = more_reboot },
 	{ 7, "instance-reset" },
@@ -115,7 +117,7 @@ static const struct {
 	{ 2, "instance-nmi" },
 	{ 6, "instance-qmp", .more = more_qmp },
 	{ 5, "instance-modify", .more = more_modify },
-	{ 3, "instance-undefine", .more = more_undefine },
+	{ 2, "instance-undefine", .more = more_undefine },
 	{ 2, "query-instance" },
 	{ 2, "query-guest" },
 	{ 1, "instance-argv" },
@@ -180,9 +182,15 @@ static void ask_define(struct chance *c)
 
 void requests_define_all(struct chance *c)
 {
-	for (unsigned i = 0; i < round_.n_machines; i++)
-		if (chance_percent(c, 85))
+	for (unsigned i = 0; i < round_.n_machines; i++) {
+		_cleanup_free_ char *args = xasprintf("{\"instance\": \"%s\"}", round_.machines[i].uuid);
+		bool known = chance_percent(c, 90), started = chance_percent(c, 60);
+
+		if (known)
 			define(c, &round_.machines[i]);
+		if (started)
+			ask(c, "instance-start", args);
+	}
 }
 
 static void ask_rename(struct chance *c)

@@ -95,6 +95,16 @@ static void heal(struct chance *c)
 	life_connect(&round_.witness);
 }
 
+static void tell_faults(void)
+{
+	_cleanup_free_ char *steps = rig_file(round_.r, "steps");
+	unsigned n = 0;
+
+	for (const char *p = steps; p && (p = strstr(p, "\nfault ")); p++)
+		n++;
+	say("%u faults of droverd's own", n);
+}
+
 static void play(void)
 {
 	struct chance *c = &round_.chance;
@@ -123,6 +133,7 @@ static void play(void)
 	world_start();
 	say("all are to go");
 	world_clear();
+	tell_faults();
 }
 
 START_TEST(a_round)

@@ -86,7 +86,7 @@ struct machine *machine_find(const char *name);
 
 /* One of a client; one of anybody else. */
 void request_draw(struct chance *c);
-/* A definition of each machine, but for a few. */
+/* Defines and starts each machine, but for a few. */
 void requests_define_all(struct chance *c);
 void mischief_draw(struct chance *c);
 /* Room on the disk, and all that stand still go on. */
