@@ -41,6 +41,19 @@ START_TEST(temporaries_are_swept)
 }
 END_TEST
 
+/* Nothing of a start needs the second monitor, and all that follows does. */
+START_TEST(second_monitor_hangs_up)
+{
+	_cleanup_json_ struct json_object *status = NULL;
+
+	stage_set("%s", "");
+	stage_define("web", "fake.hangup=qmp_capabilities#2");
+	stage_start("web");
+	status = client_ok(stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'query-status'}");
+	ck_assert_str_eq(str_at(status, "status"), "running");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("soak findings");
@@ -48,6 +61,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, NULL, stage_clear);
 	tcase_add_test(t, temporaries_are_swept);
+	tcase_add_test(t, second_monitor_hangs_up);
 	suite_add_tcase(s, t);
 	return s;
 }

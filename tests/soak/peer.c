@@ -25,7 +25,6 @@ static int64_t now_ms(void)
 
 static void request_free(struct peer_request *q)
 {
-	json_object_put(q->reply);
 	free(q->command);
 	free(q);
 }
@@ -42,6 +41,7 @@ void peer_close(struct peer *p)
 		close(p->fd);
 	if (p->reader)
 		json_reader_free(p->reader);
+	json_object_put(p->answer);
 	*p = PEER_NONE;
 }
 
@@ -66,20 +66,18 @@ static void take_reply(struct peer *p, struct json_object *o)
 	int id = (int)json_get_int(o, "id", -1);
 	struct peer_request **at = &p->requests, *q;
 
-	while (*at && ((*at)->id != id || (*at)->reply))
+	while (*at && (*at)->id != id)
 		at = &(*at)->next;
 	q = *at;
 	if (!q)
 		ck_abort_msg("nobody asked for, or has had, %s", json_object_to_json_string(o));
 	check_shape(o, q->command);
-	if (!q->wanted) {
+	if (id == p->awaited) {
+		p->answer = json_object_get(o);
+	} else {
 		_cleanup_free_ char *text = json_print(o);
 
 		say("reply to %s: %.*s", q->command, REPLY_TOLD, text);
-	}
-	if (q->wanted) {
-		q->reply = json_object_get(o);
-		return;
 	}
 	*at = q->next;
 	request_free(q);
@@ -122,20 +120,13 @@ static void take_bytes(struct peer *p, const char *data, size_t len)
 	}
 }
 
-static struct peer_request *find(const struct peer *p, int id)
+static bool is_answered(const struct peer *p, int id)
 {
-	struct peer_request *q = p->requests;
+	const struct peer_request *q = p->requests;
 
 	while (q && q->id != id)
 		q = q->next;
-	return q;
-}
-
-static bool is_answered(const struct peer *p, int id)
-{
-	const struct peer_request *q = find(p, id);
-
-	return id && (!q || q->reply);
+	return id && !q;
 }
 
 bool peer_listen(struct peer *p, unsigned ms, int id)
@@ -203,24 +194,15 @@ int peer_send(struct peer *p, const char *command, const char *text)
 
 struct json_object *peer_ask(struct peer *p, const char *command, const char *text)
 {
-	int id = peer_send(p, command, text);
-	struct peer_request **at, *q = find(p, id);
-	struct json_object *o;
+	int id = p->last_id + 1;
 
-	if (!id || !q)
+	p->awaited = id;
+	if (!peer_send(p, command, text) || !peer_listen(p, 2 * RIG_DEADLINE_MS, id))
 		return NULL;
-	q->wanted = true;
-	if (!peer_listen(p, 2 * RIG_DEADLINE_MS, id))
-		return NULL;
-	for (at = &p->requests; *at && (*at)->id != id; at = &(*at)->next)
-		;
-	q = *at;
-	if (!q || !q->reply)
+	if (!p->answer)
 		ck_abort_msg("no reply to %s %s", command, text);
-	*at = q->next;
-	o = TAKE_PTR(q->reply);
-	request_free(q);
-	return o;
+	p->awaited = 0;
+	return TAKE_PTR(p->answer);
 }
 
 bool peer_open(struct peer *p, struct rig *r)
@@ -246,7 +228,7 @@ unsigned peer_open_requests(const struct peer *p)
 	unsigned n = 0;
 
 	for (const struct peer_request *q = p->requests; q; q = q->next)
-		n += !q->reply;
+		n++;
 	return n;
 }
 

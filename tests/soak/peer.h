@@ -12,15 +12,15 @@
 struct peer_request {
 	int id;
 	char *command;
-	bool wanted;               /* its reply is kept */
-	struct json_object *reply; /* of one that is wanted */
 	struct peer_request *next;
 };
 
 struct peer {
 	int fd, last_id; /* -1: not connected */
 	struct json_reader *reader;
-	struct peer_request *requests; /* without a reply, or with one that somebody wants */
+	struct peer_request *requests; /* without a reply */
+	int awaited;                   /* id of the one whose reply is kept; 0: none */
+	struct json_object *answer;    /* that */
 	int64_t seq;                   /* of the last event; 0: none yet */
 };
 

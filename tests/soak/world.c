@@ -232,11 +232,13 @@ static char *complain_of_processes(void)
 
 	while (proc && !complaint && (d = readdir(proc))) {
 		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
-		char state = pid > 0 ? process_run_state(pid) : '\0';
 		_cleanup_free_ char *path = NULL, *name = NULL;
+		char state = '\0';
 		size_t len;
 		bool cut;
 
+		if (pid > 0)
+			state = process_run_state(pid);
 		if (!state || state == 'Z' || is_known(pid))
 			continue;
 		path = xasprintf("/proc/%d/comm", pid);
