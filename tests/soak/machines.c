@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DISKS_MAX = 3, NICS_MAX = 2, WORDS_MAX = 3 };
+enum { NICS_MAX = 2, WORDS_MAX = 3 };
 
 /* ---- scripts ---- */
 
@@ -158,27 +158,31 @@ const char *machine_draw_name(struct chance *c, const struct machine *m)
 	return chance_percent(c, 50) ? m->names[m->name] : m->uuid;
 }
 
+/* "%s": the root. */
 static char *draw_disks(struct chance *c)
 {
-	static const char *const sources[] = { "\"path\": \"%s/raw0\"", "\"path\": \"%s/raw1\", \"cache\": \"none\"",
-					       "\"path\": \"%s/base\", \"mode\": \"ro\"" };
-	unsigned n = chance_percent(c, 50) ? 0 : chance_between(c, 1, DISKS_MAX);
+	static const struct {
+		unsigned percent;
+		const char *disk;
+	} rows[] = {
+		{ 25, "\"path\": \"%s/raw0\"" },
+		{ 25, "\"path\": \"%s/raw1\", \"cache\": \"none\"" },
+		{ 25, "\"path\": \"%s/top\", \"format\": \"qcow2\", \"backing\": [{\"path\": \"%s/base\"}]" },
+		{ 3, "\"path\": \"%s/base\", \"mode\": \"ro\"" },
+		{ 2, "\"path\": \"%s/missing\"" },
+	};
 	const char *root = round_.r->root;
 	char *all = xstrdup("");
 
-	while (n--) {
-		_cleanup_free_ char *old = all, *disk = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *old = NULL, *disk = NULL;
 
-		if (chance_percent(c, 30))
-			disk = xasprintf(
-				"\"path\": \"%s/top\", \"format\": \"qcow2\", \"backing\": [{\"path\": \"%s/base\"}]",
-				root, root);
-		else if (chance_percent(c, 4))
-			disk = xasprintf("\"path\": \"%s/missing\"", root);
-		else
+		if (!chance_percent(c, rows[i].percent))
+			continue;
+		old = all;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-			disk = xasprintf(CHANCE_OF(c, sources), root);
+		disk = xasprintf(rows[i].disk, root, root);
 #pragma GCC diagnostic pop
 		all = xasprintf("%s%s{%s}", old, *old ? ", " : "", disk);
 	}
@@ -207,6 +211,7 @@ char *machine_draw_definition(struct chance *c, struct machine *m)
 	static const char *const models[] = { "pool", "pool", "none" };
 	static const char *const autostarts[] = { "false", "true", "{\"order\": 3, \"delay\": 0.1}", "{\"order\": 1}" };
 	static const char *const bools[] = { "true", "false" };
+	static const char *const chroots[] = { "", "", "", "", ", \"use_chroot\": true" };
 	_cleanup_free_ char *fake = rig_shared("fake-qemu"), *kernel = rig_shared("kernel"),
 			    *script = draw_script(c, m);
 	_cleanup_free_ char *disks = draw_disks(c), *nics = draw_nics(c), *hvparams = NULL;
@@ -214,14 +219,16 @@ char *machine_draw_definition(struct chance *c, struct machine *m)
 	const char *poweroff = CHANCE_OF(c, poweroffs), *reboot = CHANCE_OF(c, reboots), *crash = CHANCE_OF(c, crashes);
 	const char *machine = CHANCE_OF(c, machines), *model = CHANCE_OF(c, models),
 		   *autostart = CHANCE_OF(c, autostarts);
-	const char *console = CHANCE_OF(c, bools), *agent = CHANCE_OF(c, bools);
+	const char *console = CHANCE_OF(c, bools), *agent = CHANCE_OF(c, bools), *chroot = CHANCE_OF(c, chroots);
+	bool initrd = chance_percent(c, 25);
 	unsigned description = chance_below(c, 1000), vcpus = chance_between(c, 1, 4);
 
 	hvparams = xasprintf("\"accel\": \"tcg\", \"machine_version\": \"%s\", \"kvm_path\": \"%s\", "
-			     "\"kernel_path\": \"%s\", \"kernel_args\": \"%s\", \"security_model\": \"%s\", "
-			     "\"serial_console\": %s, \"use_guest_agent\": %s, \"on_poweroff\": \"%s\", "
-			     "\"on_reboot\": \"%s\", \"on_crash\": \"%s\"",
-			     machine, fake, kernel, script, model, console, agent, poweroff, reboot, crash);
+			     "\"kernel_path\": \"%s\", \"initrd_path\": \"%s\", \"kernel_args\": \"%s\", "
+			     "\"security_model\": \"%s\", \"serial_console\": %s, \"use_guest_agent\": %s, "
+			     "\"on_poweroff\": \"%s\", \"on_reboot\": \"%s\", \"on_crash\": \"%s\"%s",
+			     machine, fake, kernel, initrd ? kernel : "", script, model, console, agent, poweroff,
+			     reboot, crash, chroot);
 	return xasprintf("{\"name\": \"%s\", \"uuid\": \"%s\", \"description\": \"%u\", \"vcpus\": %u, "
 			 "\"autostart\": %s, \"disks\": [%s], \"nics\": [%s], \"hvparams\": {%s}}",
 			 m->names[m->name], m->uuid, description, vcpus, autostart, disks, nics, hvparams);

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,7 +74,8 @@ static void kill_keeper(struct chance *c)
 	signal_process(c, "lock", SIGKILL);
 }
 
-static void thaw(struct chance *c)
+/* Calls fn for each process but ours and droverd. */
+static void each_process(void (*fn)(pid_t pid, int signal), int signal)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *d;
@@ -81,10 +83,43 @@ static void thaw(struct chance *c)
 	while ((d = readdir(proc))) {
 		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
 
-		if (pid > 1 && process_run_state(pid) == 'T')
-			kill(pid, SIGCONT);
+		if (pid > 1 && pid != getpid() && pid != round_.r->pid)
+			fn(pid, signal);
 	}
 	closedir(proc);
+}
+
+static void thaw_one(pid_t pid, int signal)
+{
+	if (process_run_state(pid) == 'T')
+		kill(pid, signal);
+}
+
+static void thaw(struct chance *c)
+{
+	each_process(thaw_one, SIGCONT);
+}
+
+/* But keepers, which are others' aim. */
+static void signal_helper(pid_t pid, int signal)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/exe", pid);
+	char target[PATH_MAX];
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+	target[n > 0 ? n : 0] = '\0';
+	if (!strstr(target, "/drover-open") && !strstr(target, "/drover-probe"))
+		return;
+	say("signal %d to %s, process %d", signal, strrchr(target, '/') + 1, pid);
+	kill(pid, signal);
+}
+
+static void hurt_helpers(struct chance *c)
+{
+	int signal = chance_percent(c, 60) ? SIGKILL : SIGSTOP;
+
+	say("helpers are to get signal %d", signal);
+	each_process(signal_helper, signal);
 }
 
 /* ---- the disk ---- */
@@ -223,9 +258,9 @@ void mischief_draw(struct chance *c)
 		unsigned weight;
 		void (*fn)(struct chance *c);
 	} kinds[] = {
-		{ 8, kill_droverd }, { 6, kill_young }, { 4, term_droverd }, { 32, signal_qemu },
-		{ 3, kill_keeper },  { 8, thaw },       { 3, fill },         { 6, make_room },
-		{ 6, damage },       { 4, hang_up },    { 4, visit },        { 14, pause_a_while },
+		{ 8, kill_droverd }, { 6, kill_young }, { 4, term_droverd },   { 32, signal_qemu }, { 3, kill_keeper },
+		{ 6, hurt_helpers }, { 8, thaw },       { 3, fill },           { 6, make_room },    { 6, damage },
+		{ 4, hang_up },      { 4, visit },      { 14, pause_a_while },
 	};
 
 	kinds[chance_row(c, kinds, ARRAY_SIZE(kinds), sizeof(kinds[0]))].fn(c);

@@ -118,6 +118,7 @@ static char *complain_of_one(const char *name)
 	const struct machine *m = machine_find(name);
 	pid_t pid = machine_holder(name, "qemu.lock");
 	const char *state;
+	char *complaint;
 
 	if (!o || !m)
 		return xasprintf("'%s' is listed, and not there", name);
@@ -136,7 +137,8 @@ static char *complain_of_one(const char *name)
 		return NULL;
 	if (pid && !m->liar && str_eq(state, "nostate"))
 		return xasprintf("nobody knows the state of '%s'", name);
-	return pid ? complain_of_process(o, m, pid) : complain_of_definition(o);
+	complaint = complain_of_definition(o);
+	return complaint || !pid ? complaint : complain_of_process(o, m, pid);
 }
 
 static char *complain_of_instances(void)
