@@ -5,7 +5,12 @@
 #include "base/cleanup.h"
 #include "stage.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #define WEB "{'instance': 'web'}"
 
@@ -54,6 +59,40 @@ START_TEST(second_monitor_hangs_up)
 }
 END_TEST
 
+/* What is told of a definition is what the next droverd reads, also when the machine's name could not be written. */
+START_TEST(a_full_disk_while_it_starts)
+{
+	_cleanup_json_ struct json_object *reply = NULL, *o = NULL, *stored = NULL;
+	_cleanup_free_ char *file = NULL, *filler = NULL;
+	static const char zeros[4096];
+	int id, fd;
+
+	stage_set("%s", "");
+	stage_kill();
+	if (mount("tmpfs", stage.r->root, "tmpfs", 0, "size=512k,mode=0711") < 0) {
+		printf("SKIP: cannot mount a file system here: %s\n", strerror(errno));
+		exit(77);
+	}
+	stage_restart();
+	stage_define("web", "fake.hold=cont:%s/go", stage.r->root);
+	id = client_send(stage.c, "instance-start", WEB);
+	stage_await_text("run/operations/instance-web.json", "run the guest");
+	filler = xasprintf("%s/filler", stage.r->root);
+	fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (write(fd, zeros, sizeof(zeros)) > 0)
+		;
+	close(fd);
+	stage_write("go", "");
+	reply = client_reply(stage.c, id);
+	ck_assert_str_eq(str_at(reply, "return.state"), "running");
+	o = stage_show("web");
+	file = rig_file(stage.r, "lib/instances/web/definition.json");
+	stored = json_tokener_parse(file);
+	ck_assert_msg(json_object_equal(stored, at(o, "definition")), "on the disk is %s", file);
+	unlink(filler);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("soak findings");
@@ -62,6 +101,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, NULL, stage_clear);
 	tcase_add_test(t, temporaries_are_swept);
 	tcase_add_test(t, second_monitor_hangs_up);
+	tcase_add_test(t, a_full_disk_while_it_starts);
 	suite_add_tcase(s, t);
 	return s;
 }
