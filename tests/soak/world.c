@@ -234,18 +234,18 @@ static char *complain_of_processes(void)
 
 	while (proc && !complaint && (d = readdir(proc))) {
 		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
-		_cleanup_free_ char *path = NULL, *name = NULL;
-		char state = '\0';
-		size_t len;
-		bool cut;
+		_cleanup_free_ char *path = NULL;
+		char target[PATH_MAX], state = '\0';
+		ssize_t n;
 
 		if (pid > 0)
 			state = process_run_state(pid);
 		if (!state || state == 'Z' || is_known(pid))
 			continue;
-		path = xasprintf("/proc/%d/comm", pid);
-		file_read_tail(AT_FDCWD, path, 64, &name, &len, &cut, NULL);
-		complaint = xasprintf("process %d (%s) is nobody's", pid, name ? name : "gone");
+		path = xasprintf("/proc/%d/exe", pid);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		complaint = xasprintf("process %d (%s) is nobody's", pid, target);
 	}
 	if (proc)
 		closedir(proc);
