@@ -15,7 +15,17 @@
 #include "runtime/observe.h"
 #include "runtime/store.h"
 
+#include <fcntl.h>
 #include <unistd.h>
+
+/* What the last life was killed in writing. The keeper may be writing as well. */
+static void sweep(int dir, const char *name)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		file_sweep(fd, "exit.json");
+}
 
 static void load(const char *name, void *data)
 {
@@ -30,6 +40,8 @@ static void load(const char *name, void *data)
 		log_warning("'%s' among the instances has no instance's name; ignoring it", name);
 		return;
 	}
+	sweep(d->rt.dirs.lib_instances, name);
+	sweep(d->rt.dirs.run_instances, name);
 	store_recover(&d->rt, name);
 	instance_load(&d->rt, name);
 }
@@ -49,6 +61,8 @@ void recover(struct daemon *d)
 	struct instance *inst, *next;
 	unsigned running = 0;
 
+	file_sweep(d->rt.dirs.run_fd, NULL);
+	file_sweep(d->rt.dirs.capabilities, NULL);
 	if (!file_list(d->rt.dirs.lib_instances, load, d, &e))
 		log_error("instances: %s", e->desc);
 	for (inst = instance_first(&d->rt); inst; inst = instance_next(inst))

@@ -17,6 +17,7 @@
 #include "runtime/observe.h"
 #include "runtime/prepare.h"
 #include "runtime/record.h"
+#include "runtime/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,11 +38,12 @@ struct start {
 	unsigned n_fds;
 	int control; /* our end: pids come, "go" goes, end of file means that exec worked */
 	uv_poll_t *poll;
-	struct op *op;          /* that waits for `control` */
-	struct child *launcher; /* while it lives: from before it has a lock that names it */
-	struct op *bereaved;    /* that waits for its end */
-	bool killed;            /* QEMU, by us */
-	bool stopped;           /* on the way back it was found that somebody ends it */
+	struct op *op;             /* that waits for `control` */
+	struct child *launcher;    /* while it lives: from before it has a lock that names it */
+	struct op *bereaved;       /* that waits for its end */
+	bool killed;               /* QEMU, by us */
+	bool stopped;              /* on the way back it was found that somebody ends it */
+	struct json_object *named; /* the definition with its machine's name */
 };
 
 static void close_all(struct start *s)
@@ -80,6 +82,7 @@ void start_free(struct start *s)
 	if (s->launcher)
 		child_forget(s->launcher); /* it is the guest's keeper now */
 	prepare_clear(&s->prepare);
+	json_object_put(s->named);
 	free(s->fds);
 	free(s);
 }
@@ -463,7 +466,6 @@ static enum verdict machine_name(struct op *op, void *arg)
 	struct instance *inst = s->inst;
 	const char *machine = json_get_str(json_get_typed(inst->record, "hvparams", json_type_object),
 					   "machine_version");
-	struct json_object *stored = NULL;
 	struct naming *n;
 	int dir;
 
@@ -472,14 +474,24 @@ static enum verdict machine_name(struct op *op, void *arg)
 	dir = file_open_dir(inst->rt->dirs.lib_instances, inst->name, NULL);
 	if (dir < 0)
 		return OP_DONE;
-	json_object_deep_copy(inst->stored, &stored, NULL);
-	definition_set_machine(stored, machine);
+	json_object_deep_copy(inst->stored, &s->named, NULL);
+	definition_set_machine(s->named, machine);
 	n = xcalloc(1, sizeof(*n));
 	n->dir = dir;
 	n->name = xstrdup(inst->name);
-	n->text = json_print(stored);
-	instance_define(inst->rt, stored);
+	n->text = json_print(s->named);
 	return file_work(op, naming_write, n, naming_free);
+}
+
+/* What is told is what the next droverd would read. */
+static enum verdict machine_take(struct op *op, void *arg)
+{
+	struct start *s = arg;
+	struct runtime *rt = s->inst->rt;
+
+	if (s->named && store_has(rt, s->inst->name, s->named))
+		instance_define(rt, TAKE_PTR(s->named));
+	return OP_DONE;
 }
 
 /* ---- the guest ---- */
@@ -562,6 +574,7 @@ static const struct step step_run = { "run the guest",       guest_run,     NULL
 				      .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_ask = { "ask for its state", guest_ask, NULL, .timeout_ms = CALL_MS };
 static const struct step step_machine = { "name the machine", machine_name, .timeout_ms = CALL_MS };
+static const struct step step_take = { "take it over", machine_take };
 
 struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 {
@@ -589,5 +602,6 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	op_add(op, &step_run, s);
 	op_add(op, &step_ask, s);
 	op_add(op, &step_machine, s);
+	op_add(op, &step_take, s);
 	return s;
 }
