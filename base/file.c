@@ -165,6 +165,29 @@ bool file_write_json(int dirfd, const char *name, struct json_object *o, mode_t 
 	return file_write(dirfd, name, text, mode, false, e);
 }
 
+struct sweep {
+	int dir;
+	char *but;
+};
+
+static void sweep_one(const char *name, void *data)
+{
+	static const char end[] = ".new";
+	const struct sweep *s = data;
+	size_t n = strlen(name);
+
+	if (name[0] == '.' && n > sizeof(end) && str_eq(name + n - (sizeof(end) - 1), end) && !str_eq(name, s->but))
+		unlinkat(s->dir, name, 0);
+}
+
+void file_sweep(int dirfd, const char *but)
+{
+	_cleanup_free_ char *tmp = but ? xasprintf(".%s.new", but) : NULL;
+	struct sweep s = { dirfd, tmp };
+
+	file_list(dirfd, sweep_one, &s, NULL); /* what cannot be read is swept by nobody */
+}
+
 bool file_remove(int dirfd, const char *name, struct err **e)
 {
 	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)

@@ -48,6 +48,8 @@ void recover(struct daemon *d)
 	struct instance *inst, *next;
 	unsigned running = 0;
 
+	file_sweep(d->rt.dirs.run_fd, NULL);
+	file_sweep(d->rt.dirs.capabilities, NULL);
 	if (!file_list(d->rt.dirs.lib_instances, load, d, &e))
 		log_error("instances: %s", e->desc);
 	for (inst = instance_first(&d->rt); inst; inst = instance_next(inst))

@@ -192,9 +192,12 @@ void store_recover(struct runtime *rt, const char *name)
 	int dir = rt->dirs.lib_instances;
 	_cleanup_json_ struct json_object *renamed = read_definition(dir, name, renamed_file);
 	_cleanup_json_ struct json_object *old = renamed ? read_definition(dir, name, definition_file) : NULL;
+	_cleanup_close_ int fd = file_open_dir(dir, name, NULL);
 	_cleanup_err_ struct err *e = NULL;
 	const char *was = json_get_str(old, "name");
 
+	if (fd >= 0)
+		file_sweep(fd, NULL);
 	if (!str_eq(json_get_str(renamed, "name"), name)) {
 		store_rename_undo(rt, name);
 		return;
