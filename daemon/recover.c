@@ -12,17 +12,28 @@
 #include "daemon/job.h"
 #include "daemon/marker.h"
 #include "runtime/adopt.h"
+#include "runtime/logs.h"
 #include "runtime/store.h"
 
 #include <unistd.h>
+
+/* What was to be gone, or had not come to be. Who has the name of what is gone by now has the logs, too. */
+static void sweep(struct daemon *d, const char *name)
+{
+	static const char gone[] = ".gone-";
+	const char *was = str_starts(name, gone) ? name + sizeof(gone) - 1 : NULL;
+
+	if (was && param_is_name(was) && faccessat(d->rt.dirs.lib_instances, was, F_OK, 0) < 0)
+		logs_remove(d->rt.dirs.log_fd, was);
+	file_remove_tree(d->rt.dirs.lib_instances, name, NULL);
+}
 
 static void load(const char *name, void *data)
 {
 	struct daemon *d = data;
 
 	if (name[0] == '.') {
-		/* What was to be gone, or had not come to be. */
-		file_remove_tree(d->rt.dirs.lib_instances, name, NULL);
+		sweep(d, name);
 		return;
 	}
 	if (!param_is_name(name)) {
