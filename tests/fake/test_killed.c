@@ -12,13 +12,11 @@
  */
 #include "base/file.h"
 #include "rig.h"
-#include "runtime/process.h"
 #include "stage.h"
 #include "stepper.h"
+#include "web.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -36,9 +34,6 @@ enum { ONCE = 12, TWICE = 2 };
 enum { BEYOND = 3, FIRST_OF_TWO = 37, SECONDS_OF_TWO = 8 };
 
 enum from { NOTHING, DEFINED, WAS_ON, RUNNING, CHANGED };
-
-#define UUID "5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10"
-#define WEB "'instance': '" UUID "'"
 
 struct plan {
 	const char *title;
@@ -82,97 +77,23 @@ static struct scene {
 
 /* ---- the scene ---- */
 
-#define HVINFO(driver, id, addr) \
-	"'hvinfo': {'driver': '" driver "', 'id': '" id "', 'bus': 'pci.0', 'addr': '" addr "'}"
-
-/* With ' for ". */
-static char *definition(const char *description)
-{
-	static const char fmt[] =
-		"{'name': 'web', 'uuid': '" UUID "', 'layout': 1, 'description': '%s', 'disks': ["
-		"{'uuid': '932df160-22a7-4067-a566-7e0ca8386133', 'name': 'disk0', 'path': '%s', " HVINFO(
-			"virtio-blk-pci", "disk-932df160-22a7-4067",
-			"0xc") "}, "
-			       "{'uuid': '932df161-22a7-4067-a566-7e0ca8386133', 'name': 'disk1', 'path': '%s', "
-			       "'format': 'qcow2', 'backing': [{'path': '%s'}], " HVINFO(
-				       "virtio-blk-pci", "disk-932df161-22a7-4067",
-				       "0xd") "}], 'nics': ["
-					      "{'uuid': '003fc157-66a8-4e6d-8b7e-ec4f69751396', 'name': 'nic0', 'mac': "
-					      "'52:54:00:3a:91:02', "
-					      "'mode': 'user', " HVINFO(
-						      "virtio-net-pci", "nic-003fc157-66a8-4e6d",
-						      "0xe") "}], "
-							     "'hvparams': {'accel': 'tcg', 'kvm_path': '%s', "
-							     "'kernel_path': '%s'}}";
-	_cleanup_free_ char *fake = rig_shared("fake-qemu"), *kernel = rig_shared("kernel");
-	_cleanup_free_ char *raw = rig_shared("raw"), *top = rig_shared("top"), *base = rig_shared("base");
-
-	return xasprintf(fmt, description, raw, top, base, fake, kernel);
-}
-
-/* What its disks lie on, beside all roots; the fake does not look at them, drover-open does. */
-static void make_images(void)
-{
-	_cleanup_free_ char *raw = rig_shared("raw"), *top = rig_shared("top"), *base = rig_shared("base");
-	_cleanup_free_ char *command = NULL;
-
-	command = xasprintf("truncate -s 1M %s %s && qemu-img create -q -f qcow2 -u -b %s -F raw %s 1M", raw, base,
-			    base, top);
-	ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): paths of our own */
-}
-
-static void write_definition(void)
-{
-	_cleanup_free_ char *dir = xasprintf("%s/lib/instances/web", stage.r->root), *text = definition("first");
-
-	ck_assert(file_make_dirs(dir, 0700, NULL));
-	for (char *p = text; *p; p++)
-		if (*p == '\'')
-			*p = '"';
-	stage_write("lib/instances/web/definition.json", text);
-}
-
-/* Descriptors of droverd, but those that libuv keeps from the first file that was watched, and the first pipe, on. */
-static unsigned count_fds(void)
-{
-	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", stage.r->pid);
-	DIR *dir = opendir(path);
-	struct dirent *d;
-	unsigned n = 0;
-
-	while ((d = readdir(dir))) {
-		char target[PATH_MAX];
-		ssize_t len = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
-
-		target[len > 0 ? len : 0] = '\0';
-		n += len > 0 && !str_eq(target, "anon_inode:inotify") && !str_eq(target, "/dev/null");
-	}
-	closedir(dir);
-	return n;
-}
-
-static void ask(const char *command, const char *more)
-{
-	json_object_put(client_ok(stage.c, command, "{" WEB "%s}", more));
-}
-
 static void scene_open(const struct plan *p)
 {
 	stage.r = rig_new("droverd");
 	if (p->from != NOTHING)
-		write_definition();
+		web_write();
 	rig_start(stage.r);
 	stage.c = client_new(stage.r);
 	/* Its thread pool is there from the first file on that it writes: no part of a plan. */
 	client_define(stage.c, "other", "%s", "");
 	json_object_put(client_ok(stage.c, "instance-undefine", "{'instance': 'other'}"));
-	scene.fds = count_fds();
+	scene.fds = web_fds();
 	if (p->from >= WAS_ON)
-		ask("instance-start", "");
+		web_ask("instance-start", "");
 	if (p->from == WAS_ON)
-		ask("instance-stop", "");
+		web_ask("instance-stop", "");
 	if (p->from == CHANGED)
-		ask("instance-modify", ", 'patch': {'vcpus': 2}");
+		web_ask("instance-modify", ", 'patch': {'vcpus': 2}");
 	stage_settle();
 }
 
@@ -190,7 +111,7 @@ static void scene_close(void)
 
 static void send_request(const struct plan *p)
 {
-	_cleanup_free_ char *text = p->description ? definition(p->description) : NULL;
+	_cleanup_free_ char *text = p->description ? web_definition(p->description) : NULL;
 
 	if (text)
 		scene.id = client_send(stage.c, p->command, "{'definition': %s}", text);
@@ -199,36 +120,6 @@ static void send_request(const struct plan *p)
 }
 
 /* ---- what there is ---- */
-
-/* Files (the last state and logs apart), processes and control groups; what is told of each instance, the whole text of
- * its definition, and what of that does not run yet. */
-static char *world(void)
-{
-	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
-	char *text = stage_world();
-
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		struct json_object *o = json_object_array_get_idx(list, i);
-		const char *name = str_at(o, "name"), *state = str_at(o, "state");
-		_cleanup_free_ char *old = text, *stored = rig_file(stage.r, "lib/instances/%s/definition.json", name);
-		_cleanup_json_ struct json_object *full = client_ok(stage.c, "query-instance", "{" WEB "}");
-
-		if (str_eq(state, "crashed"))
-			state = "shutoff";
-		text = xasprintf("%s%s is %s: %s, pending: %s\n", old, name, state, stored,
-				 json_object_to_json_string(json_object_object_get(full, "pending")));
-	}
-	return text;
-}
-
-static unsigned count(const char *text, const char *part)
-{
-	unsigned n = 0;
-
-	for (const char *p = text; (p = strstr(p, part)); p++)
-		n++;
-	return n;
-}
 
 /* The marker that the dead droverd left, if there is one; of our command, as the plan may end in one of droverd's own. */
 static struct json_object *find_marker(const struct plan *p)
@@ -288,11 +179,11 @@ static bool is_done(void *data)
 static void record_worlds(struct plan *p)
 {
 	scene_open(p);
-	p->before = world();
+	p->before = web_world();
 	send_request(p);
 	json_object_put(client_reply(stage.c, scene.id));
 	stage_settle();
-	p->after = world();
+	p->after = web_world();
 	ck_assert_msg(!str_eq(p->before, p->after), "'%s' does nothing", p->title);
 	scene_close();
 }
@@ -356,7 +247,7 @@ struct trial {
 
 enum { IS_BEFORE = 1, IS_AFTER = 2, IS_OFF = 4 };
 
-/* What has become of the job that MARKER told of, in the shape of a reply. */
+/* What has become of the job that MARKER told of. */
 static struct json_object *find_outcome(struct json_object *marker)
 {
 	_cleanup_json_ struct json_object *jobs = client_ok(stage.c, "query-jobs", NULL);
@@ -404,126 +295,25 @@ static int expected(const struct trial *t, const struct traces *is)
 static bool is_one_of(const struct trial *t, int may, const char *is)
 {
 	return ((may & IS_BEFORE) && str_eq(is, t->p->before)) || ((may & IS_AFTER) && str_eq(is, t->p->after)) ||
-	       ((may & IS_OFF) && count(is, "process ") == 0 && count(is, "file run/instances/") == 0);
+	       ((may & IS_OFF) && web_count(is, "process ") == 0 && web_count(is, "file run/instances/") == 0);
 }
 
 /* A launcher that has lost its droverd ends by itself, and a guest that was asked to go goes, soon. */
 static void check_world(const struct trial *t, int may)
 {
-	_cleanup_free_ char *is = world();
+	_cleanup_free_ char *is = web_world();
 
 	for (int i = 0; i < POLLS && !is_one_of(t, may, is); i++) {
 		usleep(POLL_US);
 		stage_settle();
 		free(is);
-		is = world();
+		is = web_world();
 	}
 	if (is_one_of(t, may, is))
 		return;
 	ck_abort_msg("the world is neither%s%s%s\n--- is\n%s--- before\n%s--- after\n%s",
 		     may & IS_BEFORE ? " that before" : "", may & IS_AFTER ? " that after" : "",
 		     may & IS_OFF ? " without a process" : "", is, t->p->before, t->p->after);
-}
-
-/* What is told of the instance is what the kernel says of it, and it has at most one process. */
-static void check_agreement(void)
-{
-	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL), *o = NULL;
-	_cleanup_free_ char *is = stage_world();
-	pid_t pid;
-
-	if (json_object_array_length(list) == 0) {
-		ck_assert_uint_eq(count(is, "process "), 0);
-		return;
-	}
-	ck_assert_uint_eq(json_object_array_length(list), 1);
-	o = client_ok(stage.c, "query-instance", "{" WEB "}");
-	pid = stage_holder(str_at(o, "name"));
-	ck_assert(!has(o, "operation.step"));
-	ck_assert_uint_eq(count(is, "process fake-qemu\n"), pid ? 1 : 0);
-	ck_assert_uint_eq(count(is, "process drover-launch\n"), pid ? 1 : 0);
-	if (!pid) {
-		ck_assert(!has(o, "pid"));
-		ck_assert(json_object_object_get(o, "runtime") == NULL);
-		return;
-	}
-	ck_assert_int_eq(int_at(o, "pid"), pid);
-	ck_assert_int_eq(int_at(o, "runtime.process.pid"), pid);
-	ck_assert(process_start_time(pid) == (uint64_t)int_at(o, "runtime.process.start-time"));
-	ck_assert_str_eq(str_at(o, "monitor"), "ok");
-}
-
-/* Each log is that of an instance. */
-static void check_logs(void)
-{
-	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
-	_cleanup_free_ char *path = xasprintf("%s/log", stage.r->root);
-	DIR *dir = opendir(path);
-	struct dirent *d;
-
-	ck_assert_ptr_nonnull(dir);
-	while ((d = readdir(dir))) {
-		bool known = d->d_name[0] == '.' && (!d->d_name[1] || str_eq(d->d_name, ".."));
-
-		for (size_t i = 0; i < json_object_array_length(list); i++) {
-			const char *name = str_at(json_object_array_get_idx(list, i), "name");
-			size_t n = strlen(name);
-
-			known |= strncmp(d->d_name, name, n) == 0 && d->d_name[n] == '.';
-		}
-		ck_assert_msg(known, "a log of nobody: '%s'", d->d_name);
-	}
-	closedir(dir);
-}
-
-/* As process 1 we see all that is left: droverd, and what the world tells of. */
-static bool are_strangers(void)
-{
-	_cleanup_free_ char *is = stage_world();
-	unsigned all = 0;
-	DIR *proc = opendir("/proc");
-	struct dirent *d;
-
-	while ((d = readdir(proc))) {
-		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
-		char state = '\0';
-
-		if (pid > 0)
-			state = process_run_state(pid);
-		all += state && state != 'Z';
-	}
-	closedir(proc);
-	return all != 2 + count(is, "process ");
-}
-
-static void check_strangers(void)
-{
-	for (int i = 0; i < POLLS && getpid() == 1 && are_strangers(); i++)
-		usleep(POLL_US);
-	ck_assert(getpid() != 1 || !are_strangers());
-}
-
-/* Whatever happened, a machine can be made, started, stopped and taken away, and nothing is left of it, nor does droverd
- * hold more than at its start. */
-static void check_life_goes_on(void)
-{
-	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
-	_cleanup_free_ char *text = definition("third"), *is = NULL, *fds = NULL;
-
-	if (json_object_array_length(list) > 0)
-		ask("instance-undefine", ", 'force': true");
-	json_object_put(client_ok(stage.c, "instance-define", "{'definition': %s}", text));
-	ask("instance-start", "");
-	check_agreement();
-	ask("instance-stop", "");
-	ask("instance-undefine", "");
-	check_agreement();
-	check_logs();
-	is = world();
-	ck_assert_msg(str_eq(is, plans[0].before), "a machine leaves\n%sinstead of\n%s", is, plans[0].before);
-	fds = rig_world(stage.r, true);
-	ck_assert_msg(count_fds() == scene.fds, "droverd holds %u descriptors instead of %u:\n%s", count_fds(),
-		      scene.fds, fds);
 }
 
 /* It would serve clients, and has nothing to do. */
@@ -582,10 +372,10 @@ static void try_one(const struct trial *t)
 	stage_restart();
 	stage_settle();
 	check_world(t, expected(t, &is));
-	check_agreement();
-	check_logs();
-	check_strangers();
-	check_life_goes_on();
+	web_check_agreement();
+	web_check_logs();
+	web_check_strangers();
+	web_check_life_goes_on(plans[0].before, scene.fds);
 	json_object_put(is.marker);
 }
 
@@ -642,7 +432,7 @@ START_TEST(record)
 	const char *only = getenv("DROVER_TRIALS");
 
 	if (_i == 0)
-		make_images();
+		web_make_images();
 	if (!only || str_eq(only, plans[_i].title))
 		add_trials(&plans[_i]);
 	else if (_i == 0)
