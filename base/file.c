@@ -138,14 +138,9 @@ static bool write_all(int fd, const char *text, size_t n)
 	return true;
 }
 
-static char *temporary(const char *name)
-{
-	return xasprintf(".%s.new", name);
-}
-
 bool file_write(int dirfd, const char *name, const char *text, mode_t mode, bool sync, struct err **e)
 {
-	_cleanup_free_ char *tmp = temporary(name);
+	_cleanup_free_ char *tmp = xasprintf(".%s.new", name);
 	_cleanup_close_ int fd = -1;
 
 	/* What an earlier life left there may be anything. */
@@ -168,6 +163,29 @@ bool file_write_json(int dirfd, const char *name, struct json_object *o, mode_t 
 	_cleanup_free_ char *text = json_print(o);
 
 	return file_write(dirfd, name, text, mode, false, e);
+}
+
+struct sweep {
+	int dir;
+	char *but;
+};
+
+static void sweep_one(const char *name, void *data)
+{
+	static const char end[] = ".new";
+	const struct sweep *s = data;
+	size_t n = strlen(name);
+
+	if (name[0] == '.' && n > sizeof(end) && str_eq(name + n - (sizeof(end) - 1), end) && !str_eq(name, s->but))
+		unlinkat(s->dir, name, 0);
+}
+
+void file_sweep(int dirfd, const char *but)
+{
+	_cleanup_free_ char *tmp = but ? xasprintf(".%s.new", but) : NULL;
+	struct sweep s = { dirfd, tmp };
+
+	file_list(dirfd, sweep_one, &s, NULL); /* what cannot be read is swept by nobody */
 }
 
 bool file_remove(int dirfd, const char *name, struct err **e)
@@ -276,29 +294,6 @@ bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, 
 	}
 	free(names);
 	return true;
-}
-
-struct sweep {
-	int dirfd;
-	char *but;
-};
-
-static void sweep(const char *name, void *data)
-{
-	static const char end[] = ".new";
-	const struct sweep *s = data;
-	size_t len = strlen(name);
-
-	if (name[0] == '.' && len > sizeof(end) && str_eq(name + len - strlen(end), end) && !str_eq(name, s->but))
-		unlinkat(s->dirfd, name, 0);
-}
-
-void file_sweep(int dirfd, const char *but)
-{
-	_cleanup_free_ char *keep = but ? temporary(but) : NULL;
-	struct sweep s = { dirfd, keep };
-
-	file_list(dirfd, sweep, &s, NULL);
 }
 
 struct file_ask {

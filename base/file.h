@@ -32,8 +32,8 @@ bool file_read_tail(int dirfd, const char *name, size_t max, char **ret, size_t 
  * before the loop runs. */
 bool file_write(int dirfd, const char *name, const char *text, mode_t mode, bool sync, struct err **e);
 bool file_write_json(int dirfd, const char *name, struct json_object *o, mode_t mode, struct err **e);
-/* Removes what a life of ours that was killed while it wrote has left in a directory; nobody else's, BUT (the name of a
- * file that another process writes; NULL for none). */
+/* Removes what a write that was killed halfway has left in a directory, of any file but BUT (NULL: of any at all), which
+ * somebody else may be writing. */
 void file_sweep(int dirfd, const char *but);
 /* Absent is success. */
 bool file_remove(int dirfd, const char *name, struct err **e);

@@ -51,11 +51,14 @@ static enum verdict end(struct op *op, struct instance *inst, bool soft)
 	return instance_wait_end(op, inst, soft);
 }
 
-/* On the way back: it stays down, and what is left of the run is collected when this operation is over. */
-static void stay_down(struct job *job, struct instance *inst)
+/* On the way back: it stays down, unless it is started ANEW by another operation, and what is left of the run is collected
+ * when this one is over. */
+static void stay_down(struct job *job, struct instance *inst, bool anew)
 {
 	if (job->op->err)
-		err_prefix(job->op->err, "'%s' is down and was not booted again", inst->name);
+		err_prefix(job->op->err,
+			   anew ? "'%s' is down and is started anew" : "'%s' is down and was not booted again",
+			   inst->name);
 	job_internal(job->d, "instance-collect", inst->name);
 }
 
@@ -69,7 +72,7 @@ static enum verdict reset(struct op *op, void *arg)
 
 static enum verdict reset_undo(struct op *op, void *arg)
 {
-	stay_down(arg, instance_of(arg));
+	stay_down(arg, instance_of(arg), false);
 	return end(op, instance_of(arg), false);
 }
 
@@ -119,13 +122,17 @@ static enum verdict end_undo(struct op *op, void *arg)
 {
 	struct job *job = arg;
 	struct instance *inst = instance_of(job);
+	bool anew = job->recovered && !op->cancelled;
 
 	if (inst->process)
 		return OP_DONE;
-	stay_down(job, inst);
-	if (job->recovered && !op->cancelled)
-		job_internal(job->d, "instance-autostart", inst->name);
-	return OP_DONE;
+	stay_down(job, inst, anew);
+	if (!anew)
+		return OP_DONE;
+	/* Noted as one that is due, so that it is not lost with this droverd either. */
+	inst->restarts.due = true;
+	job_internal(job->d, "instance-restart", inst->name);
+	return record_state(op, inst);
 }
 
 static enum verdict clear(struct op *op, void *arg)

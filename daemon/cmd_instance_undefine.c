@@ -33,7 +33,7 @@ struct removing {
 	char *name;
 };
 
-/* Gone by one rename; the rest may be swept at the next start as well. */
+/* Gone by one rename; the rest may be swept at the next start as well, which knows of it by the directory: that goes last. */
 static bool remove_definition(void *data, struct err **e)
 {
 	const struct removing *r = data;
@@ -45,8 +45,8 @@ static bool remove_definition(void *data, struct err **e)
 		return err_set_errno(e, ERR_GENERIC, errno, "cannot remove '%s'", r->name);
 	if (fsync(r->dir) < 0)
 		return err_set_errno(e, ERR_GENERIC, errno, "cannot sync the directory of '%s'", r->name);
-	file_remove_tree(r->dir, gone, NULL);
 	logs_remove(r->log_dir, r->name);
+	file_remove_tree(r->dir, gone, NULL);
 	return true;
 }
 

@@ -12,19 +12,21 @@
 #include "daemon/job_store.h"
 #include "daemon/marker.h"
 #include "runtime/adopt.h"
+#include "runtime/logs.h"
 #include "runtime/observe.h"
 #include "runtime/store.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
-/* What the last life was killed in writing. The keeper may be writing as well. */
-static void sweep(int dir, const char *name)
+/* What was to be gone, or had not come to be. Who has the name of what is gone by now has the logs, too. */
+static void sweep(struct daemon *d, const char *name)
 {
-	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	static const char gone[] = ".gone-";
+	const char *was = str_starts(name, gone) ? name + sizeof(gone) - 1 : NULL;
 
-	if (fd >= 0)
-		file_sweep(fd, "exit.json");
+	if (was && param_is_name(was) && faccessat(d->rt.dirs.lib_instances, was, F_OK, 0) < 0)
+		logs_remove(d->rt.dirs.log_fd, was);
+	file_remove_tree(d->rt.dirs.lib_instances, name, NULL);
 }
 
 static void load(const char *name, void *data)
@@ -32,16 +34,13 @@ static void load(const char *name, void *data)
 	struct daemon *d = data;
 
 	if (name[0] == '.') {
-		/* What was to be gone, or had not come to be. */
-		file_remove_tree(d->rt.dirs.lib_instances, name, NULL);
+		sweep(d, name);
 		return;
 	}
 	if (!param_is_name(name)) {
 		log_warning("'%s' among the instances has no instance's name; ignoring it", name);
 		return;
 	}
-	sweep(d->rt.dirs.lib_instances, name);
-	sweep(d->rt.dirs.run_instances, name);
 	store_recover(&d->rt, name);
 	instance_load(&d->rt, name);
 }

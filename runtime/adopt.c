@@ -60,6 +60,7 @@ enum adopted adopt(struct instance *inst)
 	inst->run_dir = openat(inst->rt->dirs.run_instances, inst->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (inst->run_dir < 0)
 		return ADOPT_NOTHING;
+	file_sweep(inst->run_dir, "exit.json"); /* that is its keeper's */
 	recorded = record_read(inst, &e);
 	if (!recorded)
 		log_write(LOG_NOTICE, inst->name, "no runtime record: %s", e->desc);

@@ -50,12 +50,14 @@ static enum verdict ask_binary(struct op *op, void *arg)
 	return caps_wait(op, p->inst->rt->caps, p->binary, &p->caps);
 }
 
-/* Whose path it was that did not do is the definition's to know. */
+/* Whose path it was that did not do is the definition's to know: not if another step failed, maybe in another life, or
+ * somebody put an end to it. */
 static enum verdict name_binary(struct op *op, void *arg)
 {
 	const struct prepare *p = arg;
+	bool ours = op->err && op->err->class != ERR_CANCELLED && str_eq(op->failed, op_step(op)->name);
 
-	if (!p->caps && op->err && !str_empty(p->inst->def.hvparams.kvm_path))
+	if (ours && !str_empty(p->inst->def.hvparams.kvm_path))
 		err_prefix(op->err, "'hvparams.kvm_path'");
 	return OP_DONE;
 }

@@ -239,12 +239,13 @@ void record_clear(struct instance *inst)
 {
 	_cleanup_err_ struct err *e = NULL, *group = NULL;
 
+	/* The directory goes last: by it the next droverd knows that there is something to clear. */
+	if (!cgroups_remove(inst->cgroup, &group))
+		log_write(LOG_WARNING, inst->name, "%s", group->desc);
 	closep(&inst->run_dir);
 	if (!file_remove_tree(inst->rt->dirs.run_instances, inst->name, &e))
 		log_write(LOG_WARNING, inst->name, "%s", e->desc);
 	instance_release_uid(inst);
-	if (!cgroups_remove(inst->cgroup, &group))
-		log_write(LOG_WARNING, inst->name, "%s", group->desc);
 	free(inst->cgroup);
 	inst->cgroup = NULL;
 	instance_set_record(inst, NULL);

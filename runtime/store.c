@@ -143,17 +143,18 @@ void store_rename_undo(struct runtime *rt, const char *name)
 	file_remove(rt->dirs.lib_instances, path, NULL);
 }
 
-/* The second half: puts the definition with the new name in its place. */
+/* The second half: puts the definition with the new name in its place. Until then it is known from it that a rename is
+ * under way, and from the old one what the name was: so that goes last. */
 static bool settle(int dir, int log_dir, const char *name, const char *to, struct err **e)
 {
 	_cleanup_close_ int fd = file_open_dir(dir, to, e);
 
 	if (fd < 0)
 		return false;
-	if (renameat(fd, renamed_file, fd, definition_file) < 0)
-		return err_set_errno(e, ERR_GENERIC, errno, "cannot put '%s' in place", renamed_file);
 	if (name)
 		logs_rename(log_dir, name, to);
+	if (renameat(fd, renamed_file, fd, definition_file) < 0)
+		return err_set_errno(e, ERR_GENERIC, errno, "cannot put '%s' in place", renamed_file);
 	return sync_dir(fd, to, e);
 }
 
@@ -170,8 +171,8 @@ static bool rename_dir(void *data, struct err **e)
 	}
 	if (sync_dir(w->dir, w->to, e) && settle(w->dir, w->log_dir, w->name, w->to, e))
 		return true;
-	if (has_file(w->dir, w->to, renamed_file))
-		renameat(w->dir, w->to, w->dir, w->name);
+	if (has_file(w->dir, w->to, renamed_file) && renameat(w->dir, w->to, w->dir, w->name) == 0)
+		logs_rename(w->log_dir, w->to, w->name);
 	return false;
 }
 
@@ -192,9 +193,12 @@ void store_recover(struct runtime *rt, const char *name)
 	int dir = rt->dirs.lib_instances;
 	_cleanup_json_ struct json_object *renamed = read_definition(dir, name, renamed_file);
 	_cleanup_json_ struct json_object *old = renamed ? read_definition(dir, name, definition_file) : NULL;
+	_cleanup_close_ int fd = file_open_dir(dir, name, NULL);
 	_cleanup_err_ struct err *e = NULL;
 	const char *was = json_get_str(old, "name");
 
+	if (fd >= 0)
+		file_sweep(fd, NULL);
 	if (!str_eq(json_get_str(renamed, "name"), name)) {
 		store_rename_undo(rt, name);
 		return;

@@ -29,7 +29,8 @@ void store_rename_undo(struct runtime *rt, const char *name);
 /* A wait: directory NAME is called TO, and so is what lies in it; its logs too. Exists if there is one. */
 enum verdict store_rename(struct op *op, struct runtime *rt, const char *name, const char *to);
 bool store_was_renamed(struct runtime *rt, const char *name, const char *to);
-/* Ends or drops a rename that was interrupted in directory NAME. Only before the loop runs. */
+/* Ends or drops a rename that was interrupted in directory NAME, and drops what was half written. Only before the loop
+ * runs. */
 void store_recover(struct runtime *rt, const char *name);
 
 #endif

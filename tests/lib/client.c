@@ -118,7 +118,8 @@ void client_write(struct client *c, const char *data, size_t len)
 	}
 }
 
-struct json_object *client_read(struct client *c)
+/* Without WAIT only what has come already. */
+static struct json_object *read_value(struct client *c, bool wait)
 {
 	struct json_object *o = NULL;
 	struct err *e = NULL;
@@ -136,13 +137,19 @@ struct json_object *client_read(struct client *c)
 		case JSON_MORE:
 			break;
 		}
-		await(&p, "droverd says nothing");
-		n = recv(c->fd, c->data, sizeof(c->data), 0);
+		if (wait)
+			await(&p, "droverd says nothing");
+		n = recv(c->fd, c->data, sizeof(c->data), wait ? 0 : MSG_DONTWAIT);
 		if (n <= 0)
 			return NULL;
 		c->rest = c->data;
 		c->len = (size_t)n;
 	}
+}
+
+struct json_object *client_read(struct client *c)
+{
+	return read_value(c, true);
 }
 
 size_t client_read_bytes(struct client *c, char *data, size_t size)
@@ -202,7 +209,8 @@ static struct json_object *take(struct json_object *array, size_t i)
 	return o;
 }
 
-struct json_object *client_reply(struct client *c, int id)
+/* NULL: the stream has ended; without WAIT: or it has not come yet. */
+static struct json_object *read_reply(struct client *c, int id, bool wait)
 {
 	for (;;) {
 		struct json_object *o;
@@ -210,10 +218,24 @@ struct json_object *client_reply(struct client *c, int id)
 		for (size_t i = 0; i < json_object_array_length(c->replies); i++)
 			if (json_get_int(json_object_array_get_idx(c->replies, i), "id", -1) == id)
 				return take(c->replies, i);
-		o = client_read(c);
-		ck_assert_msg(o != NULL, "droverd hung up");
+		o = read_value(c, wait);
+		if (!o)
+			return NULL;
 		json_object_array_add(has(o, "event") ? c->events : c->replies, o);
 	}
+}
+
+struct json_object *client_reply(struct client *c, int id)
+{
+	struct json_object *o = read_reply(c, id, true);
+
+	ck_assert_msg(o != NULL, "droverd hung up");
+	return o;
+}
+
+struct json_object *client_poll_reply(struct client *c, int id)
+{
+	return read_reply(c, id, false);
 }
 
 static struct json_object *result(struct client *c, int id, const char *class)

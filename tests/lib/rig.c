@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -123,6 +124,8 @@ static void child_exec(struct rig *r, pid_t parent)
 		setenv("DROVER_FAULT", r->fault, 1);
 	else
 		unsetenv("DROVER_FAULT");
+	if (r->traced && ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+		_exit(125);
 	execl(r->program, r->program, "--root", r->root, "--log-level", "debug", NULL);
 	_exit(127);
 }

@@ -23,6 +23,7 @@ struct rig {
 	char *fault;   /* DROVER_FAULT for droverd-faulty, or NULL */
 	pid_t pid;     /* 0: not running */
 	uid_t uid;     /* whom it runs as; 0: as the test does */
+	bool traced;   /* it stops in front of its first instruction, as a tracee of ours (stepper.h) */
 };
 
 struct client;
@@ -67,6 +68,8 @@ size_t client_read_bytes(struct client *c, char *data, size_t size);
 int client_send(struct client *c, const char *command, const char *args, ...) _printf_(3, 4);
 /* The reply to ID; events that come meanwhile are kept for client_event(). The whole reply; the caller's. */
 struct json_object *client_reply(struct client *c, int id);
+/* The same without waiting: NULL if it has not come yet. */
+struct json_object *client_poll_reply(struct client *c, int id);
 /* Both; the reply must be a "return", which is the result. */
 struct json_object *client_ok(struct client *c, const char *command, const char *args, ...) _printf_(3, 4);
 /* Both; the reply must be an "error" of CLASS, which is the result. */

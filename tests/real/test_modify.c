@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -432,6 +433,40 @@ START_TEST(test_rename_without_a_marker)
 }
 END_TEST
 
+static void touch(const char *before, const char *name, const char *behind)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s%s%s", rig->root, before, name, behind);
+
+	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+}
+
+/* Nor of a removal: what it was about is set aside, and its logs may still be there, unless they are another's by now. */
+START_TEST(test_removal_without_a_marker)
+{
+	static const char *const names[] = { "web1", "web2" };
+	_cleanup_free_ char *log = NULL, *world = NULL;
+
+	client_define(client, "web2", "%s", "");
+	rig_kill(rig);
+	client_free(client);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *gone = xasprintf("%s/lib/instances/.gone-%s", rig->root, names[i]);
+
+		ck_assert_int_eq(mkdir(gone, 0700), 0);
+		touch("lib/instances/.gone-", names[i], "/definition.json");
+		touch("log/", names[i], ".log");
+		touch("log/", names[i], ".console");
+	}
+	rig_start(rig);
+	client = client_new(rig);
+	world = rig_world(rig, false);
+	ck_assert_msg(!strstr(world, ".gone-"), "%s", world);
+	expect_no_trace("web1");
+	log = rig_file(rig, "log/web2.log");
+	ck_assert_ptr_nonnull(log);
+}
+END_TEST
+
 static Suite *make(void)
 {
 	Suite *s = suite_create("modify and rename");
@@ -449,6 +484,7 @@ static Suite *make(void)
 	tcase_add_test(tc, test_rename_refused);
 	tcase_add_test(tc, test_name_at_once);
 	tcase_add_test(tc, test_rename_without_a_marker);
+	tcase_add_test(tc, test_removal_without_a_marker);
 	return s;
 }
 

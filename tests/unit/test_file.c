@@ -347,6 +347,24 @@ START_TEST(test_write_over_a_link)
 }
 END_TEST
 
+START_TEST(test_sweep)
+{
+	static const char *const stays[] = { "f", ".f", "f.new", ".new", ".new-f", ".held.json.new" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(stays); i++)
+		put(stays[i], "");
+	put(".f.new", "hal");
+	put(".held.new", "hal");
+	file_sweep(w.dir, "held.json");
+	for (size_t i = 0; i < ARRAY_SIZE(stays); i++)
+		ck_assert(exists(stays[i]));
+	ck_assert_int_eq(count_entries(), ARRAY_SIZE(stays));
+	file_sweep(w.dir, NULL);
+	ck_assert_int_eq(count_entries(), ARRAY_SIZE(stays) - 1);
+	file_sweep(-1, NULL);
+}
+END_TEST
+
 /* ---- removing ---- */
 
 START_TEST(test_remove)
@@ -646,6 +664,7 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, test_write_fails, 0, 2);
 	tcase_add_loop_test(tc, test_write_past_leftovers, 0, 4);
 	tcase_add_test(tc, test_write_over_a_link);
+	tcase_add_test(tc, test_sweep);
 	tcase_add_test(tc, test_remove);
 	tcase_add_test(tc, test_remove_tree);
 	tcase_add_test(tc, test_remove_deep_tree);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "web.h"
+
+#include "base/file.h"
+#include "runtime/process.h"
+#include "stage.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { POLL_US = 5000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US };
+
+char *web_definition(const char *description)
+{
+	static const char fmt[] =
+		"{'name': 'web', 'uuid': '" WEB_UUID "', 'layout': 1, 'description': '%s', 'disks': ["
+		"{'uuid': '932df160-22a7-4067-a566-7e0ca8386133', 'name': 'disk0', 'path': '%s', 'hvinfo': "
+		"{'driver': 'virtio-blk-pci', 'id': 'disk-932df160-22a7-4067', 'bus': 'pci.0', 'addr': '0xc'}}, "
+		"{'uuid': '932df161-22a7-4067-a566-7e0ca8386133', 'name': 'disk1', 'path': '%s', 'hvinfo': "
+		"{'driver': 'virtio-blk-pci', 'id': 'disk-932df161-22a7-4067', 'bus': 'pci.0', 'addr': '0xd'}, "
+		"'format': 'qcow2', 'backing': [{'path': '%s'}]}], 'nics': ["
+		"{'uuid': '003fc157-66a8-4e6d-8b7e-ec4f69751396', 'name': 'nic0', 'mode': 'user', "
+		"'mac': '52:54:00:3a:91:02', 'hvinfo': "
+		"{'driver': 'virtio-net-pci', 'id': 'nic-003fc157-66a8-4e6d', 'bus': 'pci.0', 'addr': '0xe'}}], "
+		"'hvparams': {'accel': 'tcg', 'kvm_path': '%s', 'kernel_path': '%s'}}";
+	_cleanup_free_ char *fake = rig_shared("fake-qemu"), *kernel = rig_shared("kernel");
+	_cleanup_free_ char *raw = rig_shared("raw"), *top = rig_shared("top"), *base = rig_shared("base");
+
+	return xasprintf(fmt, description, raw, top, base, fake, kernel);
+}
+
+void web_make_images(void)
+{
+	_cleanup_free_ char *raw = rig_shared("raw"), *top = rig_shared("top"), *base = rig_shared("base");
+	_cleanup_free_ char *command = NULL;
+
+	command = xasprintf("truncate -s 1M %s %s && qemu-img create -q -f qcow2 -u -b %s -F raw %s 1M", raw, base,
+			    base, top);
+	ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): paths of our own */
+}
+
+void web_write(void)
+{
+	_cleanup_free_ char *dir = xasprintf("%s/lib/instances/web", stage.r->root), *text = web_definition("first");
+
+	ck_assert(file_make_dirs(dir, 0700, NULL));
+	for (char *p = text; *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	stage_write("lib/instances/web/definition.json", text);
+}
+
+unsigned web_fds(void)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", stage.r->pid);
+	DIR *dir = opendir(path);
+	struct dirent *d;
+	unsigned n = 0;
+
+	while ((d = readdir(dir))) {
+		char target[PATH_MAX];
+		ssize_t len = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
+
+		target[len > 0 ? len : 0] = '\0';
+		n += len > 0 && !str_eq(target, "anon_inode:inotify") && !str_eq(target, "/dev/null");
+	}
+	closedir(dir);
+	return n;
+}
+
+void web_ask(const char *command, const char *more)
+{
+	json_object_put(client_ok(stage.c, command, "{" WEB "%s}", more));
+}
+
+/* ---- what there is ---- */
+
+char *web_world(void)
+{
+	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
+	char *text = stage_world();
+
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		const char *name = str_at(o, "name"), *state = str_at(o, "state");
+		_cleanup_free_ char *old = text, *stored = rig_file(stage.r, "lib/instances/%s/definition.json", name);
+		_cleanup_json_ struct json_object *full = client_ok(stage.c, "query-instance", "{" WEB "}");
+
+		if (str_eq(state, "crashed"))
+			state = "shutoff";
+		text = xasprintf("%s%s is %s: %s, pending: %s\n", old, name, state, stored,
+				 json_object_to_json_string(json_object_object_get(full, "pending")));
+	}
+	return text;
+}
+
+unsigned web_count(const char *text, const char *part)
+{
+	unsigned n = 0;
+
+	for (const char *p = text; (p = strstr(p, part)); p++)
+		n++;
+	return n;
+}
+
+/* ---- what has to hold ---- */
+
+void web_check_agreement(void)
+{
+	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL), *o = NULL;
+	_cleanup_free_ char *is = stage_world();
+	pid_t pid;
+
+	if (json_object_array_length(list) == 0) {
+		ck_assert_uint_eq(web_count(is, "process "), 0);
+		return;
+	}
+	ck_assert_uint_eq(json_object_array_length(list), 1);
+	o = client_ok(stage.c, "query-instance", "{" WEB "}");
+	pid = stage_holder(str_at(o, "name"));
+	ck_assert(!has(o, "operation.step"));
+	ck_assert_uint_eq(web_count(is, "process fake-qemu\n"), pid ? 1 : 0);
+	ck_assert_uint_eq(web_count(is, "process drover-launch\n"), pid ? 1 : 0);
+	if (!pid) {
+		ck_assert(!has(o, "pid"));
+		ck_assert(json_object_object_get(o, "runtime") == NULL);
+		return;
+	}
+	ck_assert_int_eq(int_at(o, "pid"), pid);
+	ck_assert_int_eq(int_at(o, "runtime.process.pid"), pid);
+	ck_assert(process_start_time(pid) == (uint64_t)int_at(o, "runtime.process.start-time"));
+	ck_assert_str_eq(str_at(o, "monitor"), "ok");
+}
+
+void web_check_logs(void)
+{
+	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
+	_cleanup_free_ char *path = xasprintf("%s/log", stage.r->root);
+	DIR *dir = opendir(path);
+	struct dirent *d;
+
+	ck_assert_ptr_nonnull(dir);
+	while ((d = readdir(dir))) {
+		bool known = d->d_name[0] == '.' && (!d->d_name[1] || str_eq(d->d_name, ".."));
+
+		for (size_t i = 0; i < json_object_array_length(list); i++) {
+			const char *name = str_at(json_object_array_get_idx(list, i), "name");
+			size_t n = strlen(name);
+
+			known |= strncmp(d->d_name, name, n) == 0 && d->d_name[n] == '.';
+		}
+		ck_assert_msg(known, "a log of nobody: '%s'", d->d_name);
+	}
+	closedir(dir);
+}
+
+/* As process 1 we see all that is left: droverd, and what the world tells of. */
+static bool are_strangers(void)
+{
+	_cleanup_free_ char *is = stage_world();
+	unsigned all = 0;
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+
+	while ((d = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+		char state = '\0';
+
+		if (pid > 0)
+			state = process_run_state(pid);
+		all += state && state != 'Z';
+	}
+	closedir(proc);
+	return all != 2 + web_count(is, "process ");
+}
+
+void web_check_strangers(void)
+{
+	for (int i = 0; i < POLLS && getpid() == 1 && are_strangers(); i++)
+		usleep(POLL_US);
+	ck_assert(getpid() != 1 || !are_strangers());
+}
+
+void web_check_life_goes_on(const char *nothing, unsigned fds)
+{
+	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
+	_cleanup_free_ char *text = web_definition("third"), *is = NULL, *all = NULL;
+
+	if (json_object_array_length(list) > 0)
+		web_ask("instance-undefine", ", 'force': true");
+	json_object_put(client_ok(stage.c, "instance-define", "{'definition': %s}", text));
+	web_ask("instance-start", "");
+	web_check_agreement();
+	web_ask("instance-stop", "");
+	web_ask("instance-undefine", "");
+	web_check_agreement();
+	web_check_logs();
+	is = web_world();
+	ck_assert_msg(str_eq(is, nothing), "a machine leaves\n%sinstead of\n%s", is, nothing);
+	all = rig_world(stage.r, true);
+	ck_assert_msg(web_fds() == fds, "droverd holds %u descriptors instead of %u:\n%s", web_fds(), fds, all);
+}
