@@ -195,7 +195,7 @@ static bool plan(struct job *job, struct err **e)
 {
 	struct instance *inst = job_instance(job, e);
 
-	if (!inst)
+	if (!inst || (job->recovered && !job_knows(job, inst, e)))
 		return false;
 	if (inst->broken)
 		return err_set(e, ERR_WRONG_STATE, "the definition of '%s' cannot be read: %s", inst->name,

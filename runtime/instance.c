@@ -23,7 +23,7 @@
 static const struct {
 	const char *name, *doc;
 } states[] = {
-	[STATE_NOSTATE] = { "nostate", "Starting, being found again, or the monitor is lost." },
+	[STATE_NOSTATE] = { "nostate", "Starting, being found again, the monitor is lost, or it is not known." },
 	[STATE_RUNNING] = { "running", "The guest runs." },
 	[STATE_BLOCKED] = { "blocked", "Stopped by an error of a disk." },
 	[STATE_PAUSED] = { "paused", "The guest stands still." },
@@ -218,6 +218,7 @@ struct instance *instance_free(struct instance *inst)
 	json_object_put(inst->last);
 	json_object_put(inst->exit);
 	err_free(inst->broken);
+	err_free(inst->unknown);
 	free(inst->name);
 	free(inst->uuid);
 	free(inst->cgroup);
@@ -409,6 +410,26 @@ void instance_enter(struct instance *inst, enum state s, const char *status, con
 		  inst->status, inst->reason);
 	inst->rt->ops->state_changed(inst, state_name(old), old_status, old_reason, inst->rt->data);
 	instance_poke(inst);
+}
+
+void instance_doubt(struct instance *inst, struct err *e)
+{
+	log_write(LOG_ERR, inst->name, "it is not known whether it has a process, so nothing of it is touched: %s",
+		  e->desc);
+	err_free(inst->unknown);
+	inst->unknown = e;
+	instance_enter(inst, STATE_NOSTATE, "", "unknown");
+}
+
+bool instance_is_known(const struct instance *inst, struct err **e)
+{
+	if (!inst->unknown)
+		return true;
+	return err_set(
+		e, ERR_WRONG_STATE,
+		"it is not known whether '%s' has a process: %s; see to that, then restart droverd, or start it: "
+		"both look again",
+		inst->name, inst->unknown->desc);
 }
 
 void instance_describe_state(const struct instance *inst, struct json_object *o)

@@ -8,6 +8,8 @@
 #include "runtime/policy.h"
 #include "runtime/prepare.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -235,13 +237,25 @@ enum verdict record_state(struct op *op, struct instance *inst)
 	return file_work(op, state_write, w, state_free);
 }
 
+bool record_remove(struct instance *inst, struct err **e)
+{
+	int parent = inst->rt->dirs.run_instances;
+	_cleanup_close_ int dir = openat(parent, inst->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (dir < 0)
+		return errno == ENOENT || err_set_errno(e, ERR_GENERIC, errno, "cannot open its run directory");
+	return process_is_none(dir, e) && file_remove_tree(parent, inst->name, e);
+}
+
 void record_clear(struct instance *inst)
 {
 	_cleanup_err_ struct err *e = NULL, *group = NULL;
 
 	closep(&inst->run_dir);
-	if (!file_remove_tree(inst->rt->dirs.run_instances, inst->name, &e))
-		log_write(LOG_WARNING, inst->name, "%s", e->desc);
+	if (!record_remove(inst, &e)) {
+		instance_doubt(inst, TAKE_PTR(e));
+		return;
+	}
 	instance_release_uid(inst);
 	if (!cgroups_remove(inst->cgroup, &group))
 		log_write(LOG_WARNING, inst->name, "%s", group->desc);

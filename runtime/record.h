@@ -20,7 +20,9 @@ bool record_sizes(struct instance *inst, struct json_object *nodes, struct err *
 bool record_read(struct instance *inst, struct err **e);
 /* A wait: writes state.json, durably. */
 enum verdict record_state(struct op *op, struct instance *inst);
-/* Removes run/instances/NAME and forgets the run. There must be no process. */
+/* Removes run/instances/NAME, absent is success; refuses where somebody holds a lock in it, or that cannot be told. */
+bool record_remove(struct instance *inst, struct err **e);
+/* The same, and forgets the run. There must be no process; if there may be one, the instance is in doubt from then on. */
 void record_clear(struct instance *inst);
 
 #endif
