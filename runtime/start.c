@@ -94,6 +94,9 @@ static enum verdict look(struct op *op, void *arg)
 	struct instance *inst = ((const struct start *)arg)->inst;
 	struct err *e = NULL;
 
+	/* A reboot that was interrupted comes here again, whatever the next droverd could read. */
+	if (inst->broken || !inst->stored)
+		return op_fail(op, ERR_WRONG_STATE, "the definition of '%s' cannot be read", inst->name);
 	if (inst->run_dir < 0 || inst->unknown)
 		adopt(inst);
 	if (inst->process)
@@ -487,7 +490,7 @@ static enum verdict machine_name(struct op *op, void *arg)
 	struct naming *n;
 	int dir;
 
-	if (!machine || str_eq(machine, inst->def.hvparams.machine_version))
+	if (!inst->stored || !machine || str_eq(machine, inst->def.hvparams.machine_version))
 		return OP_DONE;
 	dir = file_open_dir(inst->rt->dirs.lib_instances, inst->name, NULL);
 	if (dir < 0)
