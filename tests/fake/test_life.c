@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Whether there is a process: what could not be looked at is not known, and is neither started, ended nor cleared
- * away; and no second QEMU is started beside one that nobody knew of.
+ * away; and no second QEMU is started beside one that nobody knew of. What was begun is ended also where the definition
+ * is gone.
  */
 #include "base/file.h"
 #include "stage.h"
@@ -172,10 +173,96 @@ START_TEST(a_stray_is_found)
 }
 END_TEST
 
+/* ---- a definition that cannot be read any more ---- */
+
+/* droverd is killed at a step of COMMAND; the next one finds no definition. */
+static void lose_definition(const char *command)
+{
+	client_send(stage.c, command, WEB);
+	rig_wait(stage.r);
+	client_free(TAKE_PTR(stage.c));
+	free(TAKE_PTR(stage.r->fault));
+	stage_write("lib/instances/web/definition.json", "garbage");
+	stage_restart();
+	stage_settle();
+}
+
+/* The way back of a start needs none: no QEMU waits for ever to be let go. */
+START_TEST(half_a_start_is_undone)
+{
+	stage_set("%s", "instance-start/ask for the sizes of disks/before/kill");
+	stage_define("web", "%s", "ro");
+	stage_mark();
+	lose_definition("instance-start");
+	stage_check_unchanged();
+	stage_check_state("web", "shutoff", "admin");
+}
+END_TEST
+
+START_TEST(half_an_autostart_is_undone)
+{
+	_cleanup_free_ char *stamp = NULL;
+
+	stage_set("%s", "");
+	stage_define("web", "%s", "ro");
+	json_object_put(client_ok(stage.c, "instance-modify", "{'instance': 'web', 'patch': {'autostart': true}}"));
+	stage_mark();
+	stage_kill();
+	stamp = xasprintf("%s/run/autostarted", stage.r->root);
+	ck_assert_int_eq(unlink(stamp), 0);
+	stage.r->fault = xstrdup("instance-autostart/ask for the sizes of disks/before/kill");
+	rig_start(stage.r);
+	rig_wait(stage.r);
+	free(TAKE_PTR(stage.r->fault));
+	stage_write("lib/instances/web/definition.json", "garbage");
+	stage_restart();
+	stage_settle();
+	stage_check_unchanged();
+	stage_check_state("web", "shutoff", "admin");
+}
+END_TEST
+
+/* Behind the commit the guest runs: only what would have been written to the definition is not. */
+START_TEST(half_a_naming_is_none)
+{
+	static const char *const faults[] = { "instance-start/name the machine/before/kill",
+					      "instance-reboot/name the machine/before/kill" };
+	bool reboot = _i == 1;
+
+	stage_set("%s", faults[_i]);
+	stage_define("web", "%s", "ro");
+	if (reboot) {
+		stage_start("web");
+		json_object_put(client_ok(stage.c, "instance-modify",
+					  "{'instance': 'web', 'patch': {'vcpus': 2, 'hvparams': {'machine_version': "
+					  "'pc'}}}"));
+	}
+	lose_definition(reboot ? "instance-reboot" : "instance-start");
+	ck_assert_int_eq(count("process fake-qemu\n"), 1);
+	client_await_state(stage.c, "web", "running", NULL);
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	stage_check_state("web", "shutoff", "admin");
+}
+END_TEST
+
+/* A reboot goes on where it was, and cannot start without one. */
+START_TEST(half_a_reboot_stays_down)
+{
+	stage_set("%s", "instance-reboot/clear the run directory/before/kill");
+	stage_define("web", "%s", "ro");
+	stage_mark();
+	stage_start("web");
+	json_object_put(client_ok(stage.c, "instance-modify", "{'instance': 'web', 'patch': {'vcpus': 2}}"));
+	lose_definition("instance-reboot");
+	stage_check_unchanged();
+	stage_check_state("web", "shutoff", "admin");
+}
+END_TEST
+
 static Suite *make(void)
 {
 	Suite *s = suite_create("life");
-	TCase *tc = tcase_create("process");
+	TCase *tc = tcase_create("process"), *lost = tcase_create("definition lost");
 
 	tcase_add_checked_fixture(tc, NULL, stage_clear);
 	tcase_add_loop_test(tc, unknown_is_not_none, 0, ARRAY_SIZE(places));
@@ -183,6 +270,12 @@ static Suite *make(void)
 	tcase_add_loop_test(tc, a_marker_stays, 0, ARRAY_SIZE(places));
 	tcase_add_test(tc, a_stray_is_found);
 	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(lost, NULL, stage_clear);
+	tcase_add_test(lost, half_a_start_is_undone);
+	tcase_add_test(lost, half_an_autostart_is_undone);
+	tcase_add_loop_test(lost, half_a_naming_is_none, 0, 2);
+	tcase_add_test(lost, half_a_reboot_stays_down);
+	suite_add_tcase(s, lost);
 	return s;
 }
 
