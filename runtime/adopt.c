@@ -84,6 +84,11 @@ enum adopted adopt(struct instance *inst)
 	instance_recall(inst);
 	/* Only who was let go has been observed, or was recorded and not taken back. */
 	inst->going = recorded || inst->state != STATE_NOSTATE;
+	if (!inst->process && record_is_told(inst)) {
+		/* The last droverd did not come to clear it. What follows from that end was counted then. */
+		instance_recall_last(inst);
+		return ADOPT_ENDED;
+	}
 	if (!inst->process) {
 		file_read_json(inst->run_dir, "exit.json", &inst->exit, NULL);
 		observe_recollect(inst);

@@ -287,26 +287,38 @@ static void know(struct instance *inst)
 	inst->known_reason = xstrdup(inst->reason);
 }
 
-/* What is known of the last run. A file that is missing, half or strange is as none. */
-static void load_state(struct instance *inst, int dir)
+static void take_last(struct instance *inst)
 {
-	struct json_object *o = NULL;
-	const char *state, *reason;
+	const char *state = json_get_str(inst->last, "state"), *reason = json_get_str(inst->last, "reason");
 
-	if (!file_read_json(dir, "state.json", &o, NULL))
-		return;
-	inst->last = o;
-	inst->starts = json_get_int(o, "starts", 0);
-	policy_load(inst, json_get_typed(o, "restarts", json_type_object));
-	state = json_get_str(o, "state");
-	reason = json_get_str(o, "reason");
 	if (!reason || (!str_eq(state, "shutoff") && !str_eq(state, "crashed")))
 		return;
 	inst->state = str_eq(state, "crashed") ? STATE_CRASHED : STATE_SHUTOFF;
 	free(inst->reason);
 	inst->reason = xstrdup(reason);
 	know(inst);
-	inst->since = json_get_double(o, "time", inst->since);
+	inst->since = json_get_double(inst->last, "time", inst->since);
+}
+
+/* What is known of the last run. A file that is missing, half or strange is as none. */
+static void load_state(struct instance *inst, int dir)
+{
+	if (!file_read_json(dir, "state.json", &inst->last, NULL))
+		return;
+	inst->starts = json_get_int(inst->last, "starts", 0);
+	policy_load(inst, json_get_typed(inst->last, "restarts", json_type_object));
+	take_last(inst);
+}
+
+void instance_recall_last(struct instance *inst)
+{
+	free(inst->status);
+	inst->status = xstrdup("");
+	take_last(inst);
+	json_object_put(inst->exit);
+	inst->exit = json_object_get(json_get_typed(inst->last, "exit", json_type_object));
+	inst->going = false;
+	inst->decided = true;
 }
 
 struct instance *instance_load(struct runtime *rt, const char *name)

@@ -193,6 +193,8 @@ void instance_doubt(struct instance *inst, struct err *e);
 bool instance_is_known(const struct instance *inst, struct err **e);
 /* What was entered last in a former life of droverd; nostate, attaching if that is not known. Tells nobody. */
 void instance_recall(struct instance *inst);
+/* The end that state.json tells of, once more: it is judged, and inst->exit is its. Tells nobody. */
+void instance_recall_last(struct instance *inst);
 /* Notes for the next life of droverd what instance_recall() is to find. */
 void instance_note(const struct instance *inst);
 /* State, status and reason as the wire shows them. */
