@@ -195,9 +195,9 @@ static bool plan(struct job *job, struct err **e)
 {
 	struct instance *inst = job_instance(job, e);
 
-	if (!inst)
+	if (!inst || (job->recovered && !job_knows(job, inst, e)))
 		return false;
-	if (inst->broken)
+	if (inst->broken && !job->recovered) /* the way back needs no definition */
 		return err_set(e, ERR_WRONG_STATE, "the definition of '%s' cannot be read: %s", inst->name,
 			       inst->broken->desc);
 	job->changed = !inst->process || job->recovered;

@@ -192,7 +192,7 @@ static bool plan(struct job *job, struct err **e)
 	struct instance *inst = job_instance(job, e);
 	struct shutdown_how how = { .mode = SHUTDOWN_AUTO };
 
-	if (!inst || (!job->recovered && !check(inst, e)))
+	if (!inst || !job_knows(job, inst, e) || (!job->recovered && !check(inst, e)))
 		return false;
 	if (!job->resolved) {
 		job->resolved = json_object_new_object();

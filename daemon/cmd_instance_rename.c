@@ -88,6 +88,8 @@ static bool check(struct job *job, const struct instance *inst, struct err **e)
 	const char *name = new_name(job);
 	const struct instance *other = instance_find(&job->d->rt, name);
 
+	if (!instance_is_known(inst, e))
+		return false;
 	if (inst->process || inst->run_dir >= 0)
 		return err_set(e, ERR_WRONG_STATE, "'%s' has a process; stop it first", inst->name);
 	if (inst->broken || !inst->stored)

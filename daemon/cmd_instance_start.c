@@ -29,14 +29,22 @@ void job_plan_start(struct job *job, struct instance *inst, bool paused)
 	job->ctx_free = ctx_free;
 }
 
+bool job_knows(struct job *job, const struct instance *inst, struct err **e)
+{
+	if (!inst || instance_is_known(inst, e))
+		return true;
+	job->marked = false;
+	return false;
+}
+
 static bool plan(struct job *job, struct err **e)
 {
 	const struct args *args = job->args;
 	struct instance *inst = job_instance(job, e);
 
-	if (!inst)
+	if (!inst || (job->recovered && !job_knows(job, inst, e)))
 		return false;
-	if (inst->broken)
+	if (inst->broken && !job->recovered) /* the way back needs no definition */
 		return err_set(e, ERR_WRONG_STATE, "the definition of '%s' cannot be read: %s", inst->name,
 			       inst->broken->desc);
 	if (inst->process && !job->recovered) {

@@ -32,7 +32,7 @@ static struct instance *instance_in(struct job *job, unsigned states, struct err
 {
 	struct instance *inst = job_instance(job, e);
 
-	if (!inst)
+	if (!inst || !instance_is_known(inst, e))
 		return NULL;
 	if (!inst->process) {
 		err_set(e, ERR_WRONG_STATE, "'%s' has no process; start it", inst->name);

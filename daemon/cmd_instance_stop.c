@@ -22,7 +22,7 @@ static bool stop(struct job *job, struct err **e)
 {
 	struct instance *inst = job_instance(job, e);
 
-	if (!inst)
+	if (!inst || !job_knows(job, inst, e))
 		return false;
 	job->changed = is_there(inst) || job->recovered || inst->restarts.due;
 	policy_forget(inst);
@@ -53,6 +53,8 @@ static bool poweroff(struct job *job, struct err **e)
 
 	enum { HELD = STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_CRASHED) };
 
+	if (!job_knows(job, inst, e))
+		return false;
 	job->changed = inst && inst->process && (STATE_BIT(inst->state) & HELD || job->recovered);
 	if (!job->changed)
 		return true;
@@ -80,7 +82,7 @@ static bool restart(struct job *job, struct err **e)
 {
 	struct instance *inst = job_instance(job, e);
 
-	if (!inst)
+	if (!inst || !job_knows(job, inst, e))
 		return false;
 	job->changed = job->recovered || (inst->restarts.due && !inst->process && !inst->broken);
 	if (!job->changed)
@@ -110,6 +112,8 @@ static bool collect(struct job *job, struct err **e)
 {
 	struct instance *inst = instance_find(&job->d->rt, job->name);
 
+	if (!job_knows(job, inst, e))
+		return false;
 	job->changed = inst && !inst->process && inst->run_dir >= 0;
 	if (job->changed)
 		collect_plan(job->op, inst);
@@ -168,7 +172,7 @@ static bool shutdown_guest(struct job *job, struct err **e)
 				    .again = job->recovered };
 	enum { ASKABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_PMSUSPENDED) };
 
-	if (!inst)
+	if (!inst || !job_knows(job, inst, e))
 		return false;
 	job->changed = is_there(inst) || job->recovered;
 	if (!job->changed)

@@ -107,6 +107,8 @@ static bool plan(struct job *job, struct err **e)
 
 	if (!inst && !job->recovered)
 		return err_set(e, ERR_NOT_FOUND, "no instance '%s'", job->name);
+	if (!job_knows(job, inst, e))
+		return false;
 	if (inst && (inst->process || inst->run_dir >= 0) && !args->force)
 		return err_set(e, ERR_WRONG_STATE, "'%s' has a process; stop it first, or say force", job->name);
 	if (inst && args->force)

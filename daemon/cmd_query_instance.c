@@ -34,15 +34,14 @@ static struct json_object *brief(struct daemon *d, struct instance *inst)
 	json_add_str(o, "uuid", inst->uuid);
 	instance_describe_state(inst, o);
 	json_add_time(o, "since", inst->since);
-	if (inst->broken) {
-		json_add(o, "error", err_to_json(inst->broken));
-		if (!inst->stored)
-			return o;
-	}
+	if (inst->broken || inst->unknown)
+		json_add(o, "error", err_to_json(inst->unknown ? inst->unknown : inst->broken));
 	if (inst->process) {
 		json_add_str(o, "monitor", monitor_name(instance_monitor(inst)));
 		json_add_int(o, "pid", inst->pid);
 	}
+	if (inst->broken && !inst->stored)
+		return o;
 	json_add_int(o, "vcpus", inst->def.vcpus);
 	json_add_uint(o, "memory", inst->def.memory);
 	autostart_decode(inst->def.autostart, &autostart, NULL);

@@ -9,6 +9,7 @@
 #include "qmp/caps_cache.h"
 #include "runtime/accel.h"
 #include "runtime/confine.h"
+#include "runtime/record.h"
 #include "runtime/uids.h"
 
 #include <errno.h>
@@ -104,7 +105,10 @@ bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err
 	if (!runtime_open(&d->rt, loop, root, &follow_ops, d, e))
 		return false;
 	d->lock_fd = take_lock(d->rt.dirs.run_fd, e);
-	return d->lock_fd >= 0 && open_gear(&d->rt, root, e);
+	if (d->lock_fd < 0)
+		return false;
+	file_list(d->rt.dirs.run_instances, record_sweep, &d->rt, NULL);
+	return open_gear(&d->rt, root, e);
 }
 
 static void on_connection(uv_poll_t *poll, int status, int events)

@@ -71,6 +71,9 @@ struct json_object *job_describe_operation(struct daemon *d, const char *subject
 struct instance *job_instance(struct job *job, struct err **e);
 /* For plans that start a process: adds the steps of a start (cmd_instance_start.c). */
 void job_plan_start(struct job *job, struct instance *inst, bool paused);
+/* For plans that need to know whether the instance has a process (cmd_instance_start.c). False: WrongState, that is not
+ * known; a marker stays for the next droverd. INST may be NULL. */
+bool job_knows(struct job *job, const struct instance *inst, struct err **e);
 /* {"changed", "state"} */
 struct json_object *job_result_state(struct job *job);
 

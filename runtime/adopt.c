@@ -16,7 +16,7 @@ static void on_uuid(struct json_object *ret, const struct err *e, void *data)
 	struct instance *inst = data;
 	const char *uuid = json_get_str(ret, "UUID");
 
-	if (uuid && !str_eq(uuid, inst->uuid))
+	if (uuid && inst->uuid && !str_eq(uuid, inst->uuid))
 		log_write(LOG_ERR, inst->name, "the QEMU of pid %d says that it is %s, not %s", inst->pid, uuid,
 			  inst->uuid);
 }
@@ -52,12 +52,27 @@ static void claim_uid(struct instance *inst)
 		inst->uid = (uid_t)uid;
 }
 
+/* Takes hold of what lives there. False: it cannot be told. */
+static bool look(struct instance *inst, struct err **e)
+{
+	closep(&inst->run_dir);
+	inst->run_dir = openat(inst->rt->dirs.run_instances, inst->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (inst->run_dir < 0)
+		return errno == ENOENT || err_set_errno(e, ERR_GENERIC, errno, "cannot open its run directory");
+	return observe_hold(inst, 0, 0, e) || !*e;
+}
+
 enum adopted adopt(struct instance *inst)
 {
 	_cleanup_err_ struct err *e = NULL;
 	bool recorded;
 
-	inst->run_dir = openat(inst->rt->dirs.run_instances, inst->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	inst->unknown = err_free(inst->unknown);
+	if (!look(inst, &e)) {
+		closep(&inst->run_dir);
+		instance_doubt(inst, TAKE_PTR(e));
+		return ADOPT_UNKNOWN;
+	}
 	if (inst->run_dir < 0)
 		return ADOPT_NOTHING;
 	file_sweep(inst->run_dir, "exit.json"); /* that is its keeper's */
@@ -70,7 +85,12 @@ enum adopted adopt(struct instance *inst)
 	instance_recall(inst);
 	/* Only who was let go has been observed, or was recorded and not taken back. */
 	inst->going = recorded || inst->state != STATE_NOSTATE;
-	if (!observe_hold(inst, 0, 0)) {
+	if (!inst->process && record_is_told(inst)) {
+		/* The last droverd did not come to clear it. What follows from that end was counted then. */
+		instance_recall_last(inst);
+		return ADOPT_ENDED;
+	}
+	if (!inst->process) {
 		file_read_json(inst->run_dir, "exit.json", &inst->exit, NULL);
 		observe_recollect(inst);
 		return ADOPT_ENDED;

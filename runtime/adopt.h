@@ -12,9 +12,11 @@ enum adopted {
 	ADOPT_RUNNING, /* its process is held, its monitors are connected and being asked */
 	ADOPT_ENDED,   /* a run directory without a process: to be cleared */
 	ADOPT_HALF,    /* a process without a record that can be read: a launcher that waits, or a QEMU */
+	ADOPT_UNKNOWN, /* it cannot be told; the instance is in doubt, and nothing of it is touched */
 };
 
-/* Looks at run/instances/NAME. Does not wait: the state follows by itself when QEMU answers. */
+/* Looks at run/instances/NAME, of an instance that has no process as far as is known. Does not wait: the state follows by
+ * itself when QEMU answers. */
 enum adopted adopt(struct instance *inst);
 
 #endif

@@ -23,7 +23,7 @@
 static const struct {
 	const char *name, *doc;
 } states[] = {
-	[STATE_NOSTATE] = { "nostate", "Starting, being found again, or the monitor is lost." },
+	[STATE_NOSTATE] = { "nostate", "Starting, being found again, the monitor is lost, or it is not known." },
 	[STATE_RUNNING] = { "running", "The guest runs." },
 	[STATE_BLOCKED] = { "blocked", "Stopped by an error of a disk." },
 	[STATE_PAUSED] = { "paused", "The guest stands still." },
@@ -218,6 +218,7 @@ struct instance *instance_free(struct instance *inst)
 	json_object_put(inst->last);
 	json_object_put(inst->exit);
 	err_free(inst->broken);
+	err_free(inst->unknown);
 	free(inst->name);
 	free(inst->uuid);
 	free(inst->cgroup);
@@ -286,26 +287,38 @@ static void know(struct instance *inst)
 	inst->known_reason = xstrdup(inst->reason);
 }
 
-/* What is known of the last run. A file that is missing, half or strange is as none. */
-static void load_state(struct instance *inst, int dir)
+static void take_last(struct instance *inst)
 {
-	struct json_object *o = NULL;
-	const char *state, *reason;
+	const char *state = json_get_str(inst->last, "state"), *reason = json_get_str(inst->last, "reason");
 
-	if (!file_read_json(dir, "state.json", &o, NULL))
-		return;
-	inst->last = o;
-	inst->starts = json_get_int(o, "starts", 0);
-	policy_load(inst, json_get_typed(o, "restarts", json_type_object));
-	state = json_get_str(o, "state");
-	reason = json_get_str(o, "reason");
 	if (!reason || (!str_eq(state, "shutoff") && !str_eq(state, "crashed")))
 		return;
 	inst->state = str_eq(state, "crashed") ? STATE_CRASHED : STATE_SHUTOFF;
 	free(inst->reason);
 	inst->reason = xstrdup(reason);
 	know(inst);
-	inst->since = json_get_double(o, "time", inst->since);
+	inst->since = json_get_double(inst->last, "time", inst->since);
+}
+
+/* What is known of the last run. A file that is missing, half or strange is as none. */
+static void load_state(struct instance *inst, int dir)
+{
+	if (!file_read_json(dir, "state.json", &inst->last, NULL))
+		return;
+	inst->starts = json_get_int(inst->last, "starts", 0);
+	policy_load(inst, json_get_typed(inst->last, "restarts", json_type_object));
+	take_last(inst);
+}
+
+void instance_recall_last(struct instance *inst)
+{
+	free(inst->status);
+	inst->status = xstrdup("");
+	take_last(inst);
+	json_object_put(inst->exit);
+	inst->exit = json_object_get(json_get_typed(inst->last, "exit", json_type_object));
+	inst->going = false;
+	inst->decided = true;
 }
 
 struct instance *instance_load(struct runtime *rt, const char *name)
@@ -409,6 +422,26 @@ void instance_enter(struct instance *inst, enum state s, const char *status, con
 		  inst->status, inst->reason);
 	inst->rt->ops->state_changed(inst, state_name(old), old_status, old_reason, inst->rt->data);
 	instance_poke(inst);
+}
+
+void instance_doubt(struct instance *inst, struct err *e)
+{
+	log_write(LOG_ERR, inst->name, "it is not known whether it has a process, so nothing of it is touched: %s",
+		  e->desc);
+	err_free(inst->unknown);
+	inst->unknown = e;
+	instance_enter(inst, STATE_NOSTATE, "", "unknown");
+}
+
+bool instance_is_known(const struct instance *inst, struct err **e)
+{
+	if (!inst->unknown)
+		return true;
+	return err_set(
+		e, ERR_WRONG_STATE,
+		"it is not known whether '%s' has a process: %s; see to that, then restart droverd, or start it: "
+		"both look again",
+		inst->name, inst->unknown->desc);
 }
 
 void instance_describe_state(const struct instance *inst, struct json_object *o)

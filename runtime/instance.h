@@ -112,6 +112,7 @@ struct instance {
 	struct json_object *stored; /* the definition as it is on disk; NULL while being defined */
 	struct definition def;      /* the same, decoded */
 	struct err *broken;         /* the definition on disk cannot be read */
+	struct err *unknown;        /* why it cannot be told whether there is a process; then it has none here */
 
 	enum state state;
 	char *status, *reason; /* QEMU's RunState or "" ; one of the closed lists */
@@ -123,7 +124,7 @@ struct instance {
 	bool fdsets_busy;
 	int run_dir; /* run/instances/NAME, -1 without one */
 	struct process *process;
-	pid_t pid;                  /* 0 without a process */
+	pid_t pid;                   /* 0 without a process */
 	struct json_object *record;  /* runtime.json, NULL without a process */
 	struct json_object *pending; /* kept for instance_pending() until one of the two it compares changes */
 	struct qmp *qmp, *qmp2;
@@ -186,8 +187,14 @@ struct instance *instance_free(struct instance *inst);
 
 /* The only place that changes a state. STATUS is QEMU's or ""; strings are copied. */
 void instance_enter(struct instance *inst, enum state s, const char *status, const char *reason);
+/* It cannot be told whether there is a process: nostate, unknown until adopt() has looked again. Consumes E. */
+void instance_doubt(struct instance *inst, struct err *e);
+/* False and WrongState while that is so. */
+bool instance_is_known(const struct instance *inst, struct err **e);
 /* What was entered last in a former life of droverd; nostate, attaching if that is not known. Tells nobody. */
 void instance_recall(struct instance *inst);
+/* The end that state.json tells of, once more: it is judged, and inst->exit is its. Tells nobody. */
+void instance_recall_last(struct instance *inst);
 /* Notes for the next life of droverd what instance_recall() is to find. */
 void instance_note(const struct instance *inst);
 /* State, status and reason as the wire shows them. */

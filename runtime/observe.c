@@ -366,9 +366,9 @@ static void on_end(struct process *p, void *data)
 		inst->rt->ops->ended(inst, inst->rt->data);
 }
 
-bool observe_hold(struct instance *inst, pid_t pid, uint64_t start_time)
+bool observe_hold(struct instance *inst, pid_t pid, uint64_t start_time, struct err **e)
 {
-	inst->process = process_hold(inst->rt->loop, inst->run_dir, pid, start_time, on_end, inst);
+	inst->process = process_hold(inst->rt->loop, inst->run_dir, pid, start_time, on_end, inst, e);
 	if (!inst->process)
 		return false;
 	inst->pid = process_pid(inst->process);

@@ -20,9 +20,9 @@ void observe_catch_up(struct instance *inst);
 void observe_recollect(struct instance *inst);
 /* QEMU's reason of a shutdown as a constant; NULL for none. One that is not known is the guest's or the host's. */
 const char *observe_shutdown_reason(const char *reason, bool guest);
-/* Takes hold of the process that holds the locks of inst->run_dir; false if there is none. PID and
- * START_TIME, if not 0, must be its. */
-bool observe_hold(struct instance *inst, pid_t pid, uint64_t start_time);
+/* Takes hold of the process that holds the locks of inst->run_dir; false if there is none, or, with *e set, if that
+ * cannot be told. PID and START_TIME, if not 0, must be its. */
+bool observe_hold(struct instance *inst, pid_t pid, uint64_t start_time, struct err **e);
 /* Judges the end of a process that ended while nobody looked: state and reason from exit.json, what was
  * observed last, and whether an end of ours was under way. Nothing if it was judged already. */
 void observe_judge_end(struct instance *inst);

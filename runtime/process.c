@@ -34,9 +34,40 @@ pid_t process_lock_holder(int dirfd, const char *name)
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 
-	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (fcntl(fd, F_GETLK, &lock) < 0)
+		return -1;
+	if (lock.l_type == F_UNLCK)
 		return 0;
-	return lock.l_pid;
+	if (lock.l_pid > 0)
+		return lock.l_pid;
+	errno = ESRCH; /* of another PID namespace */
+	return -1;
+}
+
+static pid_t ask_lock(int dirfd, const char *name, struct err **e)
+{
+	pid_t holder = process_lock_holder(dirfd, name);
+
+	if (holder < 0)
+		err_set_errno(e, ERR_GENERIC, errno, "cannot ask who holds '%s'", name);
+	return holder;
+}
+
+bool process_is_none(int dirfd, struct err **e)
+{
+	static const char *const locks[] = { "qemu.lock", "lock" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(locks); i++) {
+		pid_t holder = ask_lock(dirfd, locks[i], e);
+
+		if (holder < 0)
+			return false;
+		if (holder > 0)
+			return err_set(e, ERR_BUSY, "process %d holds '%s'", holder, locks[i]);
+	}
+	return true;
 }
 
 /* What follows the name of the program in /proc/PID/stat, which itself may hold anything. */
@@ -131,28 +162,40 @@ static void half_hold(struct process *p, struct half *h, uv_loop_t *loop, pid_t 
 	uv_poll_start(&h->poll, UV_READABLE, on_half_ended);
 }
 
-static int pidfd(pid_t pid)
+/* Who holds a lock (WANTED, if not 0), and a descriptor that stands for it; 0 and -1 for nobody. False: that cannot be
+ * told. */
+static bool find_half(int dirfd, const char *lock, pid_t wanted, pid_t *pid, int *fd, struct err **e)
 {
-	return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	_cleanup_close_ int found = -1;
+	pid_t holder = ask_lock(dirfd, lock, e), still;
+
+	*pid = 0;
+	*fd = -1;
+	if (holder <= 0 || (wanted && holder != wanted))
+		return holder >= 0;
+	found = (int)syscall(SYS_pidfd_open, holder, 0);
+	if (found < 0)
+		return errno == ESRCH || err_set_errno(e, ERR_GENERIC, errno, "cannot take hold of process %d", holder);
+	/* The pid may have ended and been given to another between the question and the descriptor; who
+	 * still holds the lock now is the one the descriptor stands for. */
+	still = ask_lock(dirfd, lock, e);
+	if (still != holder)
+		return still >= 0;
+	*pid = holder;
+	*fd = TAKE_FD(found);
+	return true;
 }
 
 struct process *process_hold(uv_loop_t *loop, int dirfd, pid_t pid, uint64_t start_time,
-			     void (*end)(struct process *p, void *data), void *data)
+			     void (*end)(struct process *p, void *data), void *data, struct err **e)
 {
-	pid_t holder = process_lock_holder(dirfd, "qemu.lock"), keeper = process_lock_holder(dirfd, "lock");
 	_cleanup_close_ int qemu_fd = -1, keeper_fd = -1;
+	pid_t holder, keeper;
 	struct process *p;
 
-	if (pid && holder != pid)
-		holder = 0;
-	qemu_fd = pidfd(holder);
-	/* The pid may have ended and been given to another between the question and the descriptor; who
-	 * still holds the lock now is the one the descriptor stands for. */
-	if (qemu_fd >= 0 && process_lock_holder(dirfd, "qemu.lock") != holder)
-		closep(&qemu_fd);
-	keeper_fd = pidfd(keeper);
-	if (keeper_fd >= 0 && process_lock_holder(dirfd, "lock") != keeper)
-		closep(&keeper_fd);
+	if (!find_half(dirfd, "qemu.lock", pid, &holder, &qemu_fd, e) ||
+	    !find_half(dirfd, "lock", 0, &keeper, &keeper_fd, e))
+		return NULL;
 	if (qemu_fd >= 0 && start_time && process_start_time(holder) != start_time)
 		closep(&qemu_fd);
 	if (qemu_fd < 0 && keeper_fd < 0)

@@ -8,6 +8,8 @@
 #include "runtime/policy.h"
 #include "runtime/prepare.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -235,6 +237,43 @@ enum verdict record_state(struct op *op, struct instance *inst)
 	return file_work(op, state_write, w, state_free);
 }
 
+/* No instance has such a name. */
+static const char gone_prefix[] = ".gone-";
+
+bool record_remove(struct instance *inst, struct err **e)
+{
+	_cleanup_err_ struct err *failure = NULL;
+	_cleanup_free_ char *gone = NULL;
+	int parent = inst->rt->dirs.run_instances;
+	_cleanup_close_ int dir = openat(parent, inst->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (dir < 0)
+		return errno == ENOENT || err_set_errno(e, ERR_GENERIC, errno, "cannot open its run directory");
+	if (!process_is_none(dir, e))
+		return false;
+	gone = xasprintf("%s%s", gone_prefix, inst->name);
+	if (!file_remove_tree(parent, gone, &failure) || renameat(parent, inst->name, parent, gone) < 0) {
+		if (!failure)
+			err_set_errno(&failure, ERR_GENERIC, errno, "cannot remove its run directory");
+		log_write(LOG_WARNING, inst->name, "%s", failure->desc);
+		return file_remove_tree(parent, inst->name, e);
+	}
+	if (!file_remove_tree(parent, gone, &failure))
+		log_write(LOG_WARNING, inst->name, "%s", failure->desc);
+	return true;
+}
+
+void record_sweep(const char *name, void *data)
+{
+	if (str_starts(name, gone_prefix))
+		file_remove_tree(((struct runtime *)data)->dirs.run_instances, name, NULL);
+}
+
+bool record_is_told(const struct instance *inst)
+{
+	return inst->record && inst->last && json_get_int(inst->last, "starts", -1) == inst->starts;
+}
+
 void record_clear(struct instance *inst)
 {
 	_cleanup_err_ struct err *e = NULL, *group = NULL;
@@ -243,8 +282,10 @@ void record_clear(struct instance *inst)
 	if (!cgroups_remove(inst->cgroup, &group))
 		log_write(LOG_WARNING, inst->name, "%s", group->desc);
 	closep(&inst->run_dir);
-	if (!file_remove_tree(inst->rt->dirs.run_instances, inst->name, &e))
-		log_write(LOG_WARNING, inst->name, "%s", e->desc);
+	if (!record_remove(inst, &e)) {
+		instance_doubt(inst, TAKE_PTR(e));
+		return;
+	}
 	instance_release_uid(inst);
 	free(inst->cgroup);
 	inst->cgroup = NULL;

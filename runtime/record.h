@@ -20,7 +20,13 @@ bool record_sizes(struct instance *inst, struct json_object *nodes, struct err *
 bool record_read(struct instance *inst, struct err **e);
 /* A wait: writes state.json, durably. */
 enum verdict record_state(struct op *op, struct instance *inst);
-/* Removes run/instances/NAME and forgets the run. There must be no process. */
+/* Removes run/instances/NAME, by one rename; absent is success. Refuses where somebody holds a lock in it, or that cannot be told. */
+bool record_remove(struct instance *inst, struct err **e);
+/* The same, and forgets the run. There must be no process; if there may be one, the instance is in doubt from then on. */
 void record_clear(struct instance *inst);
+/* Whether the state.json that was read tells of the end of this run already, by its number. */
+bool record_is_told(const struct instance *inst);
+/* What record_remove() of a former life did not come to the end of: for file_list(); DATA is the struct runtime. */
+void record_sweep(const char *name, void *data);
 
 #endif

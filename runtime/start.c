@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "qmp/wait.h"
+#include "runtime/adopt.h"
 #include "runtime/argv.h"
 #include "runtime/cgroup.h"
 #include "runtime/fdsets.h"
@@ -89,6 +90,26 @@ void start_free(struct start *s)
 
 /* ---- begin and end ---- */
 
+/* Two QEMUs of one instance write to the same disks. One that nobody knows of runs where a definition was lost and made
+ * again, or where it could not be looked for. */
+static enum verdict look(struct op *op, void *arg)
+{
+	struct instance *inst = ((const struct start *)arg)->inst;
+	struct err *e = NULL;
+
+	/* A reboot that was interrupted comes here again, whatever the next droverd could read. */
+	if (inst->broken || !inst->stored)
+		return op_fail(op, ERR_WRONG_STATE, "the definition of '%s' cannot be read", inst->name);
+	if (inst->run_dir < 0 || inst->unknown)
+		adopt(inst);
+	if (inst->process)
+		return op_fail(op, ERR_WRONG_STATE,
+			       "process %d was found in the run directory of '%s' and is taken for its; "
+			       "'instance-stop' ends it",
+			       inst->pid, inst->name);
+	return instance_is_known(inst, &e) ? OP_DONE : op_fail_err(op, e);
+}
+
 static enum verdict begin(struct op *op, void *arg)
 {
 	const struct start *s = arg;
@@ -99,13 +120,15 @@ static enum verdict begin(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-/* The last of the way back: there is no process, so the instance is off. */
+/* The last of the way back: there is no process, so the instance is off; unless that is not so. */
 static enum verdict stay_off(struct op *op, void *arg)
 {
 	const struct start *s = arg;
 	bool ours = s->stopped || s->inst->ending || (op->err && op->err->class == ERR_CANCELLED);
 
 	s->inst->starting = false;
+	if (s->inst->process || s->inst->unknown)
+		return OP_DONE;
 	instance_enter(s->inst, STATE_SHUTOFF, "", ours ? "admin" : "failed");
 	return record_state(op, s->inst);
 }
@@ -118,8 +141,7 @@ static enum verdict dir_make(struct op *op, void *arg)
 	struct instance *inst = s->inst;
 	struct err *e = NULL;
 
-	/* What is there without a process is a leftover. */
-	if (!file_remove_tree(inst->rt->dirs.run_instances, inst->name, &e))
+	if (!record_remove(inst, &e)) /* only what is there without a process is a leftover */
 		return op_fail_err(op, e);
 	/* QEMU comes through it to its own directory. */
 	if (mkdirat(inst->rt->dirs.run_instances, inst->name, 0711) < 0) {
@@ -143,7 +165,8 @@ static enum verdict dir_remove(struct op *op, void *arg)
 	struct start *s = arg;
 
 	s->stopped = s->inst->ending;
-	record_clear(s->inst);
+	if (!s->inst->process)
+		record_clear(s->inst);
 	return OP_DONE;
 }
 
@@ -290,7 +313,7 @@ static void on_pid(uv_poll_t *poll, int status, int events)
 		err_set(&e, ERR_GENERIC, "the launcher ended without a word");
 	else if (strtol(text, &end, 10) <= 0 || *end)
 		err_set(&e, ERR_GENERIC, "the launcher: %s", text);
-	else if (!observe_hold(s->inst, (pid_t)strtol(text, NULL, 10), 0))
+	else if (!observe_hold(s->inst, (pid_t)strtol(text, NULL, 10), 0, &e) && !e)
 		err_set(&e, ERR_GENERIC, "the launcher ended at once");
 	control_done(s, e);
 }
@@ -355,7 +378,7 @@ static enum verdict process_kill(struct op *op, void *arg)
 	inst->going = false;
 	inst->starting = true; /* also in another life: the end is this start's, whatever QEMU still says */
 	if (!inst->process && inst->run_dir >= 0)
-		observe_hold(inst, 0, 0);
+		observe_hold(inst, 0, 0, NULL); /* who cannot be seen is not cleared away either */
 	if (!inst->process && s->launcher) {
 		static const struct op_wait_ops ops = { .what = "end of the launcher",
 							.forget = launcher_forget,
@@ -469,7 +492,7 @@ static enum verdict machine_name(struct op *op, void *arg)
 	struct naming *n;
 	int dir;
 
-	if (!machine || str_eq(machine, inst->def.hvparams.machine_version))
+	if (!inst->stored || !machine || str_eq(machine, inst->def.hvparams.machine_version))
 		return OP_DONE;
 	dir = file_open_dir(inst->rt->dirs.lib_instances, inst->name, NULL);
 	if (dir < 0)
@@ -561,6 +584,7 @@ static enum verdict guest_ask(struct op *op, void *arg)
 	return observe_ask(op, s->inst, s->paused ? "starting" : "booted");
 }
 
+static const struct step step_look = { "look for a process", look };
 static const struct step step_begin = { "begin", begin, stay_off, .timeout_ms = CALL_MS };
 static const struct step step_dir = { "make the run directory", dir_make, dir_remove };
 static const struct step step_sockets = { "bind the sockets", sockets_bind, sockets_close };
@@ -585,6 +609,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	s->control = -1;
 	prepare_init(&s->prepare, inst);
 	make_room(s, FD_COUNT);
+	op_add(op, &step_look, s);
 	op_add(op, &step_begin, s);
 	op_add(op, &prepare_ask_binary, &s->prepare);
 	op_add(op, &prepare_claim_uid, &s->prepare);

@@ -116,7 +116,7 @@ END_TEST
 
 /* ---- errors ---- */
 
-enum { STEPS = 17 };
+enum { STEPS = 18 };
 
 /* The name of step NUMBER, as the run before noted it. */
 static char *step_name(int number)
@@ -150,7 +150,7 @@ static void set_fault(int step, const char *fault, const char *words)
 /* What was committed stays; all else is undone. */
 START_TEST(errors_have_details)
 {
-	enum { COMMIT = 14 };
+	enum { COMMIT = 15 };
 	_cleanup_free_ char *name = NULL;
 	_cleanup_json_ struct json_object *e = NULL;
 
@@ -163,7 +163,7 @@ START_TEST(errors_have_details)
 	ck_assert_int_eq(str_at(e, "trace")[0], '#');
 	ck_assert_int_eq(stage_pid("web") != 0, _i > COMMIT);
 	if (_i <= COMMIT)
-		stage_check_state("web", "shutoff", "failed");
+		stage_check_state("web", "shutoff", _i == 0 ? "never-started" : "failed");
 }
 END_TEST
 
@@ -175,10 +175,10 @@ START_TEST(errors_have_last_words)
 	} rows[] = {
 		{ "fake.say=last_words fake.exit=start:3", "before/none", 99 },
 		{ "fake.say=last_words fake.kill=query-status#1:11", "before/none", 99 },
-		{ "fake.say=last_words", "before/killqemu", 12 },
-		{ "fake.say=last_words", "after/killqemu", 11 },
+		{ "fake.say=last_words", "before/killqemu", 13 },
+		{ "fake.say=last_words", "after/killqemu", 12 },
 		{ "fake.say=last_words fake.kill=cont:9", "before/none", 99 },
-		{ "fake.say=last_words", "before/killqemu", 14 },
+		{ "fake.say=last_words", "before/killqemu", 15 },
 	};
 	_cleanup_json_ struct json_object *reply = NULL;
 	int id;
