@@ -113,18 +113,19 @@ void stop_plan(struct op *op, struct instance *inst)
 /* ---- asking the guest ---- */
 
 enum { DOWN = STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_SHUTOFF) | STATE_BIT(STATE_CRASHED) };
+enum { AWAKE = (STATE_BIT(STATE_COUNT) - 1) & ~STATE_BIT(STATE_PMSUSPENDED) };
 enum { PING_MS = 2000, WAKE_MS = 10000, PRESS_MIN_MS = 1000, PRESS_MAX_MS = 10000, SHARES = 3 };
 
 struct ladder {
 	struct op *op;
 	struct instance *inst;
 	struct shutdown_how how;
-	uint64_t deadline;         /* of the loop's clock */
-	unsigned press_ms;         /* from one press of the button to the next */
-	bool answers;              /* the agent did, to a ping */
-	bool asked, pressed;       /* the agent; the button */
-	struct agent_call *call;   /* to the agent, under way */
-	struct qmp_call *pressing; /* a press after the first */
+	uint64_t deadline;          /* of the loop's clock */
+	unsigned press_ms;          /* from one press of the button to the next */
+	bool answers;               /* the agent did, to a ping */
+	bool woken, asked, pressed; /* the guest; the agent; the button */
+	struct agent_call *call;    /* to the agent, under way */
+	struct qmp_call *pressing;  /* a press after the first */
 	const char *rung;
 };
 
@@ -161,7 +162,7 @@ static enum verdict give_up(struct op *op, void *arg)
 	struct ladder *l = arg;
 
 	forget_calls(l);
-	if (op->err && (l->asked || l->pressed || l->how.again))
+	if (op->err && (l->woken || l->asked || l->pressed || l->how.again))
 		err_add(op->err, "undone", json_object_new_boolean(false));
 	/* The end that a stop brings about is the stop's. */
 	if (!queue_is_overtaken(op))
@@ -177,6 +178,7 @@ static enum verdict wake(struct op *op, void *arg)
 	l->inst->ending = true;
 	if (l->inst->state != STATE_PMSUSPENDED)
 		return OP_DONE;
+	l->woken = true;
 	return qmp_call(op, l->inst->qmp, "system_wakeup", NULL, NULL, NULL);
 }
 
@@ -185,7 +187,7 @@ static enum verdict wait_awake(struct op *op, void *arg)
 	struct ladder *l = arg;
 
 	op_wait_ms(op, shorter(WAKE_MS, left(l) + 1));
-	return instance_wait(op, l->inst, ~(unsigned)STATE_BIT(STATE_PMSUSPENDED), true);
+	return instance_wait(op, l->inst, AWAKE, true);
 }
 
 static void on_pong(struct json_object *ret, const struct err *e, void *data)

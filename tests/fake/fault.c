@@ -2,7 +2,7 @@
 /*
  * Faults in plans: linked with daemon/main.c this is droverd-faulty.
  *
- *   DROVER_FAULT = ENTRY[;ENTRY…]      ENTRY = COMMAND/STEP/WHEN/ACTION | log=FILE
+ *   DROVER_FAULT = ENTRY[;ENTRY…]      ENTRY = COMMAND/STEP/WHEN/ACTION | log=FILE | from=FILE
  *
  * COMMAND is the command's name, STEP the step's name or its number in the plan; "*" is any. WHEN is before (the
  * step's effect has not happened) or after. ACTION, which is done once, or each time with a "!" behind it:
@@ -14,10 +14,12 @@
  *   killqemu  SIGKILL to the process of the instance, if there is one
  *   freeze    SIGSTOP to it
  *
- * FILE gets a line "step COMMAND NUMBER NAME" for each step that is about to run, with a "!" before the number of a
- * commit and a "~" before that of one which is run again by the next droverd, "fault ENTRY" for each fault, and
- * "killed PID" for a QEMU that was killed.
+ * The log gets a line "step COMMAND NUMBER NAME" for each step that is about to run, with a "!" before the number of a
+ * commit, a "~" before that of one which is run again by the next droverd, a "@" before that of one that finds a process;
+ * "fault ENTRY" for each fault, "killed PID" and "frozen PID" for a QEMU that was. Entries below "from" are those in force
+ * from when the file is put in place of another until the next one is.
  */
+#include "base/file.h"
 #include "base/queue.h"
 #include "daemon/job.h"
 
@@ -25,6 +27,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum action { FAIL, EXPIRE, CANCEL, KILL, KILLQEMU, FREEZE };
@@ -42,18 +45,28 @@ static struct {
 	struct fault *faults;
 	size_t n;
 	int log;
+	char *from;
+	struct stat read; /* of `from`, as it was read */
 } plan = { .log = -1 };
 
-static void signal_qemu(struct op *op, int signal)
+/* 0 without a process. */
+static pid_t qemu_of(const struct op *op)
 {
-	struct job *job = op->owner;
-	struct instance *inst = job->name ? instance_find(&job->d->rt, job->name) : NULL;
+	const struct job *job = op->owner;
+	const struct instance *inst = job->name ? instance_find(&job->d->rt, job->name) : NULL;
 
-	if (!inst || !inst->pid)
+	return inst ? inst->pid : 0;
+}
+
+static void signal_qemu(const struct op *op, int signal)
+{
+	pid_t pid = qemu_of(op);
+
+	if (!pid)
 		return;
-	kill(inst->pid, signal);
-	if (plan.log >= 0 && signal == SIGKILL)
-		dprintf(plan.log, "killed %d\n", inst->pid);
+	kill(pid, signal);
+	if (plan.log >= 0)
+		dprintf(plan.log, "%s %d\n", signal == SIGKILL ? "killed" : "frozen", pid);
 }
 
 static enum op_fault act(struct fault *f, struct op *op)
@@ -89,13 +102,16 @@ static bool is_step(const char *wanted, const struct op *op, const struct step *
 	return str_eq(wanted, "*") || str_eq(wanted, step->name) || (end != wanted && !*end && number == op->at);
 }
 
+static void read_again(void);
+
 static enum op_fault hook(struct op *op, const struct step *step, enum op_when when)
 {
 	enum op_fault result = OP_FAULT_NONE;
 
+	read_again();
 	if (plan.log >= 0 && when == OP_BEFORE)
-		dprintf(plan.log, "step %s %s%s%d %s\n", op->name, step->commit ? "!" : "", step->again ? "~" : "",
-			op->at, step->name);
+		dprintf(plan.log, "step %s %s%s%s%d %s\n", op->name, step->commit ? "!" : "", step->again ? "~" : "",
+			qemu_of(op) ? "@" : "", op->at, step->name);
 	for (size_t i = 0; i < plan.n; i++) {
 		struct fault *f = &plan.faults[i];
 
@@ -109,22 +125,26 @@ static enum op_fault hook(struct op *op, const struct step *step, enum op_when w
 
 static void give_up(const char *entry)
 {
-	fprintf(stderr, "droverd-faulty: '%s' in DROVER_FAULT is not COMMAND/STEP/WHEN/ACTION or log=FILE\n", entry);
+	fprintf(stderr, "droverd-faulty: '%s' is not COMMAND/STEP/WHEN/ACTION, log=FILE or from=FILE\n", entry);
 	exit(2);
 }
 
 static void read_entry(const char *entry)
 {
-	struct fault f = { .text = xstrdup(entry), .command = xstrdup(entry) };
+	struct fault f = { 0 };
 	char *when, *action;
 	size_t i = 0;
 
 	if (str_starts(entry, "log=")) {
 		plan.log = open(entry + 4, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		free(f.text);
-		free(f.command);
 		return;
 	}
+	if (str_starts(entry, "from=")) {
+		plan.from = xstrdup(entry + 5);
+		return;
+	}
+	f.text = xstrdup(entry);
+	f.command = xstrdup(entry);
 	f.step = strchr(f.command, '/');
 	when = f.step ? strchr(f.step + 1, '/') : NULL;
 	action = when ? strchr(when + 1, '/') : NULL;
@@ -144,14 +164,38 @@ static void read_entry(const char *entry)
 	plan.faults[plan.n++] = f;
 }
 
-__attribute__((constructor)) static void load(void)
+static void read_entries(const char *text)
 {
-	_cleanup_free_ char *copy = xstrdup(getenv("DROVER_FAULT"));
+	_cleanup_free_ char *copy = xstrdup(text);
 	char *save = NULL;
 
-	if (!copy)
-		return;
 	for (char *entry = strtok_r(copy, ";", &save); entry; entry = strtok_r(NULL, ";", &save))
 		read_entry(entry);
+}
+
+static void read_again(void)
+{
+	_cleanup_free_ char *text = NULL;
+	struct stat st;
+
+	if (!plan.from || stat(plan.from, &st) < 0 ||
+	    (st.st_ino == plan.read.st_ino && st.st_mtim.tv_nsec == plan.read.st_mtim.tv_nsec) ||
+	    !file_read(AT_FDCWD, plan.from, FILE_MAX, &text, NULL, NULL))
+		return;
+	plan.read = st;
+	for (; plan.n; plan.n--) {
+		free(plan.faults[plan.n - 1].text);
+		free(plan.faults[plan.n - 1].command);
+	}
+	read_entries(text);
+}
+
+__attribute__((constructor)) static void load(void)
+{
+	const char *text = getenv("DROVER_FAULT");
+
+	if (!text)
+		return;
+	read_entries(text);
 	op_hook = hook;
 }

@@ -56,6 +56,22 @@ START_TEST(button_is_pressed_again)
 }
 END_TEST
 
+/* Who sleeps is awake before anybody asks it anything: it is not ended for being deaf. */
+START_TEST(sleeper_is_asked_when_it_is_awake)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+
+	stage_set("%s", "");
+	stage_define("web", "fake.state=cont+:suspended fake.record=%s/asked", stage.r->root);
+	json_object_put(client_ok(stage.c, "instance-start", WEB));
+	client_await_state(stage.c, "web", "pmsuspended", NULL);
+	o = client_ok(stage.c, "instance-shutdown", "{'instance': 'web', 'then': 'stop'}");
+	ck_assert_str_eq(str_at(o, "rung"), "acpi");
+	ck_assert_uint_eq(asked("system_wakeup"), 1);
+	ck_assert_uint_eq(asked("system_powerdown"), 1);
+}
+END_TEST
+
 /* A QEMU that does not answer is not sent one press after the other, to take them all when it can. */
 START_TEST(presses_do_not_pile_up)
 {
@@ -199,6 +215,7 @@ static Suite *make(void)
 
 	tcase_add_checked_fixture(tc, NULL, stage_clear);
 	tcase_add_test(tc, button_is_pressed_again);
+	tcase_add_test(tc, sleeper_is_asked_when_it_is_awake);
 	tcase_add_test(tc, presses_do_not_pile_up);
 	tcase_add_test(tc, cancelled_is_not_undone);
 	tcase_add_test(tc, deaf);

@@ -49,6 +49,29 @@ static const unsigned char off[] = { SAY('B'), ACPI(0x2000), HALT };
 static const unsigned char panics[] = { SAY('B'), PANIC, HALT };
 static const unsigned char reboots[] = { SAY('B'), REBOOT, HALT };
 
+static const unsigned char button[] = {
+	/* the button's bit to the enabled events of ACPI */
+	OUT_DX(0x602),
+	0x66,
+	0xb8,
+	0x00,
+	0x01,
+	0x66,
+	0xef,
+	SAY('B'),
+	OUT_DX(0x600),
+	/* in ax, dx; test ah, 1; jz: until it is among those that have happened */
+	0x66,
+	0xed,
+	0xf6,
+	0xc4,
+	0x01,
+	0x74,
+	0xf9,
+	ACPI(0x2000),
+	HALT,
+};
+
 /* A table of three interrupts, of which only the third is there. */
 enum { NMI_HANDLER = LOAD + HEADER + 22, NMI_TABLE = NMI_HANDLER + 8, NMI_POINTER = NMI_TABLE + 24 };
 static const unsigned char nmi[] = {
@@ -109,10 +132,10 @@ static const struct {
 } images[] = {
 	[TINY_OBEYS] = { obeys, sizeof(obeys) },    [TINY_OFF] = { off, sizeof(off) },
 	[TINY_PANICS] = { panics, sizeof(panics) }, [TINY_REBOOTS] = { reboots, sizeof(reboots) },
-	[TINY_NMI] = { nmi, sizeof(nmi) },
+	[TINY_NMI] = { nmi, sizeof(nmi) },          [TINY_BUTTON] = { button, sizeof(button) },
 };
 
-static void write_image(const char *path, enum tiny tiny)
+void tiny_write(const char *path, enum tiny tiny)
 {
 	enum { MAGIC = 0x1badb002, ADDRESSES = 0x10000 };
 	unsigned char image[IMAGE_MAX] = { 0 };
@@ -128,7 +151,7 @@ void tiny_define(struct rig *r, struct client *c, const char *name, enum tiny ti
 {
 	_cleanup_free_ char *path = xasprintf("%s/tiny%d", r->root, (int)tiny);
 
-	write_image(path, tiny);
+	tiny_write(path, tiny);
 	client_define(c, name, "'memory': '16M', 'hvparams': {'kernel_path': '%s', 'use_guest_agent': false%s}", path,
 		      policies);
 }

@@ -15,10 +15,12 @@ enum tiny {
 	TINY_PANICS,  /* panics at once */
 	TINY_REBOOTS, /* reboots at once */
 	TINY_NMI,     /* halts, and writes "N" for each non-maskable interrupt */
+	TINY_BUTTON,  /* powers off when the button is pressed; it hears that when it has booted */
 };
 
 enum tiny_order { TINY_POWER_OFF = 'p', TINY_PANIC = 'c', TINY_REBOOT = 'r', TINY_SLEEP = 's' };
 
+void tiny_write(const char *path, enum tiny tiny);
 /* Writes the image below the root, and defines NAME with it; POLICIES: further hvparams, ", 'on_crash': 'stop'". */
 void tiny_define(struct rig *r, struct client *c, const char *name, enum tiny tiny, const char *policies);
 /* Tells one that obeys, whether or not there is a droverd. It is heard when it polls, so now or later. */

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "matrix.h"
+
+#include "base/file.h"
+#include "runtime/confine.h"
+#include "runtime/definition.h"
+#include "runtime/process.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- what there is ---- */
+
+/* state.json is neither wanted nor running: it says what was last. */
+static bool counts(const char *line)
+{
+	return *line && !strstr(line, "/state.json");
+}
+
+/* A file that is just being written is not there for long, nor is a helper that was told to end. */
+static char *still_world(void)
+{
+	char *files = rig_world(scene.r, false);
+
+	for (int i = 0; i < POLLS && (strstr(files, ".new\n") || strstr(files, "process drover-open\n")); i++) {
+		free(files);
+		usleep(POLL_US);
+		files = rig_world(scene.r, false);
+	}
+	return files;
+}
+
+/* A definition, but for what is another's: the place of the root, and the name of the machine, which the first start gives
+ * (check_machine()). */
+static char *definition_text(struct json_object *definition)
+{
+	_cleanup_json_ struct json_object *copy = NULL;
+	struct json_object *hv;
+	char *text, *p;
+
+	json_object_deep_copy(definition, &copy, NULL);
+	hv = json_get_typed(copy, "hvparams", json_type_object);
+	if (hv)
+		json_object_object_del(hv, "machine_version");
+	text = json_print(copy);
+	while ((p = strstr(text, scene.r->root))) {
+		char *longer = xasprintf("%.*sROOT%s", (int)(p - text), text, p + strlen(scene.r->root));
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static char *known_definition(const char *name)
+{
+	_cleanup_json_ struct json_object *o = client_ok(scene.c, "query-instance", "{'instance': '%s'}", name);
+	struct json_object *definition = json_get_typed(o, "definition", json_type_object);
+
+	return definition ? definition_text(definition) : xstrdup("broken");
+}
+
+static char *stored_definition(const char *name)
+{
+	_cleanup_free_ char *text = rig_file(scene.r, "lib/instances/%s/definition.json", name);
+	_cleanup_json_ struct json_object *o = text ? json_tokener_parse(text) : NULL;
+
+	return json_object_is_type(o, json_type_object) ? definition_text(o) : xstrdup("broken");
+}
+
+static char *instance_lines(struct json_object *o)
+{
+	const char *name = str_at(o, "name"), *state = str_at(o, "state");
+	_cleanup_free_ char *known = known_definition(name), *stored = stored_definition(name), *qemu = NULL;
+
+	if (scene.machine->describe && has(o, "pid"))
+		qemu = scene.machine->describe((pid_t)int_at(o, "pid"));
+	return xasprintf("%sstate %s: %s\ndefinition %s: %s, on disk %s\n", qemu ? qemu : "", name,
+			 str_eq(state, "shutoff") || str_eq(state, "crashed") ? "off" : state, name, known,
+			 str_eq(known, stored) ? "the same" : stored);
+}
+
+char *world(void)
+{
+	_cleanup_free_ char *files = still_world();
+	_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", "{'fields': ['state', 'pid']}");
+	char *text = xstrdup(""), *save = NULL;
+
+	for (char *line = strtok_r(files, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		_cleanup_free_ char *old = text;
+
+		text = xasprintf("%s%s%s", old, counts(line) ? line : "", counts(line) ? "\n" : "");
+	}
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		_cleanup_free_ char *old = text, *lines = instance_lines(json_object_array_get_idx(list, i));
+
+		text = xasprintf("%s%s", old, lines);
+	}
+	return text;
+}
+
+/* ---- what must be ---- */
+
+pid_t lock_holder(const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/run/instances/web", scene.r->root);
+	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return dir < 0 ? 0 : process_lock_holder(dir, name);
+}
+
+/* Nothing is under way, and what droverd knows is what is. */
+bool is_settled(void)
+{
+	_cleanup_json_ struct json_object *jobs = client_ok(scene.c, "query-jobs", NULL);
+	_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL);
+
+	for (size_t i = 0; i < json_object_array_length(jobs); i++)
+		if (!str_eq(str_at(json_object_array_get_idx(jobs, i), "status"), "concluded"))
+			return false;
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		pid_t pid = (pid_t)json_get_int(o, "pid", 0);
+
+		if (str_eq(str_at(o, "state"), "nostate") || pid != lock_holder("qemu.lock") ||
+		    has(o, "operation.step"))
+			return false;
+	}
+	return true;
+}
+
+void settle(void)
+{
+	for (int i = 0; i < POLLS; i++) {
+		if (is_settled())
+			return;
+		usleep(POLL_US);
+	}
+	{
+		_cleanup_json_ struct json_object *jobs = client_ok(scene.c, "query-jobs", NULL);
+		_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL);
+
+		ck_abort_msg("does not settle: %s %s, qemu.lock held by %d", json_object_to_json_string(jobs),
+			     json_object_to_json_string(list), lock_holder("qemu.lock"));
+	}
+}
+
+void check_agreement(void)
+{
+	_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL), *o = NULL;
+	pid_t pid = lock_holder("qemu.lock");
+
+	if (json_object_array_length(list) == 0) {
+		ck_assert_int_eq(pid, 0);
+		return;
+	}
+	o = client_ok(scene.c, "query-instance", "{'instance': '%s'}",
+		      str_at(json_object_array_get_idx(list, 0), "name"));
+	ck_assert_msg(!has(o, "operation.step"), "an operation is left: %s", json_object_to_json_string(o));
+	if (pid) {
+		ck_assert_int_eq(int_at(o, "pid"), pid);
+		ck_assert_int_eq(int_at(o, "runtime.process.pid"), pid);
+		ck_assert(process_start_time(pid) == (uint64_t)int_at(o, "runtime.process.start-time"));
+		ck_assert_int_ne(lock_holder("lock"), 0);
+		ck_assert_str_eq(str_at(o, "monitor"), "ok");
+	} else {
+		ck_assert(!has(o, "pid"));
+		ck_assert_msg(str_eq(str_at(o, "state"), "shutoff") || str_eq(str_at(o, "state"), "crashed"),
+			      "it is %s", str_at(o, "state"));
+		ck_assert(json_object_object_get(o, "runtime") == NULL);
+	}
+}
+
+/* As process 1 we see all that is left: droverd, and what the world tells of. */
+static bool are_strangers(void)
+{
+	_cleanup_free_ char *is = world();
+	unsigned known = 2, all = 0;
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+
+	for (const char *p = is; (p = strstr(p, "process ")); p++)
+		known++;
+	while ((d = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+		char state = '\0';
+
+		if (pid > 0)
+			state = process_run_state(pid);
+		all += state && state != 'Z';
+	}
+	closedir(proc);
+	return all != known;
+}
+
+void check_strangers(void)
+{
+	for (int i = 0; i < POLLS && getpid() == 1 && are_strangers(); i++)
+		usleep(POLL_US);
+	ck_assert(getpid() != 1 || !are_strangers());
+}
+
+/* Nothing holds the uid that is given first, on this root. */
+static void check_uid(void)
+{
+	enum { FIRST = 2130000, COUNT = 10000 };
+	_cleanup_free_ char *run = xasprintf("%s/run", scene.r->root);
+	_cleanup_json_ struct json_object *o = client_ok(scene.c, "query-instance", "{'instance': 'web'}");
+
+	ck_assert_int_eq(int_at(o, "runtime.process.uid"), FIRST + confine_tag(run) % COUNT);
+}
+
+static void end_what_is(void)
+{
+	_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL);
+	const char *name;
+
+	if (json_object_array_length(list) == 0)
+		return;
+	name = str_at(json_object_array_get_idx(list, 0), "name");
+	json_object_put(client_ok(scene.c, "instance-stop", "{'instance': '%s'}", name));
+	if (!str_eq(name, "web"))
+		json_object_put(client_ok(scene.c, "instance-rename", "{'instance': '%s', 'name': 'web'}", name));
+}
+
+void check_life_goes_on(void)
+{
+	_cleanup_free_ char *text = scene_definition(scene.p, "first"), *is = NULL;
+
+	end_what_is();
+	json_object_put(client_ok(scene.c, "instance-define", "{'definition': %s}", text));
+	json_object_put(client_ok(scene.c, "instance-start", "{'instance': '" UUID "'}"));
+	check_agreement();
+	check_uid();
+	json_object_put(client_ok(scene.c, "instance-stop", "{'instance': '" UUID "'}"));
+	check_agreement();
+	is = world();
+	ck_assert_msg(!scene.p->off || str_eq(is, scene.p->off), "a start and a stop leave\n%sinstead of\n%s", is,
+		      scene.p->off);
+	scene_check_fds();
+}
