@@ -144,6 +144,7 @@ struct instance {
 	struct restarts restarts;
 	struct json_object *last; /* state.json: how the last run ended, NULL before the first end */
 	struct json_object *exit; /* exit.json of the process that ended */
+	bool unrecorded;          /* state.json could not be written at its end: the run directory is kept */
 	struct instance_wait *waits;
 
 	bool monitor_lost;       /* the first one, and it has not answered since */
