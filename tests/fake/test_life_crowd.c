@@ -119,11 +119,26 @@ static void limit_program(const char *program, rlim_t limit)
 	ck_assert_int_eq(chmod(stage.r->program, 0700), 0);
 }
 
+static const char doubt[] = "it is not known whether it has a process";
+
+/* As droverd has said when it served. */
+static int running(void)
+{
+	static const char of[] = " instances, ";
+	_cleanup_free_ char *log = rig_file(stage.r, "droverd.log");
+	const char *last = NULL;
+
+	for (const char *p = log; (p = strstr(p, of)); p++)
+		last = p;
+	ck_assert_ptr_nonnull(last);
+	return (int)strtol(last + strlen(of), NULL, 10);
+}
+
 /* It gives up, or serves. Whom it shows then has its process, or is said to be not known. */
 static void start_with(const pid_t *pids)
 {
 	_cleanup_json_ struct json_object *list = NULL, *greeting = NULL;
-	unsigned before = count(" serves ");
+	unsigned before = count(" serves "), unknown = count(doubt);
 
 	rig_spawn(stage.r);
 	for (int i = 0; i < LOOKS && !has_ended() && count(" serves ") == before; i++)
@@ -132,6 +147,7 @@ static void start_with(const pid_t *pids)
 		rig_wait(stage.r);
 		return;
 	}
+	ck_assert_int_eq(running() + (int)(count(doubt) - unknown), GUESTS);
 	stage.c = client_raw(stage.r, &greeting);
 	if (has(greeting, "QMP")) {
 		json_object_put(client_ok(stage.c, "qmp_capabilities", NULL));
