@@ -90,14 +90,20 @@ static enum verdict go(struct op *op, void *arg)
 	return qmp_call(op, inst->qmp, "cont", NULL, NULL, NULL);
 }
 
-static enum verdict see_running(struct op *op, struct json_object *ret, void *arg)
+/* One that was let go may have stopped by itself since. */
+static enum verdict see_let_go(struct op *op, struct json_object *ret, void *arg)
 {
-	return str_eq(json_get_str(ret, "status"), "running") ? OP_DONE : op_fail(op, ERR_QEMU, "it does not run");
+	static const char *const held[] = { "prelaunch", "shutdown", "paused" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		if (str_eq(json_get_str(ret, "status"), held[i]))
+			return op_fail(op, ERR_QEMU, "it was not let go");
+	return OP_DONE;
 }
 
 static enum verdict go_probe(struct op *op, void *arg)
 {
-	return qmp_call(op, ((struct instance *)arg)->qmp, "query-status", NULL, see_running, arg);
+	return qmp_call(op, ((struct instance *)arg)->qmp, "query-status", NULL, see_let_go, arg);
 }
 
 static enum verdict ask_running(struct op *op, void *arg)

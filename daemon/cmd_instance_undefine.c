@@ -3,6 +3,7 @@
 #include "daemon/commands.h"
 #include "daemon/job.h"
 #include "runtime/logs.h"
+#include "runtime/record.h"
 #include "runtime/start.h"
 
 #include <errno.h>
@@ -73,7 +74,8 @@ static enum verdict take_away_probe(struct op *op, void *arg)
 {
 	struct job *job = arg;
 
-	return faccessat(job->d->rt.dirs.lib_instances, job->name, F_OK, 0) < 0 ? OP_DONE : OP_FAIL;
+	/* What cannot be looked for is not gone. */
+	return faccessat(job->d->rt.dirs.lib_instances, job->name, F_OK, 0) < 0 && errno == ENOENT ? OP_DONE : OP_FAIL;
 }
 
 static enum verdict forget(struct op *op, void *arg)
@@ -89,6 +91,8 @@ static enum verdict forget(struct op *op, void *arg)
 	o = json_object_new_object();
 	json_add_str(o, "instance", job->name);
 	if (inst) {
+		if (inst->run_dir >= 0)
+			record_clear(inst); /* kept for a record that nobody wants any more */
 		json_add_str(o, "uuid", inst->uuid);
 		instance_free(inst);
 	}

@@ -90,6 +90,12 @@ static bool open_gear(struct runtime *rt, const char *root, struct err **e)
 	return true;
 }
 
+static void keep_spare(struct daemon *d)
+{
+	if (d->spare_fd < 0)
+		d->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err **e)
 {
 	uuid_t uuid;
@@ -101,31 +107,98 @@ bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err
 	TAILQ_INIT(&d->jobs);
 	uuid_generate_random(uuid);
 	uuid_unparse_lower(uuid, d->epoch);
-	d->lock_fd = d->listen_fd = -1;
+	d->lock_fd = d->listen_fd = d->spare_fd = -1;
 	if (!runtime_open(&d->rt, loop, root, &follow_ops, d, e))
 		return false;
 	d->lock_fd = take_lock(d->rt.dirs.run_fd, e);
 	if (d->lock_fd < 0)
 		return false;
+	keep_spare(d); /* before the guests take what there is */
 	file_list(d->rt.dirs.run_instances, record_sweep, &d->rt, NULL);
 	return open_gear(&d->rt, root, e);
 }
 
+/* ---- clients ---- */
+
+static int accept_one(const struct daemon *d)
+{
+	int fd;
+
+	do
+		fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+	return fd;
+}
+
+/* The error is told once, until somebody comes in again. */
+static void tell_crowded(struct daemon *d, int error)
+{
+	if (!d->crowded)
+		log_error("cannot accept a client: %s; this is said once", strerror(error));
+	d->crowded = true;
+}
+
+/* There is no descriptor for a client, if there is one: with the spare one it is told so. Who is not taken from the
+ * socket would wake us again at once. The errno of accept. */
+static int turn_away(struct daemon *d)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *text = NULL, *line = NULL;
+	struct err *e = NULL;
+	int error;
+
+	closep(&d->spare_fd);
+	fd = accept_one(d);
+	error = fd < 0 ? errno : 0;
+	if (fd >= 0) {
+		err_set(&e, ERR_BUSY, "droverd has no descriptor left for you; end a session, or raise its limit");
+		json_add(o, "error", err_to_json(e));
+		text = json_print(o);
+		line = xasprintf("%s\r\n", text);
+		send(fd, line, strlen(line), MSG_NOSIGNAL);
+	}
+	err_free(e);
+	closep(&fd);
+	keep_spare(d);
+	return error;
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events);
+
+static void on_listen_again(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+
+	keep_spare(d);
+	uv_poll_start(&d->listener, UV_READABLE, on_connection);
+}
+
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
+	enum { PAUSE_MS = 1000 };
 	struct daemon *d = poll->data;
 
 	for (unsigned i = 0; i < SESSIONS_MAX; i++) {
-		int fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = accept_one(d), error = fd < 0 ? errno : 0;
+		bool full = error == EMFILE || error == ENFILE;
 
-		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
-			continue;
-		if (fd < 0) {
-			if (errno != EAGAIN)
-				log_error("cannot accept a client: %s", strerror(errno));
+		if (full && d->spare_fd >= 0) {
+			error = turn_away(d);
+			if (!error)
+				tell_crowded(d, EMFILE);
+		} else if (!error) {
+			d->crowded = false;
+			session_new(d, fd);
+		}
+		if (error == EAGAIN)
+			return;
+		if (error) {
+			tell_crowded(d, error);
+			uv_poll_stop(&d->listener);
+			uv_timer_start(&d->listen_on, on_listen_again, PAUSE_MS, 0);
 			return;
 		}
-		session_new(d, fd);
 	}
 }
 
@@ -157,6 +230,8 @@ bool listener_open(struct daemon *d, struct err **e)
 	if (d->listen_fd < 0)
 		return false;
 	listen(d->listen_fd, SOMAXCONN);
+	uv_timer_init(d->loop, &d->listen_on);
+	d->listen_on.data = d;
 	uv_poll_init(d->loop, &d->listener, d->listen_fd);
 	d->listener.data = d;
 	uv_poll_start(&d->listener, UV_READABLE, on_connection);

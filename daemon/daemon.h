@@ -24,6 +24,9 @@ struct daemon {
 
 	uv_poll_t listener;
 	int listen_fd, lock_fd;
+	int spare_fd;         /* to be closed where there is no other for a client */
+	bool crowded;         /* no client was let in since that was said */
+	uv_timer_t listen_on; /* after a pause */
 	LIST_HEAD(session_list, session) sessions;
 	unsigned n_sessions;
 	LIST_HEAD(ask_list, ask) asks; /* replies owed */

@@ -151,6 +151,7 @@ struct instance {
 	bool obeying;            /* the end under way is what a policy wants: its reason stays the guest's */
 	bool told_held, decided; /* of this end: held() has told; the policy has been asked */
 	bool starting;           /* before the commit of a start: an end is that start's */
+	bool unrecorded;         /* state.json could not be written at its end: the run directory is kept */
 	bool going;              /* QEMU was told to go: it has been more than a launcher */
 };
 

@@ -139,16 +139,23 @@ static void write_exit(int status)
 {
 	static const char tmp[] = ".exit.json.new";
 	struct timespec now;
-	int fd = openat(DIR_FD, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(DIR_FD, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600), len, put;
+	char text[128];
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (fd < 0)
 		return;
-	dprintf(fd, "{\"%s\": %d, \"time\": %lld.%06ld}\n", WIFSIGNALED(status) ? "signal" : "status",
-		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), (long long)now.tv_sec,
-		now.tv_nsec / 1000);
+	len = snprintf(text, sizeof(text), "{\"%s\": %d, \"time\": %lld.%06ld}\n",
+		       WIFSIGNALED(status) ? "signal" : "status",
+		       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), (long long)now.tv_sec,
+		       now.tv_nsec / 1000);
+	put = (int)write(fd, text, (size_t)len);
 	close(fd);
-	renameat(DIR_FD, tmp, DIR_FD, "exit.json");
+	/* On a full disk none rather than half of one. */
+	if (put == len)
+		renameat(DIR_FD, tmp, DIR_FD, "exit.json");
+	else
+		unlinkat(DIR_FD, tmp, 0);
 }
 
 static _Noreturn void keep(pid_t child, int lock_fd)

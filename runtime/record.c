@@ -190,27 +190,35 @@ bool record_read(struct instance *inst, struct err **e)
 }
 
 struct state_work {
+	struct instance *inst;
 	int dir;
 	char *text;
+	bool written, needed;
+	struct err *err;
 };
 
 static bool state_write(void *data, struct err **e)
 {
 	struct state_work *w = data;
 
-	return file_write(w->dir, "state.json", w->text, 0600, true, e);
+	w->written = file_write(w->dir, "state.json", w->text, 0600, true, w->needed ? e : &w->err);
+	return w->written || !w->needed;
 }
 
 static void state_free(void *data)
 {
 	struct state_work *w = data;
 
+	w->inst->unrecorded = !w->written;
+	if (w->err)
+		log_write(LOG_WARNING, w->inst->name, "%s", w->err->desc);
+	err_free(w->err);
 	fd_close(w->dir);
 	free(w->text);
 	free(w);
 }
 
-enum verdict record_state(struct op *op, struct instance *inst)
+static enum verdict write_state(struct op *op, struct instance *inst, bool needed)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
 	_cleanup_free_ char *log = instance_log_tail(inst);
@@ -218,6 +226,12 @@ enum verdict record_state(struct op *op, struct instance *inst)
 	int dir = file_open_dir(inst->rt->dirs.lib_instances, inst->name, &e);
 	struct state_work *w;
 
+	inst->unrecorded = true;
+	if (dir < 0 && !needed) {
+		log_write(LOG_WARNING, inst->name, "%s", e->desc);
+		err_free(e);
+		return OP_DONE;
+	}
 	if (dir < 0)
 		return op_fail_err(op, e);
 	instance_describe_state(inst, o);
@@ -230,11 +244,23 @@ enum verdict record_state(struct op *op, struct instance *inst)
 	json_add_str(o, "log", log);
 	json_add(o, "restarts", policy_store(inst));
 	w = xcalloc(1, sizeof(*w));
+	w->inst = inst;
+	w->needed = needed;
 	w->dir = dir;
 	w->text = json_print(o);
 	json_object_put(inst->last);
 	inst->last = TAKE_PTR(o);
 	return file_work(op, state_write, w, state_free);
+}
+
+enum verdict record_state(struct op *op, struct instance *inst)
+{
+	return write_state(op, inst, true);
+}
+
+enum verdict record_state_if_possible(struct op *op, struct instance *inst)
+{
+	return write_state(op, inst, false);
 }
 
 /* No instance has such a name. */
@@ -292,6 +318,7 @@ void record_clear(struct instance *inst)
 	instance_set_record(inst, NULL);
 	json_object_put(inst->exit);
 	inst->exit = NULL;
+	inst->unrecorded = false;
 	inst->ending = false;
 	inst->obeying = false;
 	inst->told_held = false;

@@ -18,8 +18,10 @@ bool record_write(struct instance *inst, const struct prepare *p, struct err **e
 bool record_sizes(struct instance *inst, struct json_object *nodes, struct err **e);
 /* Reads runtime.json; refuses one of a newer version. */
 bool record_read(struct instance *inst, struct err **e);
-/* A wait: writes state.json, durably. */
+/* A wait: writes state.json, durably; inst->unrecorded while that has not worked. The operation holds the instance. */
 enum verdict record_state(struct op *op, struct instance *inst);
+/* The same, but a failure is logged only. */
+enum verdict record_state_if_possible(struct op *op, struct instance *inst);
 /* Removes run/instances/NAME, by one rename; absent is success. Refuses where somebody holds a lock in it, or that cannot be told. */
 bool record_remove(struct instance *inst, struct err **e);
 /* The same, and forgets the run. There must be no process; if there may be one, the instance is in doubt from then on. */

@@ -107,13 +107,24 @@ static enum verdict look(struct op *op, void *arg)
 			       "process %d was found in the run directory of '%s' and is taken for its; "
 			       "'instance-stop' ends it",
 			       inst->pid, inst->name);
-	return instance_is_known(inst, &e) ? OP_DONE : op_fail_err(op, e);
+	if (!instance_is_known(inst, &e))
+		return op_fail_err(op, e);
+	if (inst->run_dir < 0)
+		return OP_DONE;
+	/* Its turn came before that of who would collect the last run, or that could not be recorded. */
+	enter_rest(inst);
+	return record_state_if_possible(op, inst);
 }
 
 static enum verdict begin(struct op *op, void *arg)
 {
 	const struct start *s = arg;
+	struct err *e = NULL;
 
+	if (s->inst->run_dir >= 0)
+		record_clear(s->inst);
+	if (!instance_is_known(s->inst, &e))
+		return op_fail_err(op, e);
 	s->inst->ending = false;
 	s->inst->starting = true;
 	instance_enter(s->inst, STATE_NOSTATE, "", "starting");
@@ -584,7 +595,7 @@ static enum verdict guest_ask(struct op *op, void *arg)
 	return observe_ask(op, s->inst, s->paused ? "starting" : "booted");
 }
 
-static const struct step step_look = { "look for a process", look };
+static const struct step step_look = { "look for a process", look, .timeout_ms = CALL_MS };
 static const struct step step_begin = { "begin", begin, stay_off, .timeout_ms = CALL_MS };
 static const struct step step_dir = { "make the run directory", dir_make, dir_remove };
 static const struct step step_sockets = { "bind the sockets", sockets_bind, sockets_close };

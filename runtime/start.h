@@ -40,7 +40,9 @@ struct ladder;
 struct ladder *shutdown_plan(struct op *op, struct instance *inst, const struct shutdown_how *how);
 /* "agent", "acpi" or "stop": what ended the guest, or is about to; NULL: not known. */
 const char *shutdown_rung(const struct ladder *l);
-/* Adds: record the end of a process that is gone, clear. */
+/* Enters what became of a process that is gone, unless that was done. */
+void enter_rest(struct instance *inst);
+/* Adds: record the end of a process that is gone, clear; where it cannot be recorded nothing is cleared. */
 void collect_plan(struct op *op, struct instance *inst);
 
 #endif

@@ -2,6 +2,7 @@
 /*
  * The ways to end a process. Each rung of the ladder finds out by the pidfd that it is not needed.
  */
+#include "base/log.h"
 #include "base/queue.h"
 #include "qmp/wait.h"
 #include "runtime/guest_agent.h"
@@ -53,7 +54,7 @@ static enum verdict kill_process(struct op *op, void *arg)
 	return instance_wait_end(op, inst, false);
 }
 
-static void enter_rest(struct instance *inst)
+void enter_rest(struct instance *inst)
 {
 	observe_judge_end(inst);
 	/* The end of a launcher that never went. */
@@ -67,16 +68,23 @@ static enum verdict record_end(struct op *op, void *arg)
 	return record_state(op, arg);
 }
 
-/* Nothing brings the process back, recorded or not. */
+/* Nothing brings the process back, recorded or not; but what could not be written is kept where it can be read. */
 static enum verdict record_probe(struct op *op, void *arg)
 {
-	return OP_DONE;
+	const struct instance *inst = arg;
+
+	return inst->unrecorded ? op_fail(op, ERR_CANCELLED, "the end is not recorded") : OP_DONE;
 }
 
 static enum verdict clear(struct op *op, void *arg)
 {
+	const struct instance *inst = arg;
+
 	enter_rest(arg); /* taken up at this step, it was not seen in this life of droverd */
-	record_clear(arg);
+	if (inst->unrecorded)
+		log_write(LOG_WARNING, inst->name, "its end is not recorded, so what is left of the run is kept");
+	else
+		record_clear(arg);
 	return OP_DONE;
 }
 
@@ -85,8 +93,8 @@ static const struct step step_quit = { "ask QEMU to quit",    quit,           NU
 static const struct step step_term = { "terminate QEMU", terminate, .timeout_ms = TERM_MS };
 static const struct step step_kill = { "kill QEMU", kill_process, .timeout_ms = KILL_MS, .again = true };
 static const struct step step_alone = { "wait for what was cancelled", queue_alone, .timeout_ms = ALONE_MS };
-static const struct step step_record = { "record the end",      record_end,    NULL, record_probe,
-					 .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_record = { "record the end",      record_end,     NULL,         record_probe,
+					 .timeout_ms = CALL_MS, .commit = true, .again = true };
 static const struct step step_clear = { "clear the run directory", clear };
 
 void collect_plan(struct op *op, struct instance *inst)

@@ -56,7 +56,7 @@ START_TEST(nothing_begins)
 	fill();
 	json_object_put(client_error(stage.c, "NoSpace", "instance-define", "{'definition': {'name': 'other'}}"));
 	json_object_put(client_error(stage.c, "NoSpace", "instance-start", WEB));
-	stage_check_state("web", "shutoff", "failed");
+	stage_check_state("web", "shutoff", "never-started");
 	make_room();
 	after = rig_world(stage.r, false);
 	ck_assert_str_eq(before, after);
