@@ -107,7 +107,7 @@ bool file_read_json(int dirfd, const char *name, struct json_object **ret, struc
 	struct err *inner = NULL;
 	size_t len = 0;
 
-	if (!file_read(dirfd, name, FILE_MAX, &text, &len, e))
+	if (!file_read(dirfd, name, FILE_JSON_MAX, &text, &len, e))
 		return false;
 	if (!json_parse(text, len, &json_limits_qemu, &o, &inner)) {
 		err_prefix(inner, "'%s'", name);

@@ -18,12 +18,13 @@
 
 #include <sys/types.h>
 
-enum { FILE_MAX = 64 << 20 };
+/* JSON: of a file of ours, which is of a definition's size several times. */
+enum { FILE_MAX = 64 << 20, FILE_JSON_MAX = 8 << 20 };
 
 /* Reads a regular file of at most MAX bytes (a FIFO, a device or a link is refused, not waited for or
  * followed). *RET is NUL-terminated and the caller's. */
 bool file_read(int dirfd, const char *name, size_t max, char **ret, size_t *len, struct err **e);
-/* The same, parsed; an object or nothing. */
+/* The same of at most FILE_JSON_MAX, parsed; an object or nothing. */
 bool file_read_json(int dirfd, const char *name, struct json_object **ret, struct err **e);
 /* The last MAX bytes of a file that may be large and growing. */
 bool file_read_tail(int dirfd, const char *name, size_t max, char **ret, size_t *len, bool *cut, struct err **e);

@@ -344,6 +344,25 @@ static void take_up(struct op *op, const struct op_place *place, bool known)
 		op_turn(op);
 }
 
+/* Where to take it up. KNOWN: there is a step of that name. */
+static int find_place(const struct op *op, const struct op_place *place, bool *known)
+{
+	int commit = find_commit(op), at = place->at < 0 ? 0 : place->at < op->n ? place->at : op->n;
+
+	if (place->step) {
+		at = find_step(op, place->step, place->at);
+		*known = at >= 0;
+		if (!*known) {
+			log_warning("%s %s: there is no step '%s' any more", op->name, op->id, place->step);
+			at = commit;
+		}
+	}
+	/* Both are known by the first commit: it is never run twice, and whoever is behind it has done it. */
+	if (place->committed && at <= commit)
+		return commit + 1;
+	return !place->committed && !place->back && at > commit ? commit : at;
+}
+
 void op_recover(struct op *op, const struct op_place *place)
 {
 	bool known = true;
@@ -351,15 +370,8 @@ void op_recover(struct op *op, const struct op_place *place)
 	op->committed = place->committed; /* begin() may want to know */
 	op_begin(op);
 	op->cancelled = place->cancelled;
-	op->at = place->at < 0 ? 0 : place->at < op->n ? place->at : op->n;
-	if (place->step && op->n) {
-		int at = find_step(op, place->step, place->at);
-
-		known = at >= 0;
-		op->at = known ? at : find_commit(op) + place->committed;
-		if (!known)
-			log_warning("%s %s: there is no step '%s' any more", op->name, op->id, place->step);
-	}
+	if (op->n)
+		op->at = find_place(op, place, &known);
 	if (!place->committed && op->n)
 		take_up(op, place, known);
 	op_walk(op);

@@ -337,9 +337,14 @@ void queue_submit(struct queues *qs, const char *subject, struct op *op, enum la
 
 void queue_recover(struct queues *qs, const char *subject, struct op *op, enum lane lane, const struct op_place *place)
 {
-	struct op_queue *q = queue_get(qs, subject);
+	struct op_queue *q;
 
 	op->lane = (int)lane;
+	if (lane == LANE_QUERY || lane == LANE_BESIDE) {
+		op_recover(op, place);
+		return;
+	}
+	q = queue_get(qs, subject);
 	op->queue = q;
 	queue_hold(q);
 	if (lane == LANE_DESTROY) {

@@ -40,9 +40,17 @@ struct going {
 static struct json_object *read_stamp(struct daemon *d)
 {
 	_cleanup_json_ struct json_object *o = NULL;
+	_cleanup_err_ struct err *e = NULL;
 
-	if (!file_read_json(d->rt.dirs.run_fd, stamp_file, &o, NULL) ||
-	    !str_eq(json_get_str(o, "boot-id"), process_boot_id()))
+	if (!file_read_json(d->rt.dirs.run_fd, stamp_file, &o, &e)) {
+		/* What a power cut leaves of it is no record of this boot. */
+		if (e->class != ERR_NOT_FOUND) {
+			log_warning("autostart: %s; all are started that have no process", e->desc);
+			file_remove_tree(d->rt.dirs.run_fd, stamp_file, NULL);
+		}
+		return NULL;
+	}
+	if (!str_eq(json_get_str(o, "boot-id"), process_boot_id()))
 		return NULL;
 	return json_object_get(json_get_typed(o, "left", json_type_array));
 }

@@ -34,6 +34,8 @@ static struct instance *instance_in(struct job *job, unsigned states, struct err
 
 	if (!inst || !instance_is_known(inst, e))
 		return NULL;
+	if (job->recovered)
+		return inst; /* it was, when it was asked */
 	if (!inst->process) {
 		err_set(e, ERR_WRONG_STATE, "'%s' has no process; start it", inst->name);
 		return NULL;
@@ -132,7 +134,7 @@ static bool pause_plan(struct job *job, struct err **e)
 
 	if (!inst)
 		return false;
-	job->changed = inst->state == STATE_RUNNING;
+	job->changed = inst->state == STATE_RUNNING || job->recovered;
 	if (job->changed) {
 		op_add(job->op, &step_stop, inst);
 		op_add(job->op, &step_ask, inst);
@@ -161,10 +163,10 @@ static bool resume_plan(struct job *job, struct err **e)
 
 	if (!inst)
 		return false;
-	job->changed = inst->state != STATE_RUNNING;
+	job->changed = inst->state != STATE_RUNNING || job->recovered;
 	if (!job->changed)
 		return true;
-	if (is_at_work(inst))
+	if (is_at_work(inst) && !job->recovered)
 		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s); wait for the end of the operation", inst->name,
 			       state_name(inst->state), inst->reason);
 	op_add(job->op, inst->state == STATE_PMSUSPENDED ? &step_wake : &step_cont, inst);
@@ -184,10 +186,10 @@ static bool reset(struct job *job, struct err **e)
 
 	if (!inst)
 		return false;
-	if (is_at_work(inst))
+	if (is_at_work(inst) && !job->recovered)
 		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s); wait for the end of the operation", inst->name,
 			       state_name(inst->state), inst->reason);
-	reset_plan(job->op, inst);
+	reset_plan(job->op, inst, job->since);
 	return true;
 }
 

@@ -40,8 +40,10 @@ static struct json_object *brief(struct daemon *d, struct instance *inst)
 		json_add_str(o, "monitor", monitor_name(instance_monitor(inst)));
 		json_add_int(o, "pid", inst->pid);
 	}
-	if (inst->broken && !inst->stored)
+	if (inst->broken && !inst->stored) {
+		json_add(o, "operation", operation_of(d, inst));
 		return o;
+	}
 	json_add_int(o, "vcpus", inst->def.vcpus);
 	json_add_uint(o, "memory", inst->def.memory);
 	autostart_decode(inst->def.autostart, &autostart, NULL);

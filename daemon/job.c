@@ -83,10 +83,10 @@ static bool on_mark(struct op *op, struct err **e)
 	struct job *job = op->owner;
 	struct err *failure = NULL;
 
-	/* What runs beside everything has nothing to take back. */
-	if (op->n < 2 || op->lane < LANE_CHANGE || marker_write(job, &failure))
+	/* What runs beside everything has nothing to take back; but see on_stalled(). */
+	if ((!job->marked && (op->n < 2 || op->lane < LANE_CHANGE)) || marker_write(job, &failure))
 		return true;
-	if (op->lane != LANE_DESTROY && !job->command->internal) {
+	if (op->lane >= LANE_CHANGE && op->lane != LANE_DESTROY && !job->command->internal) {
 		*e = failure;
 		return false;
 	}
@@ -129,11 +129,21 @@ static void tell_ended(struct job *job)
 		ended(job, job->ended_data);
 }
 
+/* Whoever hears of the job has to find it in the next life of droverd too, at the step at which it stands. */
+static void remember(struct job *job)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (!job->command->internal && !marker_write(job, &e))
+		log_write(LOG_WARNING, job->name, "%s: %s", job->command->name, e->desc);
+}
+
 static void on_stalled(struct op *op)
 {
 	struct job *job = op->owner;
 	struct err *e = NULL;
 
+	remember(job);
 	tell_ended(job);
 	if (!job->session)
 		return;
@@ -168,12 +178,24 @@ static struct json_object *last_words(const struct job *job)
 	return log ? json_object_new_string(log) : NULL;
 }
 
+/* Whether it stopped at a commit that nobody can say anything of, after an interruption. */
+static bool is_in_doubt(const struct job *job, const struct op *op)
+{
+	for (int i = 0; i < op->n && job->recovered; i++) {
+		const struct step *s = op->plan[i].step;
+
+		if (str_eq(s->name, op->failed))
+			return s->commit && !s->probe;
+	}
+	return false;
+}
+
 static void add_details(const struct job *job, const struct op *op)
 {
 	if (!op->failed)
 		return;
 	add_detail(op->err, "step", json_object_new_string(op->failed));
-	add_detail(op->err, "undone", json_object_new_boolean(op->went_back));
+	add_detail(op->err, "undone", json_object_new_boolean(op->went_back && !is_in_doubt(job, op)));
 	add_detail(op->err, "trace", json_object_new_string(job->id));
 	if (op->err->class == ERR_GUEST_GONE)
 		add_detail(op->err, "log", last_words(job));
@@ -362,9 +384,10 @@ void job_internal_then(struct daemon *d, const char *command, const char *instan
 /* So that numbers of this life do not repeat those of the last. */
 static void note_number(struct daemon *d, const char *id)
 {
+	enum { NUMBER_MAX = INT32_MAX };
 	int64_t n = id[0] == '#' ? strtoll(id + 1, NULL, 10) : 0;
 
-	if (n > d->last_job)
+	if (n > d->last_job && n < NUMBER_MAX)
 		d->last_job = n;
 }
 
@@ -401,6 +424,32 @@ bool job_restore(struct daemon *d, struct json_object *o, struct err **e)
 	return true;
 }
 
+/* Whether ARGS are of the subject that the marker names. */
+static bool is_of_subject(struct json_object *args, const char *subject)
+{
+	_cleanup_free_ char *name = name_of_subject(subject);
+	struct json_object *definition = json_get_typed(args, "definition", json_type_object);
+	const char *instance = json_get_str(definition ? definition : args, definition ? "name" : "instance");
+
+	return name && instance && (param_is_uuid(instance) || str_eq(instance, name));
+}
+
+/* Its file has the name that goes with the lane. */
+static bool is_lane(enum lane lane, const char *name, struct err **e)
+{
+	return str_eq(lane_name(lane), name) || err_set(e, ERR_GENERIC, "its lane is not '%s'", name);
+}
+
+/* Who did not answer the last droverd is not waited for as if nothing had been: at the same step it stands still again,
+ * until it answers. */
+static void stall_again(struct daemon *d, const char *id, const char *step)
+{
+	const struct job *job = job_find(d, id);
+
+	if (job && job->op && job->op->wait && str_eq(op_step(job->op)->name, step))
+		op_stall(job->op);
+}
+
 bool job_recover(struct daemon *d, struct json_object *marker, bool overtaken, struct err **e)
 {
 	const char *name = json_get_str(marker, "command"), *id = json_get_str(marker, "job-id");
@@ -415,16 +464,18 @@ bool job_recover(struct daemon *d, struct json_object *marker, bool overtaken, s
 				  .cancelled = overtaken || json_get_bool(marker, "cancelled", false) };
 	struct job *job;
 
-	if (json_get_int(marker, "version", 0) != MARKER_VERSION)
-		return err_set(e, ERR_UNSUPPORTED, "of version %" PRId64, json_get_int(marker, "version", 0));
-	if (!command || !command->plan || !id || !subject || !args)
-		return err_set(e, ERR_GENERIC, "of no known command");
+	if (!command || !command->plan)
+		return err_set(e, ERR_UNSUPPORTED, "of no command that is known");
+	if (!is_of_subject(args, subject))
+		return err_set(e, ERR_GENERIC, "of '%s', and with arguments of another", subject);
+	if (str_empty(id) || job_find(d, id))
+		return err_set(e, ERR_GENERIC, "its job '%s' is another's", id);
 	note_number(d, id);
 	job = job_new(d, command, id);
 	job->named = json_get_bool(marker, "named", false) || !command->internal;
 	job->raw = json_object_get(args);
 	job->resolved = json_object_get(json_get_typed(marker, "resolved", json_type_object));
-	if (!decode_args(job, e)) {
+	if (!decode_args(job, e) || !is_lane(lane_of(job), json_get_str(marker, "lane"), e)) {
 		op_free(job->op);
 		job_free(job);
 		return false;
@@ -443,6 +494,8 @@ bool job_recover(struct daemon *d, struct json_object *marker, bool overtaken, s
 	}
 	log_notice("%s (job %s): interrupted at step '%s', taken up again", name, id, place.step ? place.step : "?");
 	queue_recover(d->queues, subject, job->op, lane_of(job), &place);
+	if (json_get_bool(marker, "stalled", false))
+		stall_again(d, id, place.step);
 	return true;
 }
 

@@ -9,9 +9,18 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { STEPS_MAX = 1000 };
+
+static char *name_of_file(const char *subject, const char *lane, const char *id)
+{
+	if (str_eq(lane, lane_name(LANE_BESIDE)))
+		return xasprintf("%s~beside-%s.json", subject, id);
+	return xasprintf("%s%s.json", subject, str_eq(lane, lane_name(LANE_DESTROY)) ? "~destroy" : "");
+}
+
 static char *file_name(const struct job *job)
 {
-	return xasprintf("%s%s.json", job->subject, job->op->lane == LANE_DESTROY ? "~destroy" : "");
+	return name_of_file(job->subject, lane_name((enum lane)job->op->lane), job->id);
 }
 
 bool marker_write(struct job *job, struct err **e)
@@ -34,6 +43,8 @@ bool marker_write(struct job *job, struct err **e)
 	json_add_bool(o, "committed", op->committed);
 	if (op->cancelled)
 		json_add_bool(o, "cancelled", true);
+	if (op->stalled)
+		json_add_bool(o, "stalled", true);
 	json_add_str(o, "job-id", job->id);
 	json_add_bool(o, "named", job->named);
 	json_add_time(o, "since", job->since);
@@ -66,6 +77,38 @@ static bool is_overtaken(const struct daemon *d, const char *name)
 	return faccessat(d->rt.dirs.operations, other, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* All that is always in one, of these types: what a missing member stands for may be the end of a guest. And it is that
+ * of the file it lies in, for that is the one which will be removed. */
+static bool check(struct json_object *o, const char *file, struct err **e)
+{
+	static const struct {
+		const char *name;
+		enum json_type type;
+	} members[] = {
+		{ "version", json_type_int },      { "command", json_type_string },
+		{ "arguments", json_type_object }, { "subject", json_type_string },
+		{ "lane", json_type_string },      { "step", json_type_int },
+		{ "direction", json_type_string }, { "committed", json_type_boolean },
+		{ "job-id", json_type_string },
+	};
+	_cleanup_free_ char *name = NULL;
+	const char *direction;
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		if (!json_get_typed(o, members[i].name, members[i].type))
+			return err_set(e, ERR_GENERIC, "without a '%s'", members[i].name);
+	if (json_get_int(o, "version", 0) != MARKER_VERSION)
+		return err_set(e, ERR_UNSUPPORTED, "of version %" PRId64, json_get_int(o, "version", 0));
+	direction = json_get_str(o, "direction");
+	if (json_get_int(o, "step", -1) < 0 || json_get_int(o, "step", -1) > STEPS_MAX ||
+	    (!str_eq(direction, "forward") && !str_eq(direction, "back")))
+		return err_set(e, ERR_GENERIC, "of no step of any plan");
+	name = name_of_file(json_get_str(o, "subject"), json_get_str(o, "lane"), json_get_str(o, "job-id"));
+	if (!str_eq(name, file))
+		return err_set(e, ERR_GENERIC, "of '%s'", json_get_str(o, "subject"));
+	return true;
+}
+
 static void recover_one(const char *name, void *data)
 {
 	struct daemon *d = data;
@@ -78,9 +121,11 @@ static void recover_one(const char *name, void *data)
 			file_remove(d->rt.dirs.operations, name, NULL); /* a temporary */
 		return;
 	}
-	if (file_read_json(d->rt.dirs.operations, name, &o, &e) && job_recover(d, o, is_overtaken(d, name), &e))
+	if (file_read_json(d->rt.dirs.operations, name, &o, &e) && check(o, name, &e) &&
+	    job_recover(d, o, is_overtaken(d, name), &e))
 		return;
 	log_error("marker '%s': %s; moved aside to '%s'", name, e->desc, aside);
+	file_remove_tree(d->rt.dirs.operations, aside, NULL);
 	renameat(d->rt.dirs.operations, name, d->rt.dirs.operations, aside);
 }
 

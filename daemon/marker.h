@@ -3,7 +3,8 @@
  * Markers: where each operation stands, in run/operations/SUBJECT.json.
  *
  * One that destroys may run beside the operation it cancelled, so its file is SUBJECT~destroy.json; no name
- * has a tilde.
+ * has a tilde. What runs beside everything has a marker only from the moment at which it stalls, for a client has been
+ * told of its job then: SUBJECT~beside-JOB.json.
  */
 #ifndef DROVER_DAEMON_MARKER_H
 #define DROVER_DAEMON_MARKER_H

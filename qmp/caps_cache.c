@@ -173,7 +173,7 @@ static void load(const char *name, void *data)
 
 	if (load_file(cache, name, &e))
 		return;
-	log_debug("capabilities: %s", e->desc);
+	log_debug("capabilities '%s': %s", name, e->desc);
 	file_remove_tree(cache->dir_fd, name, NULL);
 }
 

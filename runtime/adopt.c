@@ -91,7 +91,7 @@ enum adopted adopt(struct instance *inst)
 		return ADOPT_ENDED;
 	}
 	if (!inst->process) {
-		file_read_json(inst->run_dir, "exit.json", &inst->exit, NULL);
+		observe_read_exit(inst);
 		observe_recollect(inst);
 		return ADOPT_ENDED;
 	}

@@ -18,22 +18,39 @@ struct events_watch {
 	struct instance *inst;
 };
 
-static void read_line(struct instance *inst, const char *line, size_t len, event_fn *fn)
+/* The last event that begins in LINE behind its start: QEMU goes on behind what there was no room for. */
+static const char *last_event(const char *line, size_t len)
+{
+	static const char begin[] = "{\"timestamp\"";
+	const char *last = NULL;
+
+	for (const char *p = line; p && (p = memmem(p + 1, len - (size_t)(p + 1 - line), begin, sizeof(begin) - 1));)
+		last = p;
+	return last;
+}
+
+/* SINCE: of when the last one was that is accounted for. */
+static void read_line(struct instance *inst, const char *line, size_t len, double since, event_fn *fn)
 {
 	static const char key[] = "\"event\"";
 	_cleanup_json_ struct json_object *o = NULL;
+	const char *last;
 	struct json_object *stamp;
 	const char *name;
 	double time;
 
 	/* Most of it is none: json_parse() sees only what may be one. */
-	if (len > LINE_MAX_BYTES || !memmem(line, len, key, sizeof(key) - 1) ||
-	    !json_parse(line, len, &json_limits_request, &o, NULL))
+	if (len > LINE_MAX_BYTES || !memmem(line, len, key, sizeof(key) - 1))
 		return;
+	if (!json_parse(line, len, &json_limits_request, &o, NULL)) {
+		last = last_event(line, len);
+		if (!last || !json_parse(last, len - (size_t)(last - line), &json_limits_request, &o, NULL))
+			return;
+	}
 	name = json_get_str(o, "event");
 	stamp = json_get_typed(o, "timestamp", json_type_object);
 	time = (double)json_get_int(stamp, "seconds", 0) + (double)json_get_int(stamp, "microseconds", 0) / 1e6;
-	if (name && time > inst->heard)
+	if (name && time > since)
 		fn(inst, name, json_get_typed(o, "data", json_type_object), time);
 }
 
@@ -41,6 +58,7 @@ void events_log_read(struct instance *inst, event_fn *fn)
 {
 	_cleanup_free_ char *text = NULL;
 	_cleanup_err_ struct err *e = NULL;
+	double since = inst->heard; /* as it was: one of the future does not hide those behind it */
 	size_t len;
 	bool cut;
 
@@ -53,7 +71,7 @@ void events_log_read(struct instance *inst, event_fn *fn)
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		size_t n = nl ? (size_t)(nl - p) : (size_t)(end - p);
 
-		read_line(inst, p, n, fn);
+		read_line(inst, p, n, since, fn);
 		p += n + 1;
 	}
 }

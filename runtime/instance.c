@@ -280,11 +280,37 @@ void instance_rename(struct instance *inst, const char *name)
 	RB_INSERT(instance_tree, &inst->rt->instances, inst);
 }
 
+void instance_count_starts(struct instance *inst, struct json_object *o)
+{
+	int64_t n = json_get_int(o, "starts", inst->starts);
+
+	if (n >= 0 && n < STARTS_MAX)
+		inst->starts = n;
+}
+
+/* A clock that was put back, or a file that lies, must not make us deaf to all that comes until then. */
+void instance_heard(struct instance *inst, double time)
+{
+	double now = time_now();
+
+	inst->heard = time > now ? now : time;
+}
+
 static void know(struct instance *inst)
 {
 	free(inst->known_reason);
 	inst->known_state = inst->state;
 	inst->known_reason = xstrdup(inst->reason);
+}
+
+struct json_object *instance_read(const char *name, int dirfd, const char *file)
+{
+	_cleanup_err_ struct err *e = NULL;
+	struct json_object *o = NULL;
+
+	if (!file_read_json(dirfd, file, &o, &e) && e->class != ERR_NOT_FOUND)
+		log_write(LOG_WARNING, name, "%s", e->desc);
+	return o;
 }
 
 static void take_last(struct instance *inst)
@@ -303,9 +329,10 @@ static void take_last(struct instance *inst)
 /* What is known of the last run. A file that is missing, half or strange is as none. */
 static void load_state(struct instance *inst, int dir)
 {
-	if (!file_read_json(dir, "state.json", &inst->last, NULL))
+	inst->last = instance_read(inst->name, dir, "state.json");
+	if (!inst->last)
 		return;
-	inst->starts = json_get_int(inst->last, "starts", 0);
+	instance_count_starts(inst, inst->last);
 	policy_load(inst, json_get_typed(inst->last, "restarts", json_type_object));
 	take_last(inst);
 }
@@ -321,6 +348,8 @@ void instance_recall_last(struct instance *inst)
 	inst->decided = true;
 }
 
+/* Also the place where a definition of an older layout would be brought up to today's, before it is decoded; there is
+ * only layout 1 so far, and what is not said in one has a default. */
 struct instance *instance_load(struct runtime *rt, const char *name)
 {
 	_cleanup_json_ struct json_object *stored = NULL;
@@ -335,6 +364,7 @@ struct instance *instance_load(struct runtime *rt, const char *name)
 		definition_clear(&def);
 	}
 	if (e) {
+		log_write(LOG_ERR, name, "'definition.json' cannot be used: %s", e->desc);
 		inst = instance_new(rt, name);
 		inst->broken = e;
 	} else {
@@ -372,7 +402,7 @@ void instance_note(const struct instance *inst)
 
 void instance_recall(struct instance *inst)
 {
-	_cleanup_json_ struct json_object *o = NULL;
+	_cleanup_json_ struct json_object *o = instance_read(inst->name, inst->run_dir, "observed.json");
 	const char *state, *status, *reason;
 
 	inst->state = STATE_NOSTATE;
@@ -381,9 +411,9 @@ void instance_recall(struct instance *inst)
 	inst->status = xstrdup("");
 	inst->reason = xstrdup("attaching");
 	know(inst);
-	if (!file_read_json(inst->run_dir, "observed.json", &o, NULL))
+	if (!o)
 		return;
-	inst->heard = json_get_double(o, "heard", 0);
+	instance_heard(inst, json_get_double(o, "heard", 0));
 	inst->causes.shutdown = observe_shutdown_reason(json_get_str(o, "shutdown"), false);
 	inst->resetting = json_get_bool(o, "resetting", false) ? RESET_AWAITED : RESET_NONE;
 	state = json_get_str(o, "state");

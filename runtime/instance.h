@@ -140,6 +140,7 @@ struct instance {
 	char *known_reason;
 	struct causes causes;
 	double heard;             /* time of QEMU's last event that is accounted for */
+	double pressed;           /* time of the last reset that was a command's */
 	enum resetting resetting; /* kept by observed.json as well */
 	struct restarts restarts;
 	struct json_object *last; /* state.json: how the last run ended, NULL before the first end */
@@ -173,6 +174,9 @@ void instance_release_uid(struct instance *inst);
 struct instance *instance_first(struct runtime *rt);
 struct instance *instance_next(struct instance *inst);
 
+/* An object in a file of the instance NAME, or NULL: none is none, and one that cannot be read is told of and as none.
+ * The caller's. */
+struct json_object *instance_read(const char *name, int dirfd, const char *file);
 /* Reads NAME/definition.json and state.json; the instance exists afterwards even if it is broken. */
 struct instance *instance_load(struct runtime *rt, const char *name);
 /* Makes or replaces the definition in memory. STORED is consumed and valid. */
@@ -198,6 +202,11 @@ void instance_recall(struct instance *inst);
 void instance_recall_last(struct instance *inst);
 /* Notes for the next life of droverd what instance_recall() is to find. */
 void instance_note(const struct instance *inst);
+/* The number of starts, as a record has it. */
+enum { STARTS_MAX = 1 << 30 };
+void instance_count_starts(struct instance *inst, struct json_object *o);
+/* QEMU's events until TIME are accounted for. */
+void instance_heard(struct instance *inst, double time);
 /* State, status and reason as the wire shows them. */
 void instance_describe_state(const struct instance *inst, struct json_object *o);
 /* The tail of QEMU's stderr, for errors; NULL if it said nothing. The caller's. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/observe.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "qmp/wait.h"
 #include "runtime/console.h"
@@ -14,6 +13,7 @@
 #include "runtime/reset.h"
 #include "runtime/stats.h"
 
+#include <signal.h>
 #include <string.h>
 
 /* ---- from RunState to state and reason ---- */
@@ -259,7 +259,9 @@ static const struct {
 static bool take(struct instance *inst, const char *name, struct json_object *data, double time)
 {
 	if (time > inst->heard)
-		inst->heard = time;
+		instance_heard(inst, time);
+	if (str_eq(name, "RESET") && !json_get_bool(data, "guest", false))
+		inst->pressed = time;
 	for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
 		if (!str_eq(name, hints[i].name))
 			continue;
@@ -333,6 +335,19 @@ static void enter_end(struct instance *inst)
 		instance_enter(inst, STATE_CRASHED, "", reason);
 }
 
+void observe_read_exit(struct instance *inst)
+{
+	struct json_object *o = instance_read(inst->name, inst->run_dir, "exit.json");
+	int64_t signal = json_get_int(o, "signal", 0), status = json_get_int(o, "status", -1);
+
+	json_object_put(inst->exit);
+	inst->exit = o;
+	if (!o || (signal > 0 && signal < NSIG) || (status >= 0 && status <= UINT8_MAX))
+		return;
+	log_write(LOG_WARNING, inst->name, "'exit.json' does not say how QEMU ended");
+	json_object_put(TAKE_PTR(inst->exit));
+}
+
 void observe_judge_end(struct instance *inst)
 {
 	if (!inst->going || inst->starting)
@@ -350,9 +365,7 @@ static void on_end(struct process *p, void *data)
 	process_free(inst->process);
 	inst->process = NULL;
 	inst->pid = 0;
-	json_object_put(inst->exit);
-	inst->exit = NULL;
-	file_read_json(inst->run_dir, "exit.json", &inst->exit, NULL);
+	observe_read_exit(inst);
 	observe_recollect(inst); /* what came last may not have been read */
 	monitors_close(inst);
 	inst->console = console_free(inst->console);

@@ -23,6 +23,8 @@ const char *observe_shutdown_reason(const char *reason, bool guest);
 /* Takes hold of the process that holds the locks of inst->run_dir; false if there is none, or, with *e set, if that
  * cannot be told. PID and START_TIME, if not 0, must be its. */
 bool observe_hold(struct instance *inst, pid_t pid, uint64_t start_time, struct err **e);
+/* What its keeper wrote, as inst->exit; NULL if that says nothing. */
+void observe_read_exit(struct instance *inst);
 /* Judges the end of a process that ended while nobody looked: state and reason from exit.json, what was
  * observed last, and whether an end of ours was under way. Nothing if it was judged already. */
 void observe_judge_end(struct instance *inst);

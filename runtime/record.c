@@ -183,7 +183,7 @@ bool record_read(struct instance *inst, struct err **e)
 		return err_set(e, ERR_UNSUPPORTED, "'runtime.json' is of version %" PRId64 ", this is droverd for %d",
 			       version, RUNTIME_VERSION);
 	instance_set_record(inst, TAKE_PTR(o));
-	inst->starts = json_get_int(inst->record, "starts", inst->starts);
+	instance_count_starts(inst, inst->record);
 	free(inst->cgroup);
 	inst->cgroup = xstrdup(json_get_str(inst->record, "cgroup"));
 	return true;

@@ -16,7 +16,9 @@ struct prepare;
 bool record_write(struct instance *inst, const struct prepare *p, struct err **e);
 /* The sizes of its disks, from what query-named-block-nodes returned; a node that it does not have says nothing. */
 bool record_sizes(struct instance *inst, struct json_object *nodes, struct err **e);
-/* Reads runtime.json; refuses one of a newer version. */
+/* Reads runtime.json; refuses one of a newer version, and is the place where an older one is brought up to this. Of
+ * version 1 all builds' are understood: the first wrote no `fdsets` (nothing to empty), no `cgroup` (none) and no
+ * `qemu.version` (not known). */
 bool record_read(struct instance *inst, struct err **e);
 /* A wait: writes state.json, durably; inst->unrecorded while that has not worked. The operation holds the instance. */
 enum verdict record_state(struct op *op, struct instance *inst);

@@ -51,10 +51,28 @@ static enum verdict forbid(struct op *op, void *arg)
 	return qmp_call(op, inst->qmp, "set-action", reboot("shutdown"), on_forbidden, inst);
 }
 
+struct pressing {
+	struct instance *inst;
+	double since;
+};
+
 static enum verdict press(struct op *op, void *arg)
 {
 	/* The reply comes before it is done, and a `cont` in between would not be heard. */
-	return qmp_call_until(op, ((struct instance *)arg)->qmp, "system_reset", NULL, "RESET", NULL, NULL);
+	return qmp_call_until(op, ((struct pressing *)arg)->inst->qmp, "system_reset", NULL, "RESET", NULL, NULL);
+}
+
+static enum verdict see_reset(struct op *op, struct json_object *ret, void *arg)
+{
+	const struct pressing *p = arg;
+
+	return p->inst->pressed >= p->since ? OP_DONE : op_fail(op, ERR_QEMU, "it was not reset");
+}
+
+/* Behind any answer all events are known, those of a former connection too. */
+static enum verdict press_probe(struct op *op, void *arg)
+{
+	return qmp_call(op, ((struct pressing *)arg)->inst->qmp, "query-status", NULL, see_reset, arg);
 }
 
 static enum verdict go_on(struct op *op, void *arg)
@@ -83,19 +101,23 @@ static enum verdict ask(struct op *op, void *arg)
 }
 
 static const struct step step_allow = { "have QEMU take resets", allow, forbid, .timeout_ms = CALL_MS };
-static const struct step step_press = { "reset the machine", press, .timeout_ms = CALL_MS, .commit = true };
+static const struct step step_press = { "reset the machine",   press,         NULL, press_probe,
+					.timeout_ms = CALL_MS, .commit = true };
 static const struct step step_go_on = { "let the vCPUs go", go_on, .timeout_ms = CALL_MS };
 static const struct step step_ask = { "ask for its state", ask, .timeout_ms = CALL_MS };
 static const struct step step_firmware = { "wait for the firmware", await_firmware, .timeout_ms = FIRMWARE_MS };
 static const struct step step_forbid = { "have QEMU end at a reboot", forbid, .timeout_ms = CALL_MS, .commit = true };
 
-void reset_plan(struct op *op, struct instance *inst)
+void reset_plan(struct op *op, struct instance *inst, double since)
 {
 	bool ends = policy_ends_at_reboot(inst);
+	struct pressing *p = op_alloc(op, sizeof(*p));
+
+	*p = (struct pressing){ inst, since };
 
 	if (ends)
 		op_add(op, &step_allow, inst);
-	op_add(op, &step_press, inst);
+	op_add(op, &step_press, p);
 	if (inst->state != STATE_RUNNING && inst->state != STATE_PAUSED)
 		op_add(op, &step_go_on, inst);
 	op_add(op, &step_ask, inst);

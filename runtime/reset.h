@@ -13,8 +13,9 @@
 #include "base/op.h"
 #include "runtime/instance.h"
 
-/* Adds: reset; let it run, if it stood still for another reason than a pause; wait for the firmware. */
-void reset_plan(struct op *op, struct instance *inst);
+/* Adds: reset; let it run, if it stood still for another reason than a pause; wait for the firmware. SINCE: when it was
+ * asked for, by which a later life of droverd tells whether it happened. */
+void reset_plan(struct op *op, struct instance *inst, double since);
 /* Adds: wait for the firmware's answer to a reset, then have QEMU end at a reboot again. For a guest that goes on. */
 void reset_settle_plan(struct op *op, struct instance *inst);
 /* Has QEMU do at a reboot what the definition that it runs wants; nobody waits. */

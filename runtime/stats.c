@@ -27,6 +27,7 @@ LIST_HEAD(waiter_list, waiter);
 struct asker {
 	struct runtime *rt;
 	uv_timer_t deadline;
+	uint64_t began; /* by the loop's clock */
 	char **names;
 	size_t n;
 	struct waiter_list waiters;
@@ -46,6 +47,7 @@ struct stats {
 	bool failed; /* the monitor ended before it was answered */
 	struct waiter_list waiters;
 	struct json_object *last; /* an entry of query-stats without "stale", or NULL */
+	uint64_t kept;            /* when, by the loop's clock */
 	int64_t actual;           /* of the balloon, as QEMU said at actual_as_of */
 	double actual_as_of;      /* 0: never */
 };
@@ -221,6 +223,7 @@ static void keep(struct stats *st)
 	json_add(o, "nics", devices_of(st, "nics", NULL)); /* the host's side of a NIC is not QEMU's to count */
 	json_object_put(st->last);
 	st->last = o;
+	st->kept = uv_now(st->inst->rt->loop);
 }
 
 static void answers_drop(struct stats *st)
@@ -303,7 +306,8 @@ static bool ask(struct stats *st)
 
 /* ---- askers ---- */
 
-static struct json_object *entry(const struct instance *inst)
+/* Stale is what was known before this asker came; that another one asks again, in vain, changes nothing. */
+static struct json_object *entry(const struct asker *a, const struct instance *inst)
 {
 	static const char *const members[] = { "as-of", "cpu", "memory", "disks", "nics" };
 	const struct stats *st = inst->stats;
@@ -311,7 +315,7 @@ static struct json_object *entry(const struct instance *inst)
 
 	json_add_str(o, "name", inst->name);
 	json_add_str(o, "uuid", inst->uuid);
-	json_add_bool(o, "stale", !st || !st->last || st->pending || st->failed);
+	json_add_bool(o, "stale", !st || !st->last || st->kept < a->began);
 	for (size_t i = 0; st && st->last && i < ARRAY_SIZE(members); i++)
 		if (json_object_object_get_ex(st->last, members[i], &value))
 			json_add(o, members[i], json_object_get(value));
@@ -342,7 +346,7 @@ static void on_deadline(uv_timer_t *timer)
 		const struct instance *inst = instance_find(a->rt, a->names[i]);
 
 		if (inst && inst->process)
-			json_object_array_add(list, entry(inst));
+			json_object_array_add(list, entry(a, inst));
 	}
 	uv_close((uv_handle_t *)timer, on_asker_closed);
 	a->told(list, a->data);
@@ -365,6 +369,7 @@ void stats_ask(struct runtime *rt, struct instance *const *list, size_t n, stats
 	a->rt = rt;
 	a->told = told;
 	a->data = data;
+	a->began = uv_now(rt->loop);
 	a->names = xcalloc(n + 1, sizeof(char *));
 	LIST_INIT(&a->waiters);
 	uv_timer_init(rt->loop, &a->deadline);

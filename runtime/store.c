@@ -82,9 +82,9 @@ static bool put(void *data, struct err **e)
 	if (!file_write(fd, definition_file, w->text, 0600, true, e))
 		return false;
 	/* What a rename could not put in place for want of space, say, must not come back over this. */
-	if (unlinkat(fd, renamed_file, 0) < 0)
-		return errno == ENOENT || err_set_errno(e, ERR_GENERIC, errno, "cannot remove '%s'", renamed_file);
-	return sync_dir(fd, w->name, e);
+	if (faccessat(fd, renamed_file, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return true;
+	return file_remove_tree(fd, renamed_file, e) && sync_dir(fd, w->name, e);
 }
 
 enum verdict store_put(struct op *op, struct runtime *rt, const char *name, struct json_object *definition)
@@ -106,17 +106,17 @@ static bool has_file(int dir, const char *name, const char *file)
 	return faccessat(dir, path, F_OK, 0) == 0;
 }
 
-static struct json_object *read_definition(int dir, const char *name, const char *file)
+static struct json_object *read_definition(int dir, const char *name, const char *file, struct err **e)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s", name, file);
 	struct json_object *o = NULL;
 
-	return file_read_json(dir, path, &o, NULL) ? o : NULL;
+	return file_read_json(dir, path, &o, e) ? o : NULL;
 }
 
 bool store_has(struct runtime *rt, const char *name, struct json_object *definition)
 {
-	_cleanup_json_ struct json_object *o = read_definition(rt->dirs.lib_instances, name, definition_file);
+	_cleanup_json_ struct json_object *o = read_definition(rt->dirs.lib_instances, name, definition_file, NULL);
 
 	return o && json_object_equal(o, definition);
 }
@@ -140,7 +140,7 @@ void store_rename_undo(struct runtime *rt, const char *name)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s", name, renamed_file);
 
-	file_remove(rt->dirs.lib_instances, path, NULL);
+	file_remove_tree(rt->dirs.lib_instances, path, NULL);
 }
 
 /* The second half: puts the definition with the new name in its place. Until then it is known from it that a rename is
@@ -188,18 +188,35 @@ bool store_was_renamed(struct runtime *rt, const char *name, const char *to)
 	return faccessat(dir, name, F_OK, 0) < 0 && errno == ENOENT && faccessat(dir, to, F_OK, 0) == 0;
 }
 
+/* A definition of NAME, for the instance whose definition is OLD, if that is known. What is none must not take the place
+ * of one. */
+static bool may_replace(struct json_object *renamed, struct json_object *old, const char *name)
+{
+	const char *uuid = json_get_str(renamed, "uuid"), *old_uuid = json_get_str(old, "uuid");
+	struct definition def;
+
+	if (!uuid || !str_eq(json_get_str(renamed, "name"), name) || (old_uuid && !str_eq(uuid, old_uuid)) ||
+	    !definition_decode(renamed, &def, NULL))
+		return false;
+	definition_clear(&def);
+	return true;
+}
+
 void store_recover(struct runtime *rt, const char *name)
 {
 	int dir = rt->dirs.lib_instances;
-	_cleanup_json_ struct json_object *renamed = read_definition(dir, name, renamed_file);
-	_cleanup_json_ struct json_object *old = renamed ? read_definition(dir, name, definition_file) : NULL;
+	_cleanup_err_ struct err *e = NULL, *unread = NULL;
+	_cleanup_json_ struct json_object *renamed = read_definition(dir, name, renamed_file, &unread);
+	_cleanup_json_ struct json_object *old = read_definition(dir, name, definition_file, NULL);
 	_cleanup_close_ int fd = file_open_dir(dir, name, NULL);
-	_cleanup_err_ struct err *e = NULL;
 	const char *was = json_get_str(old, "name");
 
 	if (fd >= 0)
 		file_sweep(fd, NULL);
-	if (!str_eq(json_get_str(renamed, "name"), name)) {
+	if (!may_replace(renamed, old, name)) {
+		if (renamed || unread->class != ERR_NOT_FOUND)
+			log_write(LOG_NOTICE, name, "'%s' is dropped: %s", renamed_file,
+				  unread ? unread->desc : "it is none of this name");
 		store_rename_undo(rt, name);
 		return;
 	}
