@@ -130,7 +130,7 @@ static char *step_name(int number)
 
 		if (!str_starts(line, "step instance-start "))
 			continue;
-		rest += strspn(rest, "!~");
+		rest += strspn(rest, "!~@");
 		if (strtol(rest, &end, 10) == number)
 			return xstrdup(end + 1);
 	}
