@@ -103,8 +103,9 @@ static int expected_of_boots(const struct trial *t, bool undone)
 /* Of what nobody waits for. */
 static int expected_of_own(const struct trial *t)
 {
+	/* What runs beside everything is not gone on with. */
 	if (is_killed(t))
-		return WAS_AFTER;
+		return WAS_AFTER | (t->p->unmarked && t->p->between ? WAS_BETWEEN : 0);
 	return WAS_AFTER | (t->p->between ? WAS_BETWEEN : 0) | (t->p->restarts || t->fault == KILLQEMU ? WAS_OFF : 0);
 }
 
