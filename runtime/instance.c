@@ -382,6 +382,9 @@ static bool is_lost(const struct instance *inst)
 }
 
 /* An answer of QEMU may be long in coming then. */
+static const char *const resettings[] = { [RESET_AWAITED] = "awaited", [RESET_SEEN] = "seen" };
+static_assert(ARRAY_SIZE(resettings) == RESET_SEEN + 1, "one word per value");
+
 void instance_note(const struct instance *inst)
 {
 	_cleanup_json_ struct json_object *o = NULL;
@@ -394,8 +397,7 @@ void instance_note(const struct instance *inst)
 	json_add_time(o, "since", inst->since);
 	json_add_time(o, "heard", inst->heard);
 	json_add_str(o, "shutdown", inst->causes.shutdown);
-	if (inst->resetting)
-		json_add_bool(o, "resetting", true);
+	json_add_str(o, "resetting", resettings[inst->resetting]);
 	if (!file_write_json(inst->run_dir, "observed.json", o, 0600, &e))
 		log_write(LOG_WARNING, inst->name, "%s", e->desc);
 }
@@ -415,7 +417,10 @@ void instance_recall(struct instance *inst)
 		return;
 	instance_heard(inst, json_get_double(o, "heard", 0));
 	inst->causes.shutdown = observe_shutdown_reason(json_get_str(o, "shutdown"), false);
-	inst->resetting = json_get_bool(o, "resetting", false) ? RESET_AWAITED : RESET_NONE;
+	inst->resetting = RESET_NONE;
+	for (size_t i = RESET_AWAITED; i < ARRAY_SIZE(resettings); i++)
+		if (str_eq(json_get_str(o, "resetting"), resettings[i]))
+			inst->resetting = (enum resetting)i;
 	state = json_get_str(o, "state");
 	status = json_get_str(o, "status");
 	reason = json_get_str(o, "reason");

@@ -22,8 +22,11 @@
 #include "base/file.h"
 #include "base/queue.h"
 #include "daemon/job.h"
+#include "runtime/process.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,6 +61,21 @@ static pid_t qemu_of(const struct op *op)
 	return inst ? inst->pid : 0;
 }
 
+/* kill() does not wait for it, and a thread of a process that is to stand still may go on answering for a while. */
+static bool is_still(pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/task", pid);
+	DIR *dir = opendir(path);
+	struct dirent *d;
+	bool still = true;
+
+	while (dir && still && (d = readdir(dir)))
+		still = d->d_name[0] == '.' || strchr("TZX", process_run_state((pid_t)strtol(d->d_name, NULL, 10)));
+	if (dir)
+		closedir(dir);
+	return still;
+}
+
 static void signal_qemu(const struct op *op, int signal)
 {
 	pid_t pid = qemu_of(op);
@@ -65,6 +83,8 @@ static void signal_qemu(const struct op *op, int signal)
 	if (!pid)
 		return;
 	kill(pid, signal);
+	while (signal == SIGSTOP && !is_still(pid))
+		sched_yield();
 	if (plan.log >= 0)
 		dprintf(plan.log, "%s %d\n", signal == SIGKILL ? "killed" : "frozen", pid);
 }

@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "rig.h"
 
-enum { STEPS_MAX = 40, POLL_US = 2000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US };
+enum { STEPS_MAX = 40 };
 
 enum from { NOTHING, DEFINED, BROKEN, RUNNING, PAUSED };
 
@@ -131,6 +131,9 @@ void scene_set_faults(const char *fault);
 char *scene_definition(const struct plan *p, const char *description);
 /* "'instance': …", as it is called where P begins. */
 const char *scene_web(const struct plan *p);
+/* For what nobody tells of: "for (int64_t end = look_until(); !CONDITION && look_again(end);)". */
+int64_t look_until(void);
+bool look_again(int64_t end);
 bool log_says(const char *what);
 void await_log(const char *what);
 

@@ -48,6 +48,12 @@ bool stays_down(const struct trial *t)
 	       (t->fault == FAIL || t->fault == CANCEL || (t->fault == EXPIRE && t->after));
 }
 
+/* droverd, and another one goes on. */
+static bool is_killed(const struct trial *t)
+{
+	return t->fault == KILL || t->fault == FREEZE_KILL;
+}
+
 static bool was_undone(const struct trial *t)
 {
 	return t->outcome && json_get_bool(json_get_typed(t->outcome, "error", json_type_object), "undone", false);
@@ -79,9 +85,9 @@ static int expected_of_boots(const struct trial *t, bool undone)
 	case KILL:
 	case FREEZE_KILL:
 		return WAS_AFTER;
-	case EXPIRE:
 	case KILLQEMU:
 		return WAS_AFTER | WAS_OFF;
+	case EXPIRE:
 	case FREEZE:
 		return WAS_AFTER | WAS_OFF | (undone ? WAS_BEFORE : 0);
 	case FREEZE_STOP:
@@ -97,8 +103,9 @@ static int expected_of_boots(const struct trial *t, bool undone)
 /* Of what nobody waits for. */
 static int expected_of_own(const struct trial *t)
 {
-	if (t->fault == KILL || t->fault == FREEZE_KILL)
-		return WAS_AFTER;
+	/* What runs beside everything is not gone on with. */
+	if (is_killed(t))
+		return WAS_AFTER | (t->p->unmarked && t->p->between ? WAS_BETWEEN : 0);
 	return WAS_AFTER | (t->p->between ? WAS_BETWEEN : 0) | (t->p->restarts || t->fault == KILLQEMU ? WAS_OFF : 0);
 }
 
@@ -121,10 +128,7 @@ static int expected_by_commit(const struct trial *t)
 	bool done = t->p->steps[t->step].past || (t->p->steps[t->step].commit && t->after);
 	bool undone = was_undone(t);
 
-	/* What it was asked for it may still do, for all that is known. */
-	if (t->p->deaf && !done && t->outcome && !undone && t->fault != KILL && t->fault != FREEZE_KILL)
-		return WAS_BEFORE;
-	if (t->fault == KILL || t->fault == FREEZE_KILL)
+	if (is_killed(t))
 		done |= t->p->steps[t->step].again;
 	if (t->p->idle_commit || t->fault == CANCEL)
 		done |= t->p->steps[t->step].commit;
@@ -154,6 +158,9 @@ static int expected(const struct trial *t)
 		return may | WAS_OFF;
 	if (was_asked(t))
 		return WAS_OFF;
+	/* What it was asked for it may still do, for all that is known. */
+	if (t->p->deaf && failed && !undone && !is_committed(t))
+		return WAS_BEFORE | (is_killed(t) ? WAS_AFTER : 0);
 	if (t->fault == EXPIRE || t->fault == KILLQEMU || t->fault == FREEZE || !has_commit)
 		return may;
 	return expected_by_commit(t);
@@ -208,12 +215,11 @@ static void check_world(const struct trial *t)
 	int may = expected(t);
 	/* A new droverd shows what the last one saw until QEMU has answered, and what runs beside everything, or past
 	 * its commit, and fails is known by the events that follow. All else is as it will be. */
-	bool follows = t->fault == KILL || t->fault == FREEZE_KILL || t->p->unmarked || t->p->boots || t->p->between ||
-		       t->p->steps[t->step].past || scene.machine->late;
+	bool follows = is_killed(t) || t->p->unmarked || t->p->boots || t->p->between || t->p->steps[t->step].past ||
+		       scene.machine->late;
 
-	for (int i = 0; i < POLLS && follows && !is_one_of(t, may, is); i++) {
+	for (int64_t end = look_until(); follows && !is_one_of(t, may, is) && look_again(end);) {
 		free(is);
-		usleep(POLL_US);
 		is = world();
 	}
 	if (is_one_of(t, may, is))

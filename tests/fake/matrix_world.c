@@ -25,9 +25,9 @@ static char *still_world(void)
 {
 	char *files = rig_world(scene.r, false);
 
-	for (int i = 0; i < POLLS && (strstr(files, ".new\n") || strstr(files, "process drover-open\n")); i++) {
+	for (int64_t end = look_until();
+	     (strstr(files, ".new\n") || strstr(files, "process drover-open\n")) && look_again(end);) {
 		free(files);
-		usleep(POLL_US);
 		files = rig_world(scene.r, false);
 	}
 	return files;
@@ -134,18 +134,17 @@ bool is_settled(void)
 
 void settle(void)
 {
-	for (int i = 0; i < POLLS; i++) {
-		if (is_settled())
-			return;
-		usleep(POLL_US);
-	}
-	{
-		_cleanup_json_ struct json_object *jobs = client_ok(scene.c, "query-jobs", NULL);
-		_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL);
+	_cleanup_json_ struct json_object *jobs = NULL, *list = NULL;
+	bool settled = is_settled();
 
-		ck_abort_msg("does not settle: %s %s, qemu.lock held by %d", json_object_to_json_string(jobs),
-			     json_object_to_json_string(list), lock_holder("qemu.lock"));
-	}
+	for (int64_t end = look_until(); !settled && look_again(end);)
+		settled = is_settled();
+	if (settled)
+		return;
+	jobs = client_ok(scene.c, "query-jobs", NULL);
+	list = client_ok(scene.c, "query-instances", NULL);
+	ck_abort_msg("does not settle: %s %s, qemu.lock held by %d", json_object_to_json_string(jobs),
+		     json_object_to_json_string(list), lock_holder("qemu.lock"));
 }
 
 void check_agreement(void)
@@ -198,9 +197,11 @@ static bool are_strangers(void)
 
 void check_strangers(void)
 {
-	for (int i = 0; i < POLLS && getpid() == 1 && are_strangers(); i++)
-		usleep(POLL_US);
-	ck_assert(getpid() != 1 || !are_strangers());
+	bool are = getpid() == 1 && are_strangers();
+
+	for (int64_t end = look_until(); are && look_again(end);)
+		are = are_strangers();
+	ck_assert(!are);
 }
 
 /* Nothing holds the uid that is given first, on this root. */

@@ -46,7 +46,8 @@ static struct plan plans[] = {
 	{ "shutdown of a guest that sleeps", RUNNING, "instance-shutdown", .named = true, .asks_guest = true,
 	  .words = SLEEPS, .state = "pmsuspended", .between = "running" },
 	{ "shutdown of a deaf guest, then stop", RUNNING, "instance-shutdown", .named = true,
-	  .args = "'timeout': 0.02, 'then': 'stop'", .words = "fake.powerdown=ignore", .deaf = true },
+	  .args = "'timeout': 0.02, 'then': 'stop'", .words = "fake.powerdown=ignore", .deaf = true,
+	  .idle_commit = true },
 
 	{ "pause", RUNNING, "instance-pause", .unmarked = true },
 	{ "resume", PAUSED, "instance-resume", .unmarked = true },
