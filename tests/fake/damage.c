@@ -11,19 +11,19 @@
 
 enum { BIG = 10 << 20, DEEP = 1000, DEPTH_MAX = 3 };
 
-static struct damage *add(struct damages *d, char *what, char *text)
+static struct damage *add(struct damages *d, const char *what, char *text)
 {
 	struct damage *item;
 
 	d->items = xrealloc(d->items, d->n + 1, sizeof(*d->items));
 	item = &d->items[d->n++];
-	*item = (struct damage){ .what = what, .text = text, .len = text ? strlen(text) : 0 };
+	*item = (struct damage){ .what = xstrdup(what), .text = text, .len = text ? strlen(text) : 0 };
 	return item;
 }
 
 static void add_whole(struct damages *d, const char *what, char *text)
 {
-	add(d, xstrdup(what), text)->whole = true;
+	add(d, what, text)->whole = true;
 }
 
 /* "[[[…]]]" */
@@ -78,7 +78,7 @@ static void add_things(struct damages *d)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct damage *item = add(d, xstrdup(rows[i].what), NULL);
+		struct damage *item = add(d, rows[i].what, NULL);
 
 		item->how = rows[i].how;
 		item->whole = rows[i].whole;
@@ -95,14 +95,17 @@ static void add_member(struct damages *d, struct json_object *root, struct json_
 					      "false", "[]",
 					      "{}",    "9223372036854775807",
 					      "null",  "[[[[[[[[[[1]]]]]]]]]]" };
+	_cleanup_free_ char *absent = xasprintf("%s%s: absent", path, key);
 	struct json_object *was = json_object_get(json_object_object_get(o, key));
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		_cleanup_free_ char *what = xasprintf("%s%s: %s", path, key, values[i]);
+
 		json_object_object_add(o, key, json_tokener_parse(values[i]));
-		add(d, xasprintf("%s%s: %s", path, key, values[i]), json_print(root));
+		add(d, what, json_print(root));
 	}
 	json_object_object_del(o, key);
-	add(d, xasprintf("%s%s: absent", path, key), json_print(root));
+	add(d, absent, json_print(root));
 	json_object_object_add(o, key, was);
 }
 
@@ -141,7 +144,7 @@ void damages_make(struct damages *d, const char *good, bool members)
 		return;
 	ck_assert(json_object_is_type(root, json_type_object));
 	json_object_object_add(root, "from-the-future", json_object_new_int(1));
-	add(d, xstrdup("an unknown member"), json_print(root));
+	add(d, "an unknown member", json_print(root));
 	json_object_object_del(root, "from-the-future");
 	add_members(d, root, root, "", 0);
 }
