@@ -99,6 +99,7 @@ struct runtime {
 	struct cgroups cgroups;
 	struct instance_tree instances; /* by name */
 	unsigned count;
+	uint64_t askers; /* for counters, so far; see stats.c */
 	const struct runtime_ops *ops;
 	void *data;
 	struct caps_cache *caps;   /* set by the owner, who knows where the programs lie */

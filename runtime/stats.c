@@ -27,7 +27,7 @@ LIST_HEAD(waiter_list, waiter);
 struct asker {
 	struct runtime *rt;
 	uv_timer_t deadline;
-	uint64_t began; /* by the loop's clock */
+	uint64_t number; /* later ones have higher ones */
 	char **names;
 	size_t n;
 	struct waiter_list waiters;
@@ -47,7 +47,7 @@ struct stats {
 	bool failed; /* the monitor ended before it was answered */
 	struct waiter_list waiters;
 	struct json_object *last; /* an entry of query-stats without "stale", or NULL */
-	uint64_t kept;            /* when, by the loop's clock */
+	uint64_t kept;            /* the number of the last asker who had come by then */
 	int64_t actual;           /* of the balloon, as QEMU said at actual_as_of */
 	double actual_as_of;      /* 0: never */
 };
@@ -223,7 +223,7 @@ static void keep(struct stats *st)
 	json_add(o, "nics", devices_of(st, "nics", NULL)); /* the host's side of a NIC is not QEMU's to count */
 	json_object_put(st->last);
 	st->last = o;
-	st->kept = uv_now(st->inst->rt->loop);
+	st->kept = st->inst->rt->askers;
 }
 
 static void answers_drop(struct stats *st)
@@ -315,7 +315,7 @@ static struct json_object *entry(const struct asker *a, const struct instance *i
 
 	json_add_str(o, "name", inst->name);
 	json_add_str(o, "uuid", inst->uuid);
-	json_add_bool(o, "stale", !st || !st->last || st->kept < a->began);
+	json_add_bool(o, "stale", !st || !st->last || st->kept < a->number);
 	for (size_t i = 0; st && st->last && i < ARRAY_SIZE(members); i++)
 		if (json_object_object_get_ex(st->last, members[i], &value))
 			json_add(o, members[i], json_object_get(value));
@@ -369,7 +369,7 @@ void stats_ask(struct runtime *rt, struct instance *const *list, size_t n, stats
 	a->rt = rt;
 	a->told = told;
 	a->data = data;
-	a->began = uv_now(rt->loop);
+	a->number = ++rt->askers;
 	a->names = xcalloc(n + 1, sizeof(char *));
 	LIST_INIT(&a->waiters);
 	uv_timer_init(rt->loop, &a->deadline);
