@@ -210,6 +210,7 @@ START_TEST(half_an_autostart_is_undone)
 	stage_kill();
 	stamp = xasprintf("%s/run/autostarted", stage.r->root);
 	ck_assert_int_eq(unlink(stamp), 0);
+	free(stage.r->fault);
 	stage.r->fault = xstrdup("instance-autostart/ask for the sizes of disks/before/kill");
 	rig_start(stage.r);
 	rig_wait(stage.r);
