@@ -297,17 +297,15 @@ static void queue_wait(struct op_queue *q, struct op *op, unsigned ms)
 static void queue_enter(struct op_queue *q, struct op *op, unsigned wait_ms)
 {
 	struct op *holder = holder_of(q);
-	bool destroys = op->lane == LANE_DESTROY;
+	bool destroys = op->lane == LANE_DESTROY, patient = wait_ms == QUEUE_FOREVER;
 
 	if (!holder)
 		queue_run(q, op);
-	else if (wait_ms == QUEUE_FOREVER)
-		queue_wait(q, op, wait_ms);
-	else if (!destroys && holder->lane == LANE_EXCLUSIVE && holder != q->first)
+	else if (!patient && !destroys && holder->lane == LANE_EXCLUSIVE && holder != q->first)
 		refuse(op, holder, "cannot wait");
-	else if (!destroys && holder->stalled)
+	else if (!patient && !destroys && holder->stalled)
 		refuse(op, holder, "does not go on");
-	else if (q->n >= QUEUE_MAX)
+	else if (!patient && q->n >= QUEUE_MAX)
 		refuse(op, holder, "too many wait");
 	else
 		queue_wait(q, op, wait_ms);
