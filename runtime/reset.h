@@ -3,9 +3,9 @@
  * The reset button, also of a QEMU that was told to end when its guest reboots.
  *
  * Such a one would take our reset for the guest's wish. So it is told to reset (set-action) before, and to end again
- * only after the firmware has answered: SeaBIOS makes of the first reset it sees a second, of its own. A guest that
- * stands still answers when it is let go. Nobody can ask QEMU for the action, so inst->resetting says where this stands,
- * in this life of droverd and the next.
+ * only after the firmware has answered: SeaBIOS makes of the first reset it sees a second, of its own, and that one may
+ * come twice (docs/DECISIONS.md). A guest that stands still answers when it is let go. Nobody can ask QEMU for the
+ * action, so inst->resetting says where this stands, in this life of droverd and the next.
  */
 #ifndef DROVER_RUNTIME_RESET_H
 #define DROVER_RUNTIME_RESET_H

@@ -27,6 +27,7 @@ struct fake {
 	const char *name, *uuid, *status; /* status: a RunState */
 	bool q35, ends_at_reboot, full;   /* machine; -action reboot=shutdown; a disk is */
 	bool rebooting;                   /* the firmware is to reset once more */
+	int64_t resets;                   /* and then, at this time, again; 0: not */
 	bool moved;                       /* the guest has run, so its clock is not 0 */
 	int log;                          /* of the second monitor; -1: none */
 	struct gear gear;

@@ -186,8 +186,8 @@ static int timeout_of(const struct fake *f)
 	if (f->hung)
 		return -1;
 	if (!f->answer.m)
-		return devices_wait(f) ? POLL_MS : -1;
-	if (f->answer.hold)
+		return devices_wait(f) || f->resets ? POLL_MS : -1;
+	if (f->answer.hold || f->resets)
 		return POLL_MS;
 	return left > 0 ? (int)left : 0;
 }
@@ -229,6 +229,10 @@ static void serve(struct fake *f)
 		}
 		if (fds[0].revents)
 			take_signals(f, signals);
+		if (f->resets && now_ms() >= f->resets && fake_runs(f) && !f->hung) {
+			guest_reboot(f);
+			fprintf(stderr, "fake-qemu: reset again\n");
+		}
 		run_main_loop(f);
 	}
 }

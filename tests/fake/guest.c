@@ -71,6 +71,9 @@ void guest_reset(struct fake *f, bool by_guest, const char *reason)
 
 void guest_reboot(struct fake *f)
 {
+	const char *ms = f->rebooting ? script_value(&f->script, "resets") : NULL;
+
+	f->resets = ms ? now_ms() + strtol(ms, NULL, 10) : 0;
 	f->rebooting = false;
 	guest_reset(f, true, "guest-reset");
 }

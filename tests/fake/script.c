@@ -18,8 +18,9 @@ static const struct {
 	{ "hang", AT_PLACE },        { "hangup", AT_PLACE },      { "hold", AT_PLACE_VALUE },
 	{ "kill", AT_PLACE_VALUE },  { "lie", AT_PLACE },         { "panic", AT_PLACE },
 	{ "pause", AT_PLACE },       { "powerdown", THROUGHOUT }, { "poweroff", AT_PLACE },
-	{ "record", THROUGHOUT },    { "say", THROUGHOUT },       { "silent", AT_PLACE },
-	{ "state", AT_PLACE_VALUE }, { "term", THROUGHOUT },      { "twice", AT_PLACE },
+	{ "record", THROUGHOUT },    { "resets", THROUGHOUT },    { "say", THROUGHOUT },
+	{ "silent", AT_PLACE },      { "state", AT_PLACE_VALUE }, { "term", THROUGHOUT },
+	{ "twice", AT_PLACE },
 };
 
 static void give_up(const char *text, const char *why)

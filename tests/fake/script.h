@@ -19,6 +19,7 @@
  *                           unplug=HOW, or unplug=ID/HOW for one device: HOW is obey (the default), ignore, refuse (it
  *                           says so), late:FILE (when FILE exists). It is for PCI, and while the guest runs: what was
  *                           asked for while it stood still it hears later, what was before it ever ran never
+ *                           resets=MS (its own reset the firmware repeats after so long, once)
  *                           again=refuse (a second device_del of what is pending, also when the guest has run; QEMU
  *                           does so for 5 s without ACPI)
  *                           say=TEXT (to stderr, at start)  record=FILE (a line "MONITOR COMMAND" for each request)

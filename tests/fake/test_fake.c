@@ -450,11 +450,33 @@ START_TEST(guest_panics)
 }
 END_TEST
 
+/* The firmware's own reset may come twice; none of them is the guest's wish to end. */
+START_TEST(firmware_resets_twice)
+{
+	stage_set("%s", "");
+	stage_define("web", "%s", "ro fake.resets=30");
+	json_object_put(client_ok(stage.c, "instance-modify",
+				  "{'instance': 'web', 'patch': {'hvparams': {'on_reboot': 'stop'}}}"));
+	stage_mark();
+	stage_start("web");
+	json_object_put(client_ok(stage.c, "instance-reset", WEB));
+	stage_await_text("log/web.log", "reset again");
+	json_object_put(client_ok(stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'query-version'}"));
+	stage_check_state("web", "running", "reset");
+	/* and from now on a reboot is an end */
+	json_object_put(
+		client_ok(stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'system_reset', 'unsafe': true}"));
+	client_await_state(stage.c, "web", "shutoff", NULL);
+	stage_settle();
+	stage_check_unchanged();
+}
+END_TEST
+
 static Suite *make(void)
 {
 	static const struct {
 		const char *name;
-		const TTest *const *tests[8];
+		const TTest *const *tests[9];
 	} cases[] = {
 		{ "ends", { &ends_at_once, &ends_in_each_phase, &crashes_later } },
 		{ "wrong", { &refuses_to_run, &is_no_qemu, &is_odd, &floods } },
@@ -463,7 +485,7 @@ static Suite *make(void)
 		    &stalls_over_a_restart, &is_slow, &is_slow_and_is_stopped } },
 		{ "guest",
 		  { &guest_ignores_the_button, &guest_obeys_too_late, &guest_powers_off, &guest_powers_off_at_once,
-		    &guest_panics } },
+		    &guest_panics, &firmware_resets_twice } },
 	};
 	Suite *s = suite_create("fake");
 
