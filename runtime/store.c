@@ -206,17 +206,19 @@ void store_recover(struct runtime *rt, const char *name)
 {
 	int dir = rt->dirs.lib_instances;
 	_cleanup_err_ struct err *e = NULL, *unread = NULL;
-	_cleanup_json_ struct json_object *renamed = read_definition(dir, name, renamed_file, &unread);
-	_cleanup_json_ struct json_object *old = read_definition(dir, name, definition_file, NULL);
+	_cleanup_json_ struct json_object *renamed = read_definition(dir, name, renamed_file, &unread), *old = NULL;
 	_cleanup_close_ int fd = file_open_dir(dir, name, NULL);
-	const char *was = json_get_str(old, "name");
+	const char *was;
 
 	if (fd >= 0)
 		file_sweep(fd, NULL);
+	if (!renamed && unread->class == ERR_NOT_FOUND)
+		return;
+	old = read_definition(dir, name, definition_file, NULL);
+	was = json_get_str(old, "name");
 	if (!may_replace(renamed, old, name)) {
-		if (renamed || unread->class != ERR_NOT_FOUND)
-			log_write(LOG_NOTICE, name, "'%s' is dropped: %s", renamed_file,
-				  unread ? unread->desc : "it is none of this name");
+		log_write(LOG_NOTICE, name, "'%s' is dropped: %s", renamed_file,
+			  unread ? unread->desc : "it is none of this name");
 		store_rename_undo(rt, name);
 		return;
 	}
