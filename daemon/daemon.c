@@ -105,6 +105,8 @@ bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err
 	LIST_INIT(&d->sessions);
 	LIST_INIT(&d->asks);
 	TAILQ_INIT(&d->jobs);
+	uv_timer_init(loop, &d->collector);
+	d->collector.data = d;
 	uuid_generate_random(uuid);
 	uuid_unparse_lower(uuid, d->epoch);
 	d->lock_fd = d->listen_fd = d->spare_fd = -1;

@@ -53,6 +53,24 @@ static void on_ended(struct instance *inst, void *data)
 	job_internal(data, "instance-collect", inst->name);
 }
 
+static void collect_again(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+
+	for (struct instance *inst = instance_first(&d->rt); inst; inst = instance_next(inst))
+		if (!inst->process && inst->run_dir >= 0 && inst->unrecorded)
+			on_ended(inst, d);
+}
+
+/* That a disk has room again nobody says. */
+void follow_collect_later(struct daemon *d)
+{
+	enum { AGAIN_MS = 5000 };
+
+	if (!uv_is_active((uv_handle_t *)&d->collector))
+		uv_timer_start(&d->collector, collect_again, AGAIN_MS, 0);
+}
+
 /* Its own end, or what it stands still for. */
 static void on_held(struct instance *inst, void *data)
 {

@@ -7,6 +7,10 @@
 
 #include "runtime/instance.h"
 
+struct daemon;
+
 extern const struct runtime_ops follow_ops;
+/* Tries again, after a while, to record the ends that are not. */
+void follow_collect_later(struct daemon *d);
 
 #endif

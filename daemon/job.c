@@ -2,6 +2,7 @@
 #include "daemon/job.h"
 
 #include "base/log.h"
+#include "daemon/follow.h"
 #include "daemon/job_store.h"
 #include "daemon/marker.h"
 #include "daemon/session.h"
@@ -224,7 +225,10 @@ static void keep_concluded(struct job *job)
 static void on_done(struct op *op)
 {
 	struct job *job = op->owner;
+	const struct instance *inst = job->name ? instance_find(&job->d->rt, job->name) : NULL;
 
+	if (inst && inst->unrecorded && !inst->process)
+		follow_collect_later(job->d);
 	if (job->err)
 		log_write(job->command->internal ? LOG_WARNING : LOG_INFO, job->name, "%s (job %s): %s",
 			  job->command->name, job->id, job->err->desc);

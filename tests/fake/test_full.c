@@ -8,10 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
+
+enum { POLL_MS = 5 };
 
 #define WEB "{'instance': 'web'}"
 
@@ -87,6 +90,35 @@ START_TEST(an_end_is_an_end)
 }
 END_TEST
 
+/* Nobody asks for it again. */
+START_TEST(an_end_is_recorded_when_there_is_room)
+{
+	pid_t pid;
+
+	set_small();
+	stage_define("web", "%s", "");
+	stage_mark();
+	stage_start("web");
+	pid = stage_pid("web");
+	fill();
+	kill(pid, SIGKILL);
+	client_await_state(stage.c, "web", "crashed", "lost");
+	stage_settle();
+	make_room();
+	for (int tries = 0;; tries++) {
+		_cleanup_free_ char *record = rig_file(stage.r, "%s", "run/instances/web/runtime.json");
+
+		if (!record)
+			break;
+		ck_assert_int_lt(tries, RIG_DEADLINE_MS / POLL_MS);
+		usleep(POLL_MS * 1000);
+	}
+	stage_check_state("web", "crashed", "lost");
+	stage_settle();
+	stage_check_unchanged();
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("full disk");
@@ -95,6 +127,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, NULL, stage_clear);
 	tcase_add_test(t, nothing_begins);
 	tcase_add_test(t, an_end_is_an_end);
+	tcase_add_test(t, an_end_is_recorded_when_there_is_room);
 	suite_add_tcase(s, t);
 	return s;
 }
