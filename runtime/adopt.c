@@ -79,6 +79,9 @@ enum adopted adopt(struct instance *inst)
 	recorded = record_read(inst, &e);
 	if (!recorded)
 		log_write(LOG_NOTICE, inst->name, "no runtime record: %s", e->desc);
+	/* Of a definition that cannot be read: nobody else is given the uuid of what runs. */
+	if (!inst->uuid)
+		inst->uuid = xstrdup(json_get_str(inst->record, "uuid"));
 	/* A start that was interrupted before it was recorded may have made one. */
 	if (!inst->cgroup)
 		inst->cgroup = cgroups_path(&inst->rt->cgroups, inst->name);

@@ -385,14 +385,15 @@ START_TEST(definition_is_damaged)
 }
 END_TEST
 
-/* One whose definition cannot be read any more, and which runs: it can be stopped. */
+/* One whose definition cannot be read any more, and which runs: it can be stopped, and nobody else gets its uuid. */
 START_TEST(definition_of_a_running_one_is_damaged)
 {
-	_cleanup_json_ struct json_object *o = NULL;
+	_cleanup_json_ struct json_object *o = NULL, *was = NULL;
 	pid_t pid;
 
 	set_running("");
 	pid = stage_pid("web");
+	was = stage_show("web");
 	stage_kill();
 	stage_write("lib/instances/web/definition.json", "garbage");
 	stage_restart();
@@ -400,6 +401,8 @@ START_TEST(definition_of_a_running_one_is_damaged)
 	o = stage_show("web");
 	ck_assert(has(o, "error.desc"));
 	ck_assert_int_eq(stage_holder("web"), pid);
+	json_object_put(client_error(stage.c, "Exists", "instance-define",
+				     "{'definition': {'name': 'other', 'uuid': '%s'}}", str_at(was, "uuid")));
 	json_object_put(client_ok(stage.c, "instance-stop", WEB));
 	stage_check_unchanged();
 }
