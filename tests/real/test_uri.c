@@ -206,7 +206,7 @@ static void check_content(void)
 START_TEST(test_everything)
 {
 	_cleanup_free_ char *top = socket_of("top"), *low = socket_of("low"), *cd = socket_of("cd"), *disks = NULL;
-	_cleanup_free_ char *before = NULL, *after = NULL, *extra = NULL;
+	_cleanup_free_ char *after = NULL, *extra = NULL;
 	int server;
 
 	make_images();
@@ -218,8 +218,6 @@ START_TEST(test_everything)
 	disks = xasprintf(disks_of_four, top, dir, dir, low, cd); /* NOLINT(clang-diagnostic-format-nonliteral) */
 	extra = xasprintf("'disks': [%s]", disks);
 	guest_define(client, "web1", "t.shell=1 t.ga=0", extra);
-	json_object_put(guest_settle(client, "web1"));
-	before = rig_world(rig, true);
 	guest_start(client, "web1");
 	guest_await(rig, "web1", "GUEST-ADD block vdc", 1);
 	guest_await(rig, "web1", "GUEST-ADD block sr0", 1);
@@ -239,7 +237,6 @@ START_TEST(test_everything)
 	json_object_put(guest_settle(client, "web1"));
 	after = rig_world(rig, true);
 	ck_assert_msg(!strstr(after, "run/instances/web1"), "left: %s", after);
-	ck_assert_ptr_nonnull(before);
 }
 END_TEST
 
