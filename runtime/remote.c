@@ -135,6 +135,11 @@ char *remote_named(const struct definition *def, const char *log)
 	return c.what;
 }
 
+bool remote_lacks_driver(const char *log)
+{
+	return strstr(log, "}: Unknown driver '") || strstr(log, "}: Parameter 'driver' does not accept value '");
+}
+
 static bool has_scheme(const struct remote *r, void *data)
 {
 	return str_starts(r->uri, data);

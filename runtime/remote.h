@@ -12,6 +12,8 @@
 bool remote_check(const struct definition *def, struct json_object *nodes, struct err **e);
 /* QEMU's LOG ends with what it had against a block node: "disks[0].uri: 'nbd://…'", the caller's, or NULL. */
 char *remote_named(const struct definition *def, const char *log);
+/* Whether what it had against it is that it has no such driver, or not the module with it. */
+bool remote_lacks_driver(const char *log);
 /* Whether any layer of any disk has a uri that begins with SCHEME. */
 bool remote_uses(const struct definition *def, const char *scheme);
 

@@ -226,6 +226,8 @@ static void explain_end(struct op *op, const struct start *s)
 		err_set(&e, ERR_QEMU, "QEMU ended with status %" PRId64 " before it was ready", status);
 	add_log(e, inst);
 	image = image_named(s, e);
+	if (image && remote_lacks_driver(json_get_str(e->extra, "log")))
+		e->class = ERR_UNSUPPORTED;
 	if (image)
 		err_prefix(e, "%s", image);
 	err_free(op->err);

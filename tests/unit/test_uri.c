@@ -311,6 +311,14 @@ START_TEST(test_named)
 }
 END_TEST
 
+START_TEST(test_lacks_driver)
+{
+	ck_assert(remote_lacks_driver(SAID(DISK0 ".p0", "Unknown driver 'rbd'\n")));
+	ck_assert(remote_lacks_driver(SAID(DISK0 ".p0", "Parameter 'driver' does not accept value 'rbd'\n")));
+	ck_assert(!remote_lacks_driver(SAID(DISK0 ".p0", "server reported: Unknown driver 'rbd'\n")));
+}
+END_TEST
+
 #define IMAGE(node, more) "{'node-name': '" node "', 'image': {'format': 'qcow2'" more "}}"
 #define BACKED ", 'backing-filename': 'x'"
 #define BESIDE ", 'format-specific': {'type': 'qcow2', 'data': {'data-file': 'y'}}"
@@ -362,6 +370,7 @@ int main(void)
 	tcase_add_test(tc, test_kinds);
 	tcase_add_loop_test(tc, test_definition, 0, ARRAY_SIZE(definitions));
 	tcase_add_loop_test(tc, test_named, 0, ARRAY_SIZE(logs));
+	tcase_add_test(tc, test_lacks_driver);
 	tcase_add_loop_test(tc, test_check, 0, ARRAY_SIZE(inspections));
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
