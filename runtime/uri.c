@@ -156,7 +156,7 @@ static struct json_object *inet_server(const struct uri *u)
 	return o;
 }
 
-/* Where the server is; NULL: it was not said. */
+/* Where the server is; NULL: it cannot be told. */
 static struct json_object *take_server(const struct uri *u, struct err **e)
 {
 	_cleanup_free_ char *path = NULL;
@@ -181,7 +181,6 @@ static struct json_object *take_server(const struct uri *u, struct err **e)
 
 static bool parse_nbd(struct uri *u, struct err **e)
 {
-	enum { EXPORT_MAX = 4096 };
 	struct json_object *server = take_server(u, e);
 
 	if (!server)
