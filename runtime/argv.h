@@ -42,7 +42,7 @@ struct argv_files {
 	size_t n;
 };
 
-/* Every file of every disk, in the order of the command line. `block` is guessed: a path below /dev. */
+/* Every file of every disk, in the order of the command line; what has a uri is no file. `block` is guessed: a path below /dev. */
 void argv_files_list(const struct definition *def, struct argv_files *files);
 void argv_files_clear(struct argv_files *files);
 

@@ -117,6 +117,27 @@ static char *nic_mac(const struct definition *def, size_t i)
 	return definition_nic(def, i)->mac;
 }
 
+/* No server keeps two disks of one guest from each other, as QEMU's locks do with files. */
+static bool check_uris(const struct definition *def, struct err **e)
+{
+	for (size_t i = 1; i < def->disks.n; i++) {
+		const struct disk *d = definition_disk(def, i);
+
+		for (size_t j = 0; j < i && d->uri; j++) {
+			const struct disk *other = definition_disk(def, j);
+			bool harmless = (d->shareable && other->shareable) ||
+					(disk_is_read_only(d) && disk_is_read_only(other));
+			_cleanup_free_ char *path = NULL;
+
+			if (harmless || !str_eq(d->uri, other->uri))
+				continue;
+			path = xasprintf("disks[%zu].uri", i);
+			return err_set_param(e, path, "the same as that of disks[%zu], and one of them is written", j);
+		}
+	}
+	return true;
+}
+
 /* A place in the firmware's order is one device's. */
 static bool check_bootindexes(const struct definition *def, struct err **e)
 {
@@ -177,7 +198,7 @@ static bool check_devices(const struct definition *def, struct err **e)
 		if (!nic_check(definition_nic(def, i), &def->hvparams, prefix, e))
 			return false;
 	}
-	return check_bootindexes(def, e) && check_groups(def, e) &&
+	return check_bootindexes(def, e) && check_groups(def, e) && check_uris(def, e) &&
 	       check_unique("disks", "uuid", def->disks.n, disk_uuid, def, ID_GROUPS, e) &&
 	       check_unique("disks", "name", def->disks.n, disk_name, def, SIZE_MAX, e) &&
 	       check_unique("nics", "uuid", def->nics.n, nic_uuid, def, ID_GROUPS, e) &&

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/device.h"
 
+#include "runtime/uri.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -190,8 +192,15 @@ static const struct argv_file *find_file(const struct argv_files *files, const c
 	return NULL;
 }
 
-/* LAYER: below the top one. Its file is opened for reading and made writable by QEMU itself if something is committed
- * into it; the others are what they are. */
+/* LAYER: below the top one. It is opened for reading and made writable by QEMU itself if something is committed into it;
+ * the others are what they are. */
+static void add_access(const struct nodes *n, struct json_object *o, bool layer)
+{
+	json_add_bool(o, "read-only", !layer && disk_is_read_only(n->d));
+	json_add_bool(o, "auto-read-only", layer);
+	parts_add(n->parts, OUTLET_BLOCKDEV, o);
+}
+
 static void add_file_node(const struct nodes *n, const char *name, bool layer)
 {
 	static const char *const aios[] = { "threads", "native", "io_uring" };
@@ -207,9 +216,24 @@ static void add_file_node(const struct nodes *n, const char *name, bool layer)
 	/* Of a block device its owner knows the users; a file system without locks is an error. */
 	if (!block)
 		json_add_str(o, "locking", "on");
-	json_add_bool(o, "read-only", !layer && disk_is_read_only(n->d));
-	json_add_bool(o, "auto-read-only", layer);
-	parts_add(n->parts, OUTLET_BLOCKDEV, o);
+	add_access(n, o, layer);
+}
+
+/* URI was checked when the disk was; NULL: the image is a file. */
+static void add_image_node(const struct nodes *n, const char *uri, const char *name, bool layer)
+{
+	_cleanup_json_ struct json_object *members = uri ? uri_parse(uri, "uri", NULL) : NULL;
+	struct json_object *o;
+
+	if (!uri) {
+		add_file_node(n, name, layer);
+		return;
+	}
+	assert(members);
+	o = node_new(n, json_get_str(members, "driver"), name);
+	json_object_object_foreach(members, key, value)
+		json_add(o, key, json_object_get(value));
+	add_access(n, o, layer);
 }
 
 static void add_format_node(const struct nodes *n, int format, const char *name, const char *file, const char *backing,
@@ -235,12 +259,12 @@ static void add_layers(const struct nodes *n)
 	for (size_t i = n->d->backing.n; i-- > 0;) {
 		_cleanup_free_ char *name = xasprintf("%s.b%zu", id, i), *its = xasprintf("%s.q%zu", id, i);
 
-		add_file_node(n, its, true);
+		add_image_node(n, layers[i].uri, its, true);
 		add_format_node(n, layers[i].format, name, its, below, true);
 		free(below);
 		below = TAKE_PTR(name);
 	}
-	add_file_node(n, file, false);
+	add_image_node(n, n->d->uri, file, false);
 	add_format_node(n, n->d->format, format, file, below, disk_is_read_only(n->d));
 }
 
@@ -373,12 +397,16 @@ void argv_files_list(const struct definition *def, struct argv_files *files)
 		if (!disk_has_source(d))
 			continue;
 		for (size_t layer = n; layer-- > 0;) {
+			if (layers[layer].uri)
+				continue;
 			f = add_file(files, d, &def->hvparams, layers[layer].path);
 			f->what = xasprintf("disks[%zu].backing[%zu].path", i, layer);
 			f->qcow2 = layers[layer].format == FORMAT_QCOW2;
 			f->lone = layer == n - 1 && layers[layer].format == FORMAT_QCOW2;
 			name_file(f, "%s.q%zu", d->hvinfo.id, layer);
 		}
+		if (d->uri)
+			continue;
 		f = add_file(files, d, &def->hvparams, d->path);
 		f->what = xasprintf("disks[%zu].path", i);
 		f->write = !disk_is_read_only(d);

@@ -10,7 +10,7 @@
  *   ID                  the device; the block node it is attached to (a throttle filter, but for scsi-block and
  *                       scsi-generic, where it is the host device itself); the netdev; the disk's throttle group
  *   group-NAME          a throttle group that disks share
- *   ID.f0, ID.p0        the layer that is written: format node, file node. An overlay made while the guest runs is
+ *   ID.f0, ID.p0        the layer that is written: format node, file node (or that of the driver of its uri). An overlay made while the guest runs is
  *                       ID.f1 over ID.p1, and so on; after the next start the top one is ID.f0 again
  *   ID.b0, ID.q0 …      the layers below it, downwards: format node, file node
  *   balloon, scsi, virtio-serial, agent, rng, watchdog, pvpanic, fdc, rp0 …   the machine's own devices
@@ -37,7 +37,8 @@ void parts_clear(struct parts *parts);
 /* The functions below append. */
 
 /* A disk: its throttle group (a shared one only for the first disk that names it), file and format nodes from the
- * lowest layer up, throttle filter, device. FILES has every file of the disk. An empty drive is its device alone. */
+ * lowest layer up, throttle filter, device. FILES has every file of the disk; layers with
+ * a uri have none. An empty drive is its device alone. */
 void disk_parts(const struct definition *def, size_t disk, const struct argv_env *env, const struct argv_files *files,
 		struct parts *parts);
 /* A card: netdev (none for mode none), device. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/disk.h"
 
+#include "runtime/uri.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -71,7 +73,7 @@ static const struct param throttle_rows[] = {
 #define BACKING(member) PARAM_AT(struct backing, member), .since = "0.1.0", .change = CHANGE_RESTART
 static const struct param backing_rows[] = {
 	{ "path", PARAM_PATH, BACKING(path), .doc = "File or block device." },
-	{ "uri", PARAM_TEXT, .min = 1, BACKING(uri), .doc = "Image on another host." },
+	{ "uri", PARAM_TEXT, .min = 1, BACKING(uri), .doc = "Image that a server has, as that of a disk." },
 	{ "format", PARAM_CHOICE, .choices = image_formats, .def = "\"raw\"", BACKING(format), .doc = "Never probed." },
 	PARAM_END
 };
@@ -84,7 +86,12 @@ const struct param disk_rows[] = {
 	{ "path", PARAM_PATH, DISK(path), .doc = "Image file or block device." },
 	{ "pool", PARAM_NAME, DISK(pool), .doc = "Pool of the volume." },
 	{ "volume", PARAM_NAME, DISK(volume), .doc = "Volume of the pool." },
-	{ "uri", PARAM_TEXT, .min = 1, DISK(uri), .doc = "Image on another host." },
+	{ "uri", PARAM_TEXT, .min = 1, DISK(uri),
+	  .doc = "Image that a server has: nbd://HOST[:PORT]/EXPORT, nbd+unix:///EXPORT?socket=PATH, "
+		 "rbd:POOL/IMAGE[:conf=PATH][:id=USER], iscsi://HOST[:PORT]/TARGET/LUN, "
+		 "gluster://HOST[:PORT]/VOLUME/PATH; "
+		 "to be read only: http://…, https://…. Without users and passwords; a path in it is opened by QEMU's "
+		 "user." },
 	{ "format", PARAM_CHOICE, .choices = image_formats, .def = "\"raw\"", DISK(format),
 	  .doc = "Format of the image; never probed." },
 	{ "backing", PARAM_LIST, .rows = &backing_row, .size = sizeof(struct backing), .max = LAYERS_MAX, DISK(backing),
@@ -196,16 +203,34 @@ static bool check_source(const struct disk *d, const char *prefix, struct err **
 		return fail(e, prefix, d->uri ? "uri" : "pool", "a disk has one source: path, pool and volume, or uri");
 	if (d->pool || d->volume)
 		return unsupported(e, prefix, d->pool ? "pool" : "volume", "this version has no pools; give 'path'");
-	if (d->uri)
-		return unsupported(e, prefix, "uri", "this version opens local images only; give 'path'");
 	if (sources == 0 && d->media == MEDIA_DISK)
 		return fail(e, prefix, "path", "required");
 	if (sources == 0 && d->backing.n)
-		return fail(e, prefix, "backing", "needs 'path'");
+		return fail(e, prefix, "backing", "needs 'path' or 'uri'");
 	return true;
 }
 
-static bool check_backing(const struct disk *d, const char *prefix, struct err **e)
+/* READ_ONLY: nobody is to write to it. */
+static bool check_uri(const char *uri, const struct hvparams *hv, bool read_only, const char *prefix, struct err **e)
+{
+	_cleanup_free_ char *name = xasprintf("%suri", prefix);
+	_cleanup_json_ struct json_object *node = uri_parse(uri, name, e);
+	const char *path;
+
+	if (!node)
+		return false;
+	if (uri_is_read_only(node) && !read_only)
+		return fail(e, prefix, "mode", "must be ro: what this uri names can be read only");
+	path = uri_host_path(node);
+	if (hv->use_chroot && path && !str_starts(path, URI_CEPH_DIR "/"))
+		return fail(
+			e, prefix, "uri",
+			"with use_chroot QEMU sees no socket of the host, and of Ceph's files those below " URI_CEPH_DIR
+			" only");
+	return true;
+}
+
+static bool check_backing(const struct disk *d, const struct hvparams *hv, const char *prefix, struct err **e)
 {
 	const struct backing *layers = d->backing.items;
 
@@ -215,9 +240,11 @@ static bool check_backing(const struct disk *d, const char *prefix, struct err *
 
 		if (above != FORMAT_QCOW2)
 			return fail(e, deeper, "format", "the layer above it is raw, which lies on nothing");
-		if (layers[i].uri)
-			return unsupported(e, deeper, "uri", "this version opens local images only; give 'path'");
-		if (str_empty(layers[i].path))
+		if (layers[i].uri && !str_empty(layers[i].path))
+			return fail(e, deeper, "uri", "a layer has one source: path or uri");
+		if (layers[i].uri && !check_uri(layers[i].uri, hv, true, deeper, e))
+			return false;
+		if (!layers[i].uri && str_empty(layers[i].path))
 			return fail(e, deeper, "path", "required");
 	}
 	return true;
@@ -236,6 +263,8 @@ static bool check_device(const struct disk *d, const struct hvparams *hv, const 
 		return fail(e, prefix, "path", "required: a paravirtual cdrom has no tray to be empty");
 	if (d->media == MEDIA_DISK && type == DISK_SCSI_CD)
 		return fail(e, prefix, "type", "scsi-cd is for media cdrom");
+	if (passes && d->uri)
+		return fail(e, prefix, "uri", "a device that is passed through is one of this host, with a path");
 	if (passes && d->format != FORMAT_RAW)
 		return fail(e, prefix, "format", "must be raw for a device that is passed through");
 	if (passes && d->mode == DISK_RO)
@@ -290,14 +319,30 @@ static bool check_properties(const struct disk *d, const struct hvparams *hv, co
 	return true;
 }
 
+/* aio is how files are read. */
+static bool check_aio(const struct disk *d, const struct hvparams *hv, const char *prefix, struct err **e)
+{
+	const struct backing *layers = d->backing.items;
+	bool files = !d->uri;
+
+	for (size_t i = 0; i < d->backing.n; i++)
+		files = files || !layers[i].uri;
+	if (!files)
+		return d->aio == PARAM_CHOICE_NONE || fail(e, prefix, "aio", "means nothing where no layer is a file");
+	if (disk_aio_of(d, hv) == AIO_NATIVE && disk_cache_of(d, hv) != CACHE_NONE)
+		return fail(e, prefix, "aio", "native needs cache none");
+	return true;
+}
+
 bool disk_check(const struct disk *d, const struct hvparams *hv, const char *prefix, struct err **e)
 {
-	if (!check_source(d, prefix, e) || !check_backing(d, prefix, e) || !check_device(d, hv, prefix, e))
+	if (!check_source(d, prefix, e) || !check_backing(d, hv, prefix, e) || !check_device(d, hv, prefix, e))
+		return false;
+	if (d->uri && !check_uri(d->uri, hv, disk_is_read_only(d), prefix, e))
 		return false;
 	for (const char *c = d->serial ? d->serial : ""; *c; c++)
 		if (iscntrl((unsigned char)*c))
 			return fail(e, prefix, "serial", "must be printable");
-	if (disk_aio_of(d, hv) == AIO_NATIVE && disk_cache_of(d, hv) != CACHE_NONE)
-		return fail(e, prefix, "aio", "native needs cache none");
-	return check_throttle(&d->throttle, prefix, e) && check_properties(d, hv, prefix, e);
+	return check_aio(d, hv, prefix, e) && check_throttle(&d->throttle, prefix, e) &&
+	       check_properties(d, hv, prefix, e);
 }

@@ -2,7 +2,9 @@
 #include "runtime/prepare.h"
 
 #include "base/file.h"
+#include "runtime/remote.h"
 #include "runtime/uids.h"
+#include "runtime/uri.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -267,7 +269,7 @@ static void add_binds(struct prepare *p)
 {
 	static const char *const net[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs" };
 	const struct definition *def = &p->inst->def;
-	bool user_net = false;
+	bool network = remote_uses(def, "");
 	size_t n = 0;
 
 	if (!str_starts(p->binary, "/usr/")) {
@@ -282,10 +284,12 @@ static void add_binds(struct prepare *p)
 			p->binds[n++] = p->prefix;
 	}
 	for (size_t i = 0; i < def->nics.n; i++)
-		user_net |= nic_mode_of(definition_nic(def, i)) == NIC_USER;
-	for (size_t i = 0; user_net && i < ARRAY_SIZE(net); i++)
+		network |= nic_mode_of(definition_nic(def, i)) == NIC_USER;
+	for (size_t i = 0; network && i < ARRAY_SIZE(net); i++)
 		if (access(net[i], F_OK) == 0)
 			p->binds[n++] = net[i];
+	if (remote_uses(def, "rbd:") && access(URI_CEPH_DIR, F_OK) == 0)
+		p->binds[n++] = URI_CEPH_DIR;
 	p->confine.binds = p->binds;
 }
 

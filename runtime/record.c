@@ -62,6 +62,7 @@ static struct json_object *source_of(const struct disk *d)
 		return NULL;
 	o = json_object_new_object();
 	json_add_str(o, "path", d->path);
+	json_add_str(o, "uri", d->uri);
 	json_add_str(o, "format", image_formats[d->format]);
 	return o;
 }

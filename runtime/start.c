@@ -18,6 +18,7 @@
 #include "runtime/observe.h"
 #include "runtime/prepare.h"
 #include "runtime/record.h"
+#include "runtime/remote.h"
 #include "runtime/store.h"
 
 #include <errno.h>
@@ -191,7 +192,7 @@ static void add_log(struct err *e, const struct instance *inst)
 		err_add(e, "log", json_object_new_string(log));
 }
 
-/* QEMU knows images by their fd sets; whoever reads its words knows the definition: "disks[1].path: '/images/x'". */
+/* QEMU knows images by fd sets and nodes; whoever reads its words knows the definition: "disks[1].path: '/images/x'". */
 static char *image_named(const struct start *s, const struct err *e)
 {
 	static const char set[] = "/dev/fdset/";
@@ -204,7 +205,7 @@ static char *image_named(const struct start *s, const struct err *e)
 		if (f->set == number)
 			return xasprintf("%s: '%s'", f->what, f->path);
 	}
-	return NULL;
+	return remote_named(&s->inst->def, log);
 }
 
 /* QEMU ended by itself during the start: its own words are the error. */
@@ -225,6 +226,8 @@ static void explain_end(struct op *op, const struct start *s)
 		err_set(&e, ERR_QEMU, "QEMU ended with status %" PRId64 " before it was ready", status);
 	add_log(e, inst);
 	image = image_named(s, e);
+	if (image && remote_lacks_driver(json_get_str(e->extra, "log")))
+		e->class = ERR_UNSUPPORTED;
 	if (image)
 		err_prefix(e, "%s", image);
 	err_free(op->err);
@@ -562,6 +565,8 @@ static enum verdict on_nodes(struct op *op, struct json_object *ret, void *arg)
 	struct start *s = arg;
 	struct err *e = NULL;
 
+	if (!remote_check(&s->inst->def, ret, &e))
+		return op_fail_err(op, e);
 	return record_sizes(s->inst, ret, &e) ? OP_DONE : op_fail_err(op, e);
 }
 

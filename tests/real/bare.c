@@ -294,13 +294,70 @@ struct argv_env bare_env(struct bare *b, bool asked)
 				  .data = b };
 }
 
+/* ---- images that servers have ---- */
+
+/* The option of a block node with this member, or NULL. */
+static struct json_object *find_node(char **argv, const char *key, const char *value)
+{
+	for (char **p = argv; *p && p[1]; p++) {
+		struct json_object *o = NULL;
+
+		if (!str_eq(p[0], "-blockdev") || !json_parse(p[1], strlen(p[1]), &json_limits_qemu, &o, NULL))
+			continue;
+		if (str_eq(json_get_str(o, key), value))
+			return o;
+		json_object_put(o);
+	}
+	return NULL;
+}
+
+/* A file of the format that is expected of it; the node is the same but for its driver. */
+static char *stand_in(struct bare *b, char **argv, struct json_object *node)
+{
+	static const char *const same[] = { "node-name", "discard", "cache", "read-only", "auto-read-only" };
+	const char *name = json_get_str(node, "node-name");
+	_cleanup_json_ struct json_object *above = find_node(argv, "file", name), *o = json_object_new_object();
+	_cleanup_free_ char *path = xasprintf("%s/%s.img", b->dir, name);
+	const char *const create[] = { "qemu-img", "create", "-q", "-f", json_get_str(above, "driver"),
+				       path,       "1440k",  NULL };
+
+	if (access(path, F_OK) != 0)
+		run(create);
+	json_add_str(o, "driver", "file");
+	json_add_str(o, "filename", path);
+	for (size_t i = 0; i < ARRAY_SIZE(same); i++)
+		json_add(o, same[i], json_object_get(json_object_object_get(node, same[i])));
+	return json_print(o);
+}
+
+char **bare_argv(struct bare *b, bool asked)
+{
+	static const char *const drivers[] = { "nbd", "rbd", "iscsi", "gluster", "http", "https" };
+	struct argv_env env = bare_env(b, asked);
+	char **argv = argv_build(&b->def, &env, &b->files);
+
+	for (char **p = argv; *p && p[1]; p++) {
+		_cleanup_json_ struct json_object *o = NULL;
+
+		if (!str_eq(p[0], "-blockdev"))
+			continue;
+		ck_assert(json_parse(p[1], strlen(p[1]), &json_limits_qemu, &o, NULL));
+		for (size_t i = 0; i < ARRAY_SIZE(drivers); i++)
+			if (str_eq(json_get_str(o, "driver"), drivers[i])) {
+				_cleanup_free_ char *old = p[1];
+
+				p[1] = stand_in(b, argv, o);
+			}
+	}
+	return argv;
+}
+
 /* ---- from start to end ---- */
 
 struct bare *bare_start(const char *json)
 {
 	const char *tmp = getenv("TMPDIR"), *binary = getenv("DROVER_QEMU");
 	struct bare *b = xcalloc(1, sizeof(*b));
-	struct argv_env env;
 
 	b->dir = xasprintf("%s/drover-bare-XXXXXX", tmp ? tmp : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(b->dir));
@@ -317,8 +374,7 @@ struct bare *bare_start(const char *json)
 		b->listeners[logs[i]] = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	}
 	images_open(b, SET_COUNT);
-	env = bare_env(b, false);
-	b->argv = argv_build(&b->def, &env, &b->files);
+	b->argv = bare_argv(b, false);
 	b->reader = json_reader_new(&json_limits_qemu);
 	b->types = json_object_new_object();
 	b->pid = fork();

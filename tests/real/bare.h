@@ -34,6 +34,8 @@ struct json_object *bare_ask(struct bare *b, const char *command, struct json_ob
 struct json_object *bare_askf(struct bare *b, const char *command, const char *args, ...) _printf_(3, 4);
 /* The environment of a binary that has what this one says. */
 struct argv_env bare_env(struct bare *b, bool asked);
+/* Its command line, in which files stand for what would be reached through a network. */
+char **bare_argv(struct bare *b, bool asked);
 /* A connection to one of the listening sockets. */
 int bare_connect(struct bare *b, int fd_number);
 
