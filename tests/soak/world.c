@@ -287,11 +287,14 @@ static char *complain_of_droverd(void)
 	for (unsigned i = 0; i < round_.n_machines; i++) {
 		const struct machine *m = &round_.machines[i];
 
-		if (!machine_process(m, "qemu.lock"))
-			continue;
-		/* The directory, both processes, both monitors. */
-		most += FDS_EACH;
-		least += m->orphan || m->liar || m->lost ? 0 : FDS_EACH;
+		/* There may be one of each name. */
+		for (unsigned j = 0; j < 2; j++) {
+			if (!machine_holder(m->names[j], "qemu.lock"))
+				continue;
+			/* The directory, both processes, both monitors. */
+			most += FDS_EACH;
+			least += m->orphan || m->liar || m->lost ? 0 : FDS_EACH;
+		}
 	}
 	if (fds < least || fds > most)
 		return xasprintf("droverd has %u descriptors, not %u to %u", fds, least, most);
