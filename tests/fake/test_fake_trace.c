@@ -65,6 +65,23 @@ static struct json_object *trace(void)
 	return client_ok(stage.c, "query-trace", WEB);
 }
 
+/* Waits until NAME has been answered; the trace then. */
+static struct json_object *await_answer(const char *name)
+{
+	enum { POLL_US = 5000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US };
+
+	for (int polls = 0; polls < POLLS; polls++) {
+		struct json_object *list = trace();
+
+		for (size_t i = 0; i < json_object_array_length(list); i++)
+			if (is(entry(list, i), "direction", "in") && is(entry(list, i), "name", name))
+				return list;
+		json_object_put(list);
+		usleep(POLL_US);
+	}
+	ck_abort_msg("no answer to '%s'", name);
+}
+
 /* What was sent to a monitor, a line each as the fake writes them. */
 static char *sent(struct json_object *list, int monitor)
 {
@@ -165,12 +182,13 @@ START_TEST(two_lives)
 	stage_set("%s", "");
 	stage_define("web", "fake.record=%s/asked", stage.r->root);
 	stage_start("web");
-	before = trace();
+	before = await_answer("query-fdsets"); /* the last of a start: nothing is under way */
 	n = json_object_array_length(before);
 	stage_kill();
 	stage_restart();
 	client_await_state(stage.c, "web", "running", NULL);
 	json_object_put(client_ok(stage.c, "instance-pause", WEB));
+	json_object_put(client_ok(stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'query-status'}"));
 	after = trace();
 	ck_assert_uint_gt(json_object_array_length(after), n);
 	for (size_t i = 0; i < n; i++)

@@ -13,7 +13,6 @@
 
 #define GREETING "{\"QMP\":{\"version\":{},\"capabilities\":[]}}\r\n{\"return\":{},\"id\":1}\r\n"
 #define MESSAGE(members) "{\"time\":1700000000.25,\"direction\":" members "}"
-#define LONG "{\"x\":\"0123456789012345678901234567890123456789012345678901234567890123456789\"}"
 
 static const char replies[] = GREETING "{\"return\":["
 	/* clang-format off */
@@ -25,7 +24,7 @@ static const char replies[] = GREETING "{\"return\":["
 	MESSAGE("\"in\",\"monitor\":2,\"id\":3,\"name\":\"add-fd\",\"latency\":0.0001,"
 		"\"message\":{\"error\":{\"class\":\"DeviceNotFound\",\"desc\":\"none\\u001b[31m\"}}") ","
 	MESSAGE("\"in\",\"monitor\":1,\"name\":\"STOP\",\"message\":{\"event\":\"STOP\"}") ","
-	MESSAGE("\"in\",\"monitor\":1,\"name\":\"E\",\"message\":{\"event\":\"E\",\"data\":" LONG "}") ","
+	MESSAGE("\"in\",\"monitor\":1,\"name\":\"E\",\"message\":{\"event\":\"E\",\"data\":{\"x\":\"012345678901234567890123456\"}}") ","
 	MESSAGE("\"in\",\"monitor\":1,\"name\":\"q\\u009b2J\",\"cut\":true,\"message\":\"{\\\"return\\\"\"") ","
 	MESSAGE("\"in\",\"monitor\":1,\"message\":[1]") ","
 	"7,{\"time\":\"x\",\"direction\":5,\"monitor\":\"y\",\"message\":null}"
@@ -71,7 +70,7 @@ START_TEST(lines)
 		"2023-11-14 22:13:20.250  ->2   3       -  add-fd     {\"a\":\"***\"} (and a descriptor)",
 		"2023-11-14 22:13:20.250  <-2   3     0.1  add-fd     none\\x1b[31m (DeviceNotFound)",
 		"2023-11-14 22:13:20.250  <-1   -       -  STOP       -",
-		"2023-11-14 22:13:20.250  <-1   -       -  E          " LONG,
+		"2023-11-14 22:13:20.250  <-1   -       -  E          {\"x\":\"012345678901234567890123456\"}",
 		"2023-11-14 22:13:20.250  <-1   -       -  q\\u009b2J  {\"return\" (cut)",
 		"2023-11-14 22:13:20.250  <-1   -       -  -          [1]",
 		NULL,

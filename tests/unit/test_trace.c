@@ -237,9 +237,10 @@ static const struct {
 } lines[] = {
 	{ "{\"time\":1.5,\"direction\":\"in\",\"monitor\":2,\"message\":null}",
 	  "{\"time\":1.5,\"direction\":\"in\",\"monitor\":2,\"message\":null}" },
-	/* of another version: what is not known is left out, what is of another type as well */
-	{ "{\"v\":2,\"time\":1.5,\"direction\":\"in\",\"monitor\":2,\"id\":\"x\",\"name\":\"A\",\"message\":[1]}",
-	  "{\"time\":1.5,\"direction\":\"in\",\"monitor\":2,\"name\":\"A\",\"message\":[1]}" },
+	/* of a later version */
+	{ "{\"v\":2,\"time\":1.5,\"direction\":\"in\",\"monitor\":2,\"name\":\"A\",\"message\":[1]}",
+	  "{\"v\":2,\"time\":1.5,\"direction\":\"in\",\"monitor\":2,\"name\":\"A\",\"message\":[1]}" },
+	{ "{\"time\":1.5,\"direction\":\"in\",\"monitor\":2,\"id\":\"x\",\"message\":[1]}", NULL },
 	{ "{\"when\":1.5,\"direction\":\"in\",\"monitor\":2,\"message\":1}", NULL },
 	{ "{\"time\":\"1.5\",\"direction\":\"in\",\"monitor\":2,\"message\":1}", NULL },
 	{ "{\"time\":1.5,\"monitor\":2,\"message\":1}", NULL },
