@@ -65,6 +65,8 @@ bool json_parse(const char *text, size_t len, const struct json_limits *limits, 
  * becomes U+FFFD. Nothing is kept in the value, as json-c's own writer does. */
 char *json_print(struct json_object *o);
 char *json_print_indent(struct json_object *o);
+/* At most the first MAX bytes of it, by whole characters; *CUT: there is more. Takes no longer for a longer value. */
+char *json_print_head(struct json_object *o, size_t max, bool *cut);
 
 /* How many bytes follow C, the first byte of a character outside ASCII, and the bounds of the next
  * one, which keep out overlong forms, surrogates and all beyond U+10FFFF. 0: C is no first byte. */

@@ -19,11 +19,17 @@
 struct text {
 	char *p;
 	size_t len, cap;
+	size_t max; /* 0: none */
 	bool indent;
+	bool cut; /* max is reached: what is put is dropped */
 };
 
 static void put(struct text *t, const char *p, size_t n)
 {
+	if (t->max && n > t->max - t->len) {
+		n = t->max - t->len;
+		t->cut = true;
+	}
 	if (t->len + n >= t->cap) {
 		t->cap = 2 * t->cap > t->len + n + 1 ? 2 * t->cap : t->len + n + 64;
 		t->p = xrealloc(t->p, t->cap, 1);
@@ -103,6 +109,8 @@ static void put_string(struct text *t, const char *p, size_t n)
 {
 	size_t start = 0, i = 0;
 
+	if (t->max && n > t->max)
+		n = t->max; /* more is never printed */
 	put(t, "\"", 1);
 	while (i < n) {
 		unsigned char c = (unsigned char)p[i];
@@ -154,6 +162,8 @@ static void put_object(struct text *t, struct json_object *o, unsigned depth)
 
 	put(t, "{", 1);
 	json_object_object_foreach(o, key, value) {
+		if (t->cut)
+			return;
 		if (!first)
 			put(t, ",", 1);
 		first = false;
@@ -172,7 +182,7 @@ static void put_array(struct text *t, struct json_object *o, unsigned depth)
 	size_t n = json_object_array_length(o);
 
 	put(t, "[", 1);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !t->cut; i++) {
 		if (i)
 			put(t, ",", 1);
 		put_break(t, depth + 1);
@@ -227,6 +237,22 @@ char *json_print(struct json_object *o)
 char *json_print_indent(struct json_object *o)
 {
 	return print(o, true);
+}
+
+char *json_print_head(struct json_object *o, size_t max, bool *cut)
+{
+	struct text t = { .max = max };
+
+	put_value(&t, o, 0);
+	*cut = t.cut;
+	/* The last character may be a part of one. */
+	while (t.cut && t.len && ((unsigned char)t.p[t.len - 1] & 0xc0) == 0x80)
+		t.len--;
+	if (t.cut && t.len && (unsigned char)t.p[t.len - 1] >= 0x80)
+		t.len--;
+	t.max = 0;
+	put(&t, "", 1);
+	return t.p;
 }
 
 struct json_object *json_get_typed(struct json_object *o, const char *key, enum json_type type)

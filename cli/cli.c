@@ -138,6 +138,7 @@ static const struct {
 	{ ERR_TIMEOUT, "shutdown", NULL, "the guest did not obey: --then stop ends it hard, as does 'drover stop {}'" },
 	{ ERR_TIMEOUT, NULL, NULL, "'drover show {}' shows what became of it" },
 	{ ERR_GUEST_GONE, NULL, NULL, "'drover log {}' shows what QEMU said" },
+	{ ERR_QEMU, NULL, "trace", "'drover trace {}' shows what it was asked" },
 	{ ERR_GAP, "events", NULL, "without --since it starts from now" },
 	{ ERR_INVALID_PARAMETER, "define", "parameter", "'drover call query-schema' describes every member" },
 	{ ERR_INVALID_PARAMETER, "call", "parameter", "'drover call query-schema' describes every command" },
@@ -167,15 +168,15 @@ char *cli_hint(const char *verb, const char *subject, const struct err *e)
 
 static void print_step(const struct err *e)
 {
-	const char *step = json_get_str(e->extra, "step"), *what = "";
-	_cleanup_free_ char *plain = step ? text_plain(step, "") : NULL;
+	const char *step = json_get_str(e->extra, "step"), *what = "", *trace = json_get_str(e->extra, "trace");
+	_cleanup_free_ char *plain = step ? text_plain(step, "") : NULL, *id = text_plain(trace ? trace : "", "");
 	struct json_object *undone;
 
 	if (!step)
 		return;
 	if (json_object_object_get_ex(e->extra, "undone", &undone))
 		what = json_object_get_boolean(undone) ? ", undone" : ", not undone";
-	fprintf(stderr, "  step: %s%s\n", plain, what);
+	fprintf(stderr, "  step: %s%s%s%s\n", plain, what, *id ? "; operation " : "", id);
 }
 
 /* "log" is text or a list of lines. */

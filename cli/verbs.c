@@ -61,6 +61,13 @@ static const struct cli_option log_options[] = {
 	CLI_OPTION_END,
 };
 
+static const struct cli_option trace_options[] = {
+	{ "since", OPTION_SECONDS, "TIME", .member = "since", .doc = "Only what came after, in seconds since 1970." },
+	{ "operation", OPTION_TEXT, "ID", .member = "operation",
+	  .doc = "Only what was said on behalf of it: the id of a job, or that of an error." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option console_options[] = {
 	{ "log", OPTION_FLAG, .doc = "Print what the console's log holds, and end." },
 	{ "take", OPTION_FLAG, .member = "take", .doc = "Type here even if someone else does, who then only reads." },
@@ -271,6 +278,20 @@ const struct verb cli_verbs[] = {
 		.max = 1,
 		.command = "query-log",
 		.run = verb_log,
+	},
+	{
+		.name = "trace",
+		.usage = "NAME [--operation ID] [--since TIME]",
+		.summary = "Print what droverd and QEMU have said to each other.",
+		.detail = "A line for each message on the two monitors, to (->) and from (<-) QEMU, with the "
+			  "milliseconds "
+			  "that a reply took; with --json all of it. A generated id needs quotes in a shell: '#17'. "
+			  "Secrets are ***.",
+		.options = trace_options,
+		.min = 1,
+		.max = 1,
+		.command = "query-trace",
+		.run = verb_trace,
 	},
 	{
 		.name = "events",

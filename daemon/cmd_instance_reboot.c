@@ -45,7 +45,7 @@ static enum verdict end(struct op *op, struct instance *inst, bool soft)
 	if (!inst->process)
 		return OP_DONE;
 	if (qmp_is_ready(inst->qmp))
-		qmp_send(inst->qmp, "quit", NULL, -1, NULL, NULL); /* its end is the answer */
+		qmp_send_for(inst->qmp, op->id, "quit", NULL, -1, NULL, NULL); /* its end is the answer */
 	else
 		process_signal(inst->process, SIGTERM);
 	return instance_wait_end(op, inst, soft);

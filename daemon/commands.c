@@ -16,7 +16,7 @@ static const struct command *const commands[] = {
 	&cmd_job_cancel,        &cmd_job_dismiss,      &cmd_query_commands,     &cmd_query_events,
 	&cmd_query_guest,       &cmd_query_host,       &cmd_query_instance,     &cmd_query_instances,
 	&cmd_query_jobs,        &cmd_query_log,        &cmd_query_schema,       &cmd_query_stats,
-	&cmd_query_version,
+	&cmd_query_trace,       &cmd_query_version,
 };
 
 static const char *const class_names[] = { "q", "a", "c", "l", "c", "c" };

@@ -13,6 +13,6 @@ extern const struct command cmd_console_attach, cmd_instance_argv, cmd_instance_
 	cmd_instance_resume, cmd_instance_settle, cmd_instance_shutdown, cmd_instance_start, cmd_instance_stop,
 	cmd_instance_undefine, cmd_job_cancel, cmd_job_dismiss, cmd_query_commands, cmd_query_events, cmd_query_guest,
 	cmd_query_host, cmd_query_instance, cmd_query_instances, cmd_query_jobs, cmd_query_log, cmd_query_schema,
-	cmd_query_stats, cmd_query_version;
+	cmd_query_stats, cmd_query_trace, cmd_query_version;
 
 #endif

@@ -193,11 +193,11 @@ static bool is_in_doubt(const struct job *job, const struct op *op)
 
 static void add_details(const struct job *job, const struct op *op)
 {
+	add_detail(op->err, "trace", json_object_new_string(job->id));
 	if (!op->failed)
-		return;
+		return; /* refused before its first step */
 	add_detail(op->err, "step", json_object_new_string(op->failed));
 	add_detail(op->err, "undone", json_object_new_boolean(op->went_back && !is_in_doubt(job, op)));
-	add_detail(op->err, "trace", json_object_new_string(job->id));
 	if (op->err->class == ERR_GUEST_GONE)
 		add_detail(op->err, "log", last_words(job));
 }

@@ -11,6 +11,9 @@ struct qmp_call {
 	struct qmp *q;
 	int64_t id;
 	struct json_object *message; /* until sent */
+	struct json_object *name;    /* of the command */
+	char *operation;             /* or NULL */
+	uint64_t sent_at;            /* ns */
 	int fd;
 	bool carries, sent;
 	qmp_reply_fn *reply; /* NULL: forgotten */
@@ -51,6 +54,8 @@ static void call_free(struct qmp_call *c)
 {
 	TAILQ_REMOVE(&c->q->calls, c, link);
 	json_object_put(c->message);
+	json_object_put(c->name);
+	free(c->operation);
 	fd_close(c->fd);
 	free(c);
 }
@@ -84,6 +89,37 @@ static bool call_end(struct qmp_call *c, struct json_object *ret, const struct e
 	reply(ret, e, data);
 	return leave(q);
 }
+
+/* ---- who looks on ---- */
+
+static void tell(struct qmp *q, const struct qmp_message *m)
+{
+	if (q->ops->passes)
+		q->ops->passes(q, m, q->data);
+}
+
+static void tell_call(struct qmp *q, const struct qmp_call *c, struct json_object *value, bool sent)
+{
+	struct qmp_message m = { .sent = sent, .value = value, .latency = -1 };
+
+	if (c) {
+		m.name = json_object_get_string(c->name);
+		m.id = c->id;
+		m.operation = c->operation;
+		m.descriptor = sent && c->carries;
+		if (!sent)
+			m.latency = (double)(uv_hrtime() - c->sent_at) / 1e9;
+	}
+	tell(q, &m);
+}
+
+/* What QEMU says by itself. */
+static void tell_other(struct qmp *q, const char *name, struct json_object *value)
+{
+	tell(q, &(struct qmp_message){ .value = value, .name = name, .latency = -1 });
+}
+
+/* ---- the end of a connection ---- */
 
 static void disconnect(struct qmp *q)
 {
@@ -193,7 +229,10 @@ static void on_reply(struct qmp *q, struct json_object *message)
 	TAILQ_FOREACH(c, &q->calls, link)
 	if (c->id == id)
 		break;
-	if (!c || !c->sent) {
+	if (c && !c->sent)
+		c = NULL;
+	tell_call(q, c, message, false);
+	if (!c) {
 		/* QEMU answers what it could not parse without an id: a bug of ours. */
 		log_debug("qmp: a reply to nothing we asked (id %" PRId64 ")", id);
 		return;
@@ -214,6 +253,7 @@ static void on_event(struct qmp *q, const char *name, struct json_object *messag
 	double time = (double)json_get_int(stamp, "seconds", 0) + (double)json_get_int(stamp, "microseconds", 0) / 1e6;
 	struct qmp_listener *l;
 
+	tell_other(q, name, message);
 	enter(q);
 	q->events++;
 	/* A listener may take any other off the list: look from the start after each. */
@@ -252,6 +292,8 @@ static void on_negotiated(struct json_object *ret, const struct err *e, void *da
 static void call_send(struct qmp *q, struct qmp_call *c)
 {
 	c->sent = true;
+	c->sent_at = uv_hrtime();
+	tell_call(q, c, c->message, true);
 	stream_send(q->stream, c->message, TAKE_FD(c->fd));
 	json_object_put(c->message);
 	c->message = NULL;
@@ -284,13 +326,14 @@ static struct qmp_call *call_new(struct qmp *q, const char *verb, const char *co
 	struct qmp_call *c = xcalloc(1, sizeof(*c));
 
 	c->q = q;
+	c->name = json_object_new_string(command);
 	c->id = ++q->next_id;
 	c->fd = fd;
 	c->carries = fd >= 0;
 	c->reply = reply;
 	c->data = data;
 	c->message = json_object_new_object();
-	json_add_str(c->message, verb, command);
+	json_add(c->message, verb, json_object_get(c->name));
 	if (args)
 		json_add(c->message, "arguments", args);
 	json_add_int(c->message, "id", c->id);
@@ -298,11 +341,12 @@ static struct qmp_call *call_new(struct qmp *q, const char *verb, const char *co
 	return c;
 }
 
-static void on_greeting(struct qmp *q)
+static void on_greeting(struct qmp *q, struct json_object *greeting)
 {
 	struct json_object *args = NULL;
 	struct qmp_call *c;
 
+	tell_other(q, "QMP", greeting);
 	q->greeted = true;
 	if (q->oob) {
 		struct json_object *list = json_object_new_array();
@@ -323,14 +367,16 @@ static void on_value(struct stream *s, struct json_object *value, void *data)
 	struct qmp *q = data;
 	const char *event = json_get_str(value, "event");
 
-	if (!json_object_is_type(value, json_type_object))
+	if (!json_object_is_type(value, json_type_object)) {
+		tell_other(q, NULL, value);
 		lose(q, ERR_QEMU, "the monitor sent something that is no QMP");
-	else if (event)
+	} else if (event) {
 		on_event(q, event, value);
-	else if (json_object_object_get_ex(value, "QMP", NULL) && !q->greeted)
-		on_greeting(q);
-	else
+	} else if (json_object_object_get_ex(value, "QMP", NULL) && !q->greeted) {
+		on_greeting(q, value);
+	} else {
 		on_reply(q, value);
+	}
 }
 
 static void on_bad(struct stream *s, const struct err *e, bool fatal, void *data)
@@ -415,8 +461,8 @@ struct qmp *qmp_ping_of(const struct qmp *q)
 	return q->ping;
 }
 
-static struct qmp_call *send_call(struct qmp *q, const char *verb, const char *command, struct json_object *args,
-				  int fd, qmp_reply_fn *reply, void *data)
+static struct qmp_call *send_call(struct qmp *q, const char *operation, const char *verb, const char *command,
+				  struct json_object *args, int fd, qmp_reply_fn *reply, void *data)
 {
 	struct qmp_call *c;
 
@@ -426,6 +472,7 @@ static struct qmp_call *send_call(struct qmp *q, const char *verb, const char *c
 		return NULL;
 	}
 	c = call_new(q, verb, command, args, fd, reply, data);
+	c->operation = xstrdup(operation);
 	send_waiting(q);
 	return c;
 }
@@ -433,12 +480,19 @@ static struct qmp_call *send_call(struct qmp *q, const char *verb, const char *c
 struct qmp_call *qmp_send(struct qmp *q, const char *command, struct json_object *args, int fd, qmp_reply_fn *reply,
 			  void *data)
 {
-	return send_call(q, "execute", command, args, fd, reply, data);
+	return send_call(q, NULL, "execute", command, args, fd, reply, data);
 }
 
-struct qmp_call *qmp_send_oob(struct qmp *q, const char *command, qmp_reply_fn *reply, void *data)
+struct qmp_call *qmp_send_for(struct qmp *q, const char *operation, const char *command, struct json_object *args,
+			      int fd, qmp_reply_fn *reply, void *data)
 {
-	return send_call(q, "exec-oob", command, NULL, -1, reply, data);
+	return send_call(q, operation, "execute", command, args, fd, reply, data);
+}
+
+struct qmp_call *qmp_send_oob(struct qmp *q, const char *operation, const char *command, qmp_reply_fn *reply,
+			      void *data)
+{
+	return send_call(q, operation, "exec-oob", command, NULL, -1, reply, data);
 }
 
 void qmp_forget(struct qmp_call *call)

@@ -26,6 +26,17 @@
 struct qmp;
 struct qmp_call;
 
+/* A message as it passes. What it points to is somebody else's. */
+struct qmp_message {
+	bool sent;                 /* to QEMU */
+	struct json_object *value; /* as it is on the wire, of any type when QEMU sent it */
+	const char *name; /* of the command that is sent or answered, or of the event; "QMP": a greeting; or NULL */
+	int64_t id;       /* of a command and its reply; 0: it has none of ours */
+	double latency;   /* seconds between a command and its reply; negative: it is no reply to us */
+	const char *operation; /* on whose behalf; or NULL */
+	bool descriptor;       /* one goes along */
+};
+
 struct qmp_ops {
 	/* Negotiation is over: the first reply has come. Optional. */
 	void (*ready)(struct qmp *q, void *data);
@@ -36,6 +47,9 @@ struct qmp_ops {
 	/* Optional: the connection ended. True: it is given another by qmp_reconnect(), at once or later, or
 	 * closed; then gone() is not called. */
 	bool (*lost)(struct qmp *q, const struct err *e, void *data);
+	/* Optional: a message is about to be sent, or has come and nothing has been made of it yet. It must not call the
+	 * client. */
+	void (*passes)(struct qmp *q, const struct qmp_message *m, void *data);
 };
 
 /* RET is the reply's "return", or NULL and E says why; both stay the client's. */
@@ -67,8 +81,12 @@ void qmp_set_ping(struct qmp *q, struct qmp *oob);
  * member "qemu-class". */
 struct qmp_call *qmp_send(struct qmp *q, const char *command, struct json_object *args, int fd, qmp_reply_fn *reply,
 			  void *data);
-/* The same out of band ("exec-oob"). */
-struct qmp_call *qmp_send_oob(struct qmp *q, const char *command, qmp_reply_fn *reply, void *data);
+/* The same on behalf of OPERATION, which is only told to passes(); copied. */
+struct qmp_call *qmp_send_for(struct qmp *q, const char *operation, const char *command, struct json_object *args,
+			      int fd, qmp_reply_fn *reply, void *data);
+/* The same out of band ("exec-oob"), without arguments. */
+struct qmp_call *qmp_send_oob(struct qmp *q, const char *operation, const char *command, qmp_reply_fn *reply,
+			      void *data);
 /* NULL is nothing. */
 void qmp_forget(struct qmp_call *call);
 

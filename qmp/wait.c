@@ -122,7 +122,7 @@ static void wait_expired(struct op *op, void *data)
 	}
 	w->pinging = true;
 	op_extend(op, PING_MS);
-	w->ping = qmp_send_oob(oob, "query-yank", on_pong, w);
+	w->ping = qmp_send_oob(oob, op->id, "query-yank", on_pong, w);
 }
 
 /* An event that does not come is the guest's silence, not QEMU's. */
@@ -184,7 +184,7 @@ enum verdict qmp_call_fd(struct op *op, struct qmp *q, const char *command, stru
 		return gone(op, args, fd);
 	w = wait_new(op, q, command, arg);
 	w->then = then;
-	w->call = qmp_send(q, command, args, fd, on_reply, w);
+	w->call = qmp_send_for(q, op->id, command, args, fd, on_reply, w);
 	return op_wait(op, &reply_ops, w);
 }
 
@@ -209,7 +209,7 @@ enum verdict qmp_call_until(struct op *op, struct qmp *q, const char *command, s
 	w->listener.gone = on_gone;
 	qmp_listen(q, &w->listener);
 	if (command)
-		w->call = qmp_send(q, command, args, -1, on_reply, w);
+		w->call = qmp_send_for(q, op->id, command, args, -1, on_reply, w);
 	return op_wait(op, &event_ops, w);
 }
 

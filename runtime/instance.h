@@ -28,6 +28,7 @@ struct guest_agent;
 struct stats;
 struct reconnect;
 struct instance;
+struct trace;
 struct uid_pool;
 
 enum state {
@@ -129,6 +130,7 @@ struct instance {
 	struct json_object *record;  /* runtime.json, NULL without a process */
 	struct json_object *pending; /* kept for instance_pending() until one of the two it compares changes */
 	struct qmp *qmp, *qmp2;
+	struct trace *trace; /* of these two */
 	enum monitor monitor;
 	struct guest_agent *agent; /* see guest_agent.h, stats.h; of this process, or NULL */
 	struct stats *stats;

@@ -159,11 +159,14 @@ bool logs_tail(const struct instance *inst, enum log_kind kind, size_t max, char
 	return true;
 }
 
+/* All that is kept of an instance beside each other. */
+static const char *const files[] = { "log", "log.1", "console", "console.1", "trace", "trace.1" };
+
 void logs_rename(int log_dir, const char *name, const char *to)
 {
-	for (int i = 0; i < 2 * LOG_KINDS; i++) {
-		_cleanup_free_ char *from = file_name(name, (enum log_kind)(i / 2), i % 2);
-		_cleanup_free_ char *file = file_name(to, (enum log_kind)(i / 2), i % 2);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_free_ char *from = xasprintf("%s.%s", name, files[i]),
+				    *file = xasprintf("%s.%s", to, files[i]);
 
 		renameat(log_dir, from, log_dir, file); /* none is fine, and a log is not worth a failure */
 	}
@@ -171,8 +174,8 @@ void logs_rename(int log_dir, const char *name, const char *to)
 
 void logs_remove(int log_dir, const char *name)
 {
-	for (int i = 0; i < 2 * LOG_KINDS; i++) {
-		_cleanup_free_ char *file = file_name(name, (enum log_kind)(i / 2), i % 2);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_free_ char *file = xasprintf("%s.%s", name, files[i]);
 
 		file_remove(log_dir, file, NULL);
 	}

@@ -23,9 +23,9 @@ void logs_unwatch(struct instance *inst);
 /* The last MAX bytes over both files; no log is an empty one. *TEXT is NUL-terminated and the caller's. */
 bool logs_tail(const struct instance *inst, enum log_kind kind, size_t max, char **text, size_t *len, bool *cut,
 	       struct err **e);
-/* The log files of NAME become those of TO. */
+/* The log files of NAME, and its trace (trace.h), become those of TO. */
 void logs_rename(int log_dir, const char *name, const char *to);
-/* Removes all log files of NAME. */
+/* Removes all of these. */
 void logs_remove(int log_dir, const char *name);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "runtime/guest_agent.h"
 #include "runtime/observe.h"
+#include "runtime/trace.h"
 
 enum { FIRST_MS = 500, LONGEST_MS = 10000 };
 
@@ -107,11 +108,26 @@ static void on_gone(struct qmp *q, const struct err *e, void *data)
 	log_debug("%s: monitor: %s", ((struct instance *)data)->name, e->desc);
 }
 
+static void on_passes(struct qmp *q, const struct qmp_message *m, void *data)
+{
+	trace_put(((struct instance *)data)->trace, 1, m);
+}
+
+static void on_passes2(struct qmp *q, const struct qmp_message *m, void *data)
+{
+	trace_put(((struct instance *)data)->trace, 2, m);
+}
+
 static void monitors_new(struct instance *inst, int fd, int fd2)
 {
-	static const struct qmp_ops ops = { .ready = on_ready, .event = on_event, .gone = on_gone, .lost = on_lost };
-	static const struct qmp_ops ops2 = { .ready = on_ready2, .event = on_event2, .gone = on_gone, .lost = on_lost };
+	static const struct qmp_ops ops = {
+		.ready = on_ready, .event = on_event, .gone = on_gone, .lost = on_lost, .passes = on_passes
+	};
+	static const struct qmp_ops ops2 = {
+		.ready = on_ready2, .event = on_event2, .gone = on_gone, .lost = on_lost, .passes = on_passes2
+	};
 
+	inst->trace = trace_new(inst->rt->dirs.log_fd, inst->name);
 	inst->qmp = qmp_new(inst->rt->loop, fd, false, &ops, inst);
 	inst->qmp2 = qmp_new(inst->rt->loop, fd2, true, &ops2, inst);
 	qmp_set_ping(inst->qmp, inst->qmp2);
@@ -147,4 +163,5 @@ void monitors_close(struct instance *inst)
 		qmp_close(inst->qmp2);
 	inst->qmp = qmp_free(inst->qmp);
 	inst->qmp2 = qmp_free(inst->qmp2);
+	inst->trace = trace_free(inst->trace);
 }

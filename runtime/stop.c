@@ -22,7 +22,7 @@ static enum verdict quit(struct op *op, void *arg)
 	inst->ending = true;
 	if (!inst->process || !qmp_is_ready(inst->qmp))
 		return OP_DONE;
-	qmp_send(inst->qmp, "quit", NULL, -1, NULL, NULL); /* its end is the answer */
+	qmp_send_for(inst->qmp, op->id, "quit", NULL, -1, NULL, NULL); /* its end is the answer */
 	return instance_wait_end(op, inst, true);
 }
 
@@ -189,7 +189,7 @@ static enum verdict wake(struct op *op, void *arg)
 	l->woken = true;
 	if (l->how.again) {
 		/* The last droverd may have done it, and QEMU wakes nobody who is awake; its state will say so. */
-		qmp_send(l->inst->qmp, "system_wakeup", NULL, -1, NULL, NULL);
+		qmp_send_for(l->inst->qmp, op->id, "system_wakeup", NULL, -1, NULL, NULL);
 		return OP_DONE;
 	}
 	return qmp_call(op, l->inst->qmp, "system_wakeup", NULL, NULL, NULL);
@@ -308,7 +308,7 @@ static unsigned press_again(struct op *op, void *arg, struct err **e)
 		qmp_expired(inst->qmp);
 	} else if (l->how.mode != SHUTDOWN_AGENT && inst->state == STATE_RUNNING && !qmp_is_gone(inst->qmp)) {
 		l->pressed = true; /* the first time, of one that slept until now */
-		l->pressing = qmp_send(inst->qmp, "system_powerdown", NULL, -1, on_pressed, l);
+		l->pressing = qmp_send_for(inst->qmp, op->id, "system_powerdown", NULL, -1, on_pressed, l);
 	}
 	return shorter(l->press_ms, left(l));
 }

@@ -122,6 +122,7 @@ static const struct {
 	{ 2, "query-guest" },
 	{ 1, "instance-argv" },
 	{ 1, "query-log", .more = more_log },
+	{ 1, "query-trace" },
 	{ 2, "query-instances", .untargeted = true },
 	{ 2, "query-stats", .untargeted = true },
 	{ 2, "query-jobs", .untargeted = true },

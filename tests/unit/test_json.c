@@ -471,6 +471,31 @@ START_TEST(test_print_indent)
 }
 END_TEST
 
+START_TEST(test_print_head)
+{
+	static const char text[] = "{\"a\":[1,null,\"x\\n\xc3\xbc\xf0\x9f\x98\x80\"],\"b\":{\"c\":true}}";
+	_cleanup_json_ struct json_object *o = NULL, *s = json_object_new_string("0123456789");
+	bool cut;
+
+	ck_assert(json_parse(text, strlen(text), &json_limits_request, &o, NULL));
+	for (size_t max = 1; max <= strlen(text) + 1; max++) {
+		_cleanup_free_ char *head = json_print_head(o, max, &cut);
+		size_t n = strlen(head);
+
+		ck_assert_int_eq(cut, max < strlen(text));
+		ck_assert_msg(n <= max && max - n <= 4 && strncmp(head, text, n) == 0, "%zu: %s", max, head);
+		/* no half character */
+		ck_assert_msg(n == strlen(text) || (text[n] & 0xc0) != 0x80, "%zu: %s", max, head);
+	}
+	for (size_t max = 1; max <= 12; max++) {
+		_cleanup_free_ char *head = json_print_head(s, max, &cut);
+
+		ck_assert_int_eq(cut, max < 12);
+		ck_assert_uint_eq(strlen(head), max);
+	}
+}
+END_TEST
+
 START_TEST(test_doubles_round_trip)
 {
 	static const double rows[] = { 0.1,     1.0 / 3, 5e-324, 1.7976931348623157e308, 4503599627370497.5,
@@ -584,6 +609,7 @@ int main(void)
 	tcase_add_test(tc, test_errors_say_what);
 	tcase_add_test(tc, test_print_is_valid);
 	tcase_add_test(tc, test_print_indent);
+	tcase_add_test(tc, test_print_head);
 	tcase_add_test(tc, test_doubles_round_trip);
 	tcase_add_test(tc, test_getters);
 	tcase_add_test(tc, test_adders);

@@ -239,7 +239,7 @@ END_TEST
 START_TEST(test_out_of_band)
 {
 	ready();
-	qmp_send_oob(w.main.q, "A", on_reply, (void *)(uintptr_t) "A");
+	qmp_send_oob(w.main.q, NULL, "A", on_reply, (void *)(uintptr_t) "A");
 	expect_heard(&w.main.s, 2);
 	ck_assert_str_eq(json_get_str(w.main.s.heard[1], "exec-oob"), "A");
 	ck_assert_ptr_null(json_get_str(w.main.s.heard[1], "execute"));
@@ -462,7 +462,7 @@ START_TEST(test_send_when_gone)
 	hang_up(&w.main.s);
 	expect("gone");
 	ck_assert_ptr_null(qmp_send(w.main.q, "A", parse("{\"a\": 1}"), fd, on_reply, NULL));
-	ck_assert_ptr_null(qmp_send_oob(w.main.q, "A", on_reply, NULL));
+	ck_assert_ptr_null(qmp_send_oob(w.main.q, NULL, "A", on_reply, NULL));
 	qmp_forget(NULL);
 	expect("");
 }
@@ -572,6 +572,51 @@ START_TEST(test_freed_inside_close_inside_event)
 }
 END_TEST
 
+/* ---- who looks on ---- */
+
+/* Notes "> A#1", "< A#1!", "< STOP": ! where there is a latency, + where a descriptor goes along, and for whom. */
+static void on_passes(struct qmp *q, const struct qmp_message *m, void *data)
+{
+	_cleanup_free_ char *id = m->id ? xasprintf("#%d", (int)m->id) : xstrdup(""), *text = NULL;
+	enum { RIDICULOUS = 3600 };
+	const char *what = json_object_is_type(m->value, json_type_object) ? "" : " something else";
+
+	text = xasprintf("%s %s%s%s%s%s%s%s", m->sent ? ">" : "<", m->name ? m->name : "?", id,
+			 m->descriptor ? "+" : "", m->latency >= 0 && m->latency < RIDICULOUS ? "!" : "",
+			 m->operation ? " for " : "", m->operation ? m->operation : "", what);
+	note(text);
+}
+
+/* Each message, before anything is made of it; a reply that nobody waits for as well, and what is none. */
+START_TEST(test_passes)
+{
+	static const struct qmp_ops ops = { on_ready, on_event, on_gone, NULL, on_passes };
+	int fd = memfd_create("x", MFD_CLOEXEC);
+
+	ck_assert_int_eq(write(fd, "x", 1), 1);
+	w.main.q = qmp_free(w.main.q);
+	server_close(&w.main.s);
+	monitor_open(&w.main, false, &ops);
+	qmp_send_for(w.main.q, "#7", "A", NULL, fd, on_reply, (void *)(uintptr_t) "A");
+	expect("");
+	say(&w.main.s, GREETING);
+	expect_heard(&w.main.s, 1);
+	expect("< QMP, > qmp_capabilities#2");
+	answer(&w.main.s, 0);
+	expect("< qmp_capabilities#2!, ready, > A#1+ for #7");
+	qmp_forget(call("B")); /* behind a descriptor: it is never sent */
+	emit(&w.main.s, "STOP", "{}");
+	answer(&w.main.s, 1);
+	expect("< STOP, event STOP, < A#1! for #7, A {}");
+	qmp_forget(call("C"));
+	expect_heard(&w.main.s, 3);
+	refuse(&w.main.s, 2);
+	say(&w.main.s, "{\"return\": {}, \"id\": 77}\r\n");
+	say(&w.main.s, "[1]\r\n");
+	expect("> C#4, < C#4!, < ?, < ? something else, gone");
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_loop_test(tc, test_handshake, 0, 2);
@@ -603,6 +648,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_oversize);
 	tcase_add_loop_test(tc, test_freed_or_closed_inside, 0, 2 * ARRAY_SIZE(inside));
 	tcase_add_test(tc, test_freed_inside_close_inside_event);
+	tcase_add_test(tc, test_passes);
 }
 
 int main(void)
