@@ -253,6 +253,23 @@ START_TEST(test_private_root)
 }
 END_TEST
 
+/* A binary by way of links: what they lead to is there, not what lies beside them. */
+START_TEST(test_private_root_by_links)
+{
+	_cleanup_free_ char *q = xasprintf("%s/run/instances/web1/q", rig->root), *qemu = rig_qemu();
+	_cleanup_free_ char *seen = NULL, *expected = NULL;
+
+	host_run("mkdir '%s/bin' && ln -s '%s' '%s/link' && ln -s ../link '%s/bin/qemu'", rig->root, qemu, rig->root,
+		 rig->root);
+	client_define(client, "web1",
+		      "'memory': '16M', 'hvparams': {'accel': 'tcg', 'use_chroot': true, 'kvm_path': '%s/bin/qemu'}",
+		      rig->root);
+	seen = seen_root(guest_start(client, "web1"));
+	expected = expected_root(q, false);
+	ck_assert_str_eq(seen, expected);
+}
+END_TEST
+
 /* A kernel that is root's alone is copied, and the copy is gone once QEMU has read it; so it is for every start. */
 START_TEST(test_kernel_of_root)
 {
@@ -398,6 +415,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_pool);
 	tcase_add_test(tc, test_user);
 	tcase_add_test(tc, test_private_root);
+	tcase_add_test(tc, test_private_root_by_links);
 	tcase_add_test(tc, test_kernel_of_root);
 	tcase_add_test(tc, test_processors);
 	tcase_add_test(tc, test_descriptors);
