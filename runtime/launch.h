@@ -37,6 +37,7 @@ struct launch {
 	const char **binds; /* read-only there besides /usr */
 	size_t n_binds;
 	char **command; /* what is run, NULL-terminated */
+	char *program; /* the file that is executed for it: in a private root what command[0] leads to, where links are gone */
 };
 
 /* Says the words, which end with the errno's if asked for by %m, and ends the process. */

@@ -10,8 +10,9 @@
  *   --core BYTES|unlimited           core files
  *   --cpus LIST                      run on these processors only: 0-3,8
  *   --cgroup DIR                     BINARY in this control group
- *   --private-root                   see /usr, /dev/null and /dev/urandom, and of the rest of the host
- *                                    what these name:
+ *   --private-root                   see /usr, /dev/null and /dev/urandom, the prefix of BINARY (the directory
+ *                                    above that in which the file lies), and of the rest of the host what
+ *                                    these name:
  *     --bind PATH                      a file or a directory, read-only
  *     --q PATH                         QEMU's own directory, read-write
  *     --kvm                            /dev/kvm
@@ -101,7 +102,7 @@ static pid_t fork_in_cgroup(const struct launch *l)
 
 static _Noreturn void run(const struct launch *l)
 {
-	execv(l->command[0], l->command);
+	execv(l->program, l->command);
 	launch_fail(l, "cannot run '%s': %m", l->command[0]);
 }
 

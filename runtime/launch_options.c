@@ -217,4 +217,8 @@ void launch_options(struct launch *l, int argc, char **argv)
 	}
 	l->command = argv + optind;
 	check(l);
+	/* What is not there is said by exec. */
+	l->program = l->private_root ? realpath(l->command[0], NULL) : NULL;
+	if (!l->program)
+		l->program = l->command[0];
 }

@@ -43,7 +43,7 @@ enum {
 static const char *const system_dirs[] = { "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32" };
 #define N_SYSTEM_DIRS (sizeof(system_dirs) / sizeof(system_dirs[0]))
 
-enum { FIXED_ITEMS = 5 }; /* /usr, three devices, q */
+enum { FIXED_ITEMS = 6 }; /* /usr, three devices, the prefix, q */
 
 static void add_tree(struct root *r, const char *path, unsigned attributes)
 {
@@ -70,6 +70,35 @@ static void add_system_dir(struct root *r, const char *path)
 		add_tree(r, path, READ_ONLY);
 }
 
+static bool is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* The prefix of the program: "/opt/qemu" of "/opt/qemu/bin/qemu-system-x86_64", never the whole root. */
+static void add_prefix(struct root *r)
+{
+	const char *program = r->l->program;
+	char *prefix, *slash;
+
+	if (program[0] != '/' || is_below(program, "/usr"))
+		return;
+	for (size_t i = 0; i < N_SYSTEM_DIRS; i++)
+		if (is_below(program, system_dirs[i]))
+			return;
+	prefix = strdup(program);
+	if (!prefix)
+		launch_fail(r->l, "private root: %m");
+	for (int i = 0; i < 2; i++) {
+		slash = strrchr(prefix, '/');
+		if (slash != prefix)
+			*slash = '\0';
+	}
+	add_tree(r, prefix, READ_ONLY);
+}
+
 static void collect(struct root *r)
 {
 	const struct launch *l = r->l;
@@ -84,6 +113,7 @@ static void collect(struct root *r)
 	add_tree(r, "/dev/urandom", DEVICE);
 	if (l->kvm)
 		add_tree(r, "/dev/kvm", DEVICE);
+	add_prefix(r);
 	for (size_t i = 0; i < l->n_binds; i++)
 		add_tree(r, l->binds[i], READ_ONLY);
 	if (l->q)

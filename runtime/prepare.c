@@ -36,7 +36,6 @@ void prepare_clear(struct prepare *p)
 	caps_unref(p->caps);
 	accel_result_clear(&p->accel);
 	free(p->q_path);
-	free(p->prefix);
 }
 
 /* ---- the binary ---- */
@@ -264,7 +263,7 @@ bool prepare_env(struct argv_env *env, const struct definition *def, const char 
 				       binary, def->hvparams.machine_version);
 }
 
-/* What the private root needs of the host besides /usr. */
+/* What the private root needs of the host besides /usr and the prefix of the binary. */
 static void add_binds(struct prepare *p)
 {
 	static const char *const net[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs" };
@@ -272,17 +271,6 @@ static void add_binds(struct prepare *p)
 	bool network = remote_uses(def, "");
 	size_t n = 0;
 
-	if (!str_starts(p->binary, "/usr/")) {
-		/* Its prefix: the directory above that of the binary. */
-		char *slash = strrchr(p->binary, '/'), *above;
-
-		p->prefix = xstrndup(p->binary, (size_t)(slash - p->binary));
-		above = strrchr(p->prefix, '/');
-		if (above && above != p->prefix)
-			*above = '\0';
-		if (*p->prefix)
-			p->binds[n++] = p->prefix;
-	}
 	for (size_t i = 0; i < def->nics.n; i++)
 		network |= nic_mode_of(definition_nic(def, i)) == NIC_USER;
 	for (size_t i = 0; network && i < ARRAY_SIZE(net); i++)

@@ -30,7 +30,6 @@ struct prepare {
 	struct open_owner owner;
 	size_t n_items;
 	char *q_path;
-	char *prefix;         /* of a binary that is not below /usr */
 	const char *binds[8]; /* of the private root */
 	struct confine confine;
 	char **argv; /* QEMU's; from the last step on */

@@ -19,7 +19,7 @@ if [ -z "$guest" ]; then
 	echo "SKIP: DROVER_GUEST does not name a test guest"
 	exit 77
 fi
-qemu=${QEMU:-qemu-system-x86_64}
+qemu="qemu-system-x86_64"
 readonly deadline=120 # seconds that no case ever needs
 
 for file in vmlinuz vmlinux initrd.gz kver; do

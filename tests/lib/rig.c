@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "runtime/argv.h"
 #include "runtime/cgroup.h"
 #include "runtime/confine.h"
 
@@ -85,6 +86,24 @@ static void copy_capabilities(const char *from, const char *to)
 const char *rig_guest(void)
 {
 	return getenv("DROVER_GUEST");
+}
+
+char *rig_qemu(void)
+{
+	return argv_binary(&(struct definition){ 0 }, NULL);
+}
+
+char *rig_qemu_prefix(void)
+{
+	char *path = rig_qemu();
+
+	if (!path || str_starts(path, "/usr/")) {
+		free(path);
+		return NULL;
+	}
+	for (int i = 0; i < 2; i++)
+		*strrchr(path, '/') = '\0';
+	return path;
 }
 
 struct rig *rig_new(const char *program)

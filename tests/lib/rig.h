@@ -49,6 +49,10 @@ char *rig_shared(const char *name);
 /* Path of a program of this build; of the test guest's directory (NULL: there is none). */
 char *rig_program(const char *name);
 const char *rig_guest(void);
+/* The QEMU in PATH, which is that of an instance without kvm_path; NULL: there is none. The caller's. */
+char *rig_qemu(void);
+/* What a private root shows of the host for its sake: the directory above that where it lies; NULL: /usr. The caller's. */
+char *rig_qemu_prefix(void);
 
 /* A connected and negotiated client. */
 struct client *client_new(struct rig *r);

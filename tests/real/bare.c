@@ -356,13 +356,13 @@ char **bare_argv(struct bare *b, bool asked)
 
 struct bare *bare_start(const char *json)
 {
-	const char *tmp = getenv("TMPDIR"), *binary = getenv("DROVER_QEMU");
+	const char *tmp = getenv("TMPDIR");
 	struct bare *b = xcalloc(1, sizeof(*b));
 
 	b->dir = xasprintf("%s/drover-bare-XXXXXX", tmp ? tmp : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(b->dir));
 	define(b, json);
-	b->binary = binary ? xstrdup(binary) : argv_binary(&(struct definition){ 0 }, NULL);
+	b->binary = rig_qemu();
 	ck_assert_ptr_nonnull(b->binary);
 	for (int i = 0; i < FD_COUNT; i++)
 		b->listeners[i] = -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A QEMU without a droverd: started from the command line that a definition makes, over images made for it, and asked
- * by a QMP client that knows no better. The binary is DROVER_QEMU, or the one in PATH.
+ * by a QMP client that knows no better. The binary is the one in PATH.
  */
 #ifndef DROVER_TESTS_BARE_H
 #define DROVER_TESTS_BARE_H

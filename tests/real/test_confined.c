@@ -159,33 +159,47 @@ static char *add_lines(char *text, const char *const *paths, size_t n)
 	return text;
 }
 
-/* The private root as it is documented, sorted; what lies in /usr and the certificates is the host's. */
+/* The same with PATH and the directories above it. */
+static char *add_path(char *text, const char *path)
+{
+	_cleanup_free_ char *part = xstrdup(path);
+
+	for (; *part; *strrchr(part, '/') = '\0')
+		text = add_lines(text, (const char *const[]){ part }, 1);
+	return text;
+}
+
+/* The private root as it is documented, sorted; what lies in /usr, beside a QEMU elsewhere, and in the
+ * certificates is the host's. */
 static char *expected_root(const char *q, bool user_net)
 {
 	static const char *const always[] = { "/",      "/bin",   "/dev",    "/dev/null", "/dev/urandom", "/lib",
 					      "/lib32", "/lib64", "/libx32", "/sbin",     "/usr" };
 	static const char *const net[] = { "/etc", "/etc/hosts", "/etc/resolv.conf", "/etc/ssl", "/etc/ssl/certs" };
 	char *text = add_lines(xstrdup(""), always, ARRAY_SIZE(always));
-	_cleanup_free_ char *part = xstrdup(q), *name = xasprintf("%s/expected", rig->root);
+	_cleanup_free_ char *prefix = rig_qemu_prefix(), *name = xasprintf("%s/expected", rig->root);
 	FILE *f;
 
 	if (user_net)
 		text = add_lines(text, net, ARRAY_SIZE(net));
-	for (; *part; *strrchr(part, '/') = '\0')
-		text = add_lines(text, (const char *const[]){ part }, 1);
+	text = add_path(text, q);
+	if (prefix)
+		text = add_path(text, prefix);
 	f = fopen(name, "we");
 	ck_assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
 	free(text);
-	host_run("LC_ALL=C sort -o '%s' '%s'", name, name);
+	host_run("LC_ALL=C sort -u -o '%s' '%s'", name, name);
 	return rig_file(rig, "expected");
 }
 
 static char *seen_root(pid_t pid)
 {
-	host_run("cd /proc/%d/root && find . \\( -path ./usr -o -path ./etc/ssl/certs -o -type d -path './lib*' \\) "
-		 "-prune "
-		 "-print -o -print | sed -e 's,^\\.$,./,' -e 's,^\\.,,' | LC_ALL=C sort > '%s/seen'",
-		 pid, rig->root);
+	_cleanup_free_ char *prefix = rig_qemu_prefix();
+
+	host_run(
+		"cd /proc/%d/root && find . \\( -path ./usr -o -path '.%s' -o -path ./etc/ssl/certs -o -type d -path "
+		"'./lib*' \\) -prune -print -o -print | sed -e 's,^\\.$,./,' -e 's,^\\.,,' | LC_ALL=C sort > '%s/seen'",
+		pid, prefix ? prefix : "/usr", rig->root);
 	return rig_file(rig, "seen");
 }
 
@@ -236,6 +250,23 @@ START_TEST(test_private_root)
 		expect_in_q(pid, "web1");
 		stop("web1");
 	}
+}
+END_TEST
+
+/* A binary by way of links: what they lead to is there, not what lies beside them. */
+START_TEST(test_private_root_by_links)
+{
+	_cleanup_free_ char *q = xasprintf("%s/run/instances/web1/q", rig->root), *qemu = rig_qemu();
+	_cleanup_free_ char *seen = NULL, *expected = NULL;
+
+	host_run("mkdir '%s/bin' && ln -s '%s' '%s/link' && ln -s ../link '%s/bin/qemu'", rig->root, qemu, rig->root,
+		 rig->root);
+	client_define(client, "web1",
+		      "'memory': '16M', 'hvparams': {'accel': 'tcg', 'use_chroot': true, 'kvm_path': '%s/bin/qemu'}",
+		      rig->root);
+	seen = seen_root(guest_start(client, "web1"));
+	expected = expected_root(q, false);
+	ck_assert_str_eq(seen, expected);
 }
 END_TEST
 
@@ -384,6 +415,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_pool);
 	tcase_add_test(tc, test_user);
 	tcase_add_test(tc, test_private_root);
+	tcase_add_test(tc, test_private_root_by_links);
 	tcase_add_test(tc, test_kernel_of_root);
 	tcase_add_test(tc, test_processors);
 	tcase_add_test(tc, test_descriptors);

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define QEMU "/usr/bin/qemu-system-x86_64"
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 #define COMMAND(...) ((char *const[]){ __VA_ARGS__, NULL })
 #define WORD(text) ((char *)(uintptr_t)(text))
@@ -224,23 +223,32 @@ static void await_line(FILE *f, const char *wanted)
 	while (!strstr(line, wanted));
 }
 
+/* A newer QEMU may warn of what will go. */
+static void assert_only_warnings(char *out)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(out, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		ck_assert_msg(strstr(line, ": warning: "), "%s", line);
+}
+
 START_TEST(test_qemu)
 {
 	_cleanup_json_ struct json_object *o = NULL;
-	_cleanup_free_ char *out = NULL;
+	_cleanup_free_ char *out = NULL, *qemu = rig_qemu();
 	struct confine c = confined();
 	int pair[2];
 	FILE *f;
 
-	if (access(QEMU, X_OK) < 0) {
-		puts("SKIP: there is no " QEMU);
+	if (!qemu) {
+		puts("SKIP: there is no QEMU in PATH");
 		return;
 	}
 	c.private_root = _i;
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	run.extra = pair[1];
 	run_start(&run, &c,
-		  COMMAND(WORD(QEMU), WORD("-S"), WORD("-display"), WORD("none"), WORD("-machine"),
+		  COMMAND(WORD(qemu), WORD("-S"), WORD("-display"), WORD("none"), WORD("-machine"),
 			  WORD("pc,accel=tcg"), WORD("-sandbox"), WORD(SANDBOX), WORD("-no-user-config"),
 			  WORD("-device"), WORD("virtio-net-pci"), WORD("-chardev"), WORD("socket,id=qmp,fd=5"),
 			  WORD("-mon"), WORD("chardev=qmp,mode=control")));
@@ -260,7 +268,7 @@ START_TEST(test_qemu)
 	o = run_end(&run);
 	fclose(f);
 	out = run_file(&run, "out");
-	ck_assert_str_eq(out, "");
+	assert_only_warnings(out);
 	ck_assert_int_eq(int_at(o, "status"), 0);
 }
 END_TEST

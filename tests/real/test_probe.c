@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* drover-probe and the trial of KVM with the system's QEMU, and with binaries that are none. */
+/* drover-probe and the trial of KVM with the QEMU in PATH, and with binaries that are none. */
 #include "base/file.h"
 #include "qmp/caps_cache.h"
 #include "rig.h"
@@ -29,7 +29,7 @@ static void setup(void)
 	ck_assert_int_eq(chmod(dir, 0755), 0);
 	dir_fd = file_open_dir(AT_FDCWD, dir, NULL);
 	prober = rig_program("drover-probe");
-	qemu = realpath("/usr/bin/qemu-system-x86_64", NULL);
+	qemu = rig_qemu();
 	ck_assert_ptr_nonnull(qemu);
 }
 
@@ -484,8 +484,10 @@ static Suite *suite(void)
 
 int main(void)
 {
-	if (access("/usr/bin/qemu-system-x86_64", X_OK) < 0) {
-		puts("SKIP: there is no /usr/bin/qemu-system-x86_64");
+	_cleanup_free_ char *binary = rig_qemu();
+
+	if (!binary) {
+		puts("SKIP: there is no QEMU in PATH");
 		return SKIPPED;
 	}
 	return rig_main(suite);
