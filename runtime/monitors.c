@@ -16,10 +16,24 @@ struct reconnect {
 
 static void on_timer(uv_timer_t *timer);
 
+static struct reconnect *reconnect_of(struct instance *inst)
+{
+	struct reconnect *r = inst->reconnect;
+
+	if (r)
+		return r;
+	r = inst->reconnect = xcalloc(1, sizeof(*r));
+	r->inst = inst;
+	r->ms = FIRST_MS;
+	uv_timer_init(inst->rt->loop, &r->timer);
+	r->timer.data = r;
+	return r;
+}
+
 /* Tries to connect what is lost, and sees to it that somebody looks whether that did it. */
 static void reconnect(struct instance *inst)
 {
-	struct reconnect *r = inst->reconnect;
+	struct reconnect *r = reconnect_of(inst);
 	const char *name = !qmp_is_ready(inst->qmp) ? "qmp.sock" : "qmp2.sock";
 	struct qmp *q = !qmp_is_ready(inst->qmp) ? inst->qmp : inst->qmp2;
 	struct err *e = NULL;
@@ -33,13 +47,6 @@ static void reconnect(struct instance *inst)
 	else
 		log_debug("%s: '%s': %s", inst->name, name, e->desc);
 	err_free(e);
-	if (!r) {
-		r = inst->reconnect = xcalloc(1, sizeof(*r));
-		r->inst = inst;
-		r->ms = FIRST_MS;
-		uv_timer_init(inst->rt->loop, &r->timer);
-		r->timer.data = r;
-	}
 	uv_timer_start(&r->timer, on_timer, r->ms, 0);
 	r->ms = r->ms * 2 < LONGEST_MS ? r->ms * 2 : LONGEST_MS;
 }
@@ -144,11 +151,19 @@ bool monitors_open(struct instance *inst, struct err **e)
 	return true;
 }
 
+static void on_found(uv_timer_t *timer)
+{
+	struct instance *inst = ((struct reconnect *)timer->data)->inst;
+
+	reconnect(inst);
+	inst->monitor_lost = qmp_is_lost(inst->qmp);
+}
+
+/* Connected when the loop runs: until then droverd finds the others, which many QEMUs that are spoken to would slow. */
 void monitors_find(struct instance *inst)
 {
 	monitors_new(inst, -1, -1);
-	reconnect(inst);
-	inst->monitor_lost = qmp_is_lost(inst->qmp);
+	uv_timer_start(&reconnect_of(inst)->timer, on_found, 0, 0);
 }
 
 void monitors_close(struct instance *inst)

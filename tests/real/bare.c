@@ -164,7 +164,7 @@ static void complain(struct bare *b, const char *what)
 	FILE *f = fopen(path, "re");
 
 	if (f) {
-		fread(text, 1, 4095, f);
+		text[fread(text, 1, 4095, f)] = '\0';
 		fclose(f);
 	}
 	ck_abort_msg("%s: %s", what, text);
