@@ -70,7 +70,9 @@ static bool open_queue(const char *name, short flags, int *fd, struct err **e)
 	if (ioctl(*fd, TUNSETIFF, &r) == 0)
 		return true;
 	if (errno == EBUSY)
-		return err_set(e, ERR_NETWORK, "there is a network interface '%s' already, which drover did not make",
+		return err_set(e, ERR_NETWORK,
+			       "there is a network interface '%s' already: another card of this uuid has it, or it is "
+			       "not drover's",
 			       name);
 	return err_set_errno(e, ERR_NETWORK, errno, "cannot make the tap '%s'", name);
 }

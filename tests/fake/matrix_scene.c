@@ -2,6 +2,7 @@
 #include "matrix.h"
 
 #include "base/file.h"
+#include "netns.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,19 +23,27 @@ struct scene scene;
 	"\"hvinfo\": {\"driver\": \"" driver "\", \"id\": \"" id "\", \"bus\": \"pci.0\", \"addr\": \"" addr "\"}"
 #define RAW "932df160-22a7-4067-a566-7e0ca8386133"
 #define TOP "932df161-22a7-4067-a566-7e0ca8386133"
-#define NIC "003fc157-66a8-4e6d-8b7e-ec4f69751396"
+#define NIC0 "003fc157-66a8-4e6d-8b7e-ec4f69751396"
+#define NIC1 "003fc158-66a8-4e6d-8b7e-ec4f69751396"
+#define BRIDGE "br0"
+
+#define DISKS                                                                                                          \
+	"\"disks\": [{\"uuid\": \"" RAW "\", \"name\": \"disk0\", \"path\": \"%s/raw\", " HVINFO(                      \
+		"virtio-blk-pci", "disk-932df160-22a7-4067",                                                           \
+		"0xc") "}, {\"uuid\": \"" TOP "\", \"name\": \"disk1\", "                                              \
+		       "\"path\": \"%s/top\", \"format\": \"qcow2\", \"backing\": [{\"path\": \"%s/base\"}], " HVINFO( \
+			       "virtio-blk-pci", "disk-932df161-22a7-4067", "0xd") "}]"
+#define NICS                                                                                        \
+	"\"nics\": [{\"uuid\": \"" NIC0                                                             \
+	"\", \"name\": \"nic0\", \"mac\": \"52:54:00:3a:91:02\", \"mode\": \"user\", " HVINFO(      \
+		"virtio-net-pci", "nic-003fc157-66a8-4e6d",                                         \
+		"0xe") "}, {\"uuid\": \"" NIC1 "\", \"name\": \"nic1\", "                           \
+		       "\"mac\": \"52:54:00:3a:91:03\", \"mode\": \"bridged\", \"link\": \"" BRIDGE \
+		       "\", \"queues\": 2, " HVINFO("virtio-net-pci", "nic-003fc158-66a8-4e6d", "0xf") "}]"
 
 static char *devices(const char *root)
 {
-	return xasprintf("\"disks\": [{\"uuid\": \"" RAW "\", \"name\": \"disk0\", \"path\": \"%s/raw\", " HVINFO(
-				 "virtio-blk-pci", "disk-932df160-22a7-4067",
-				 "0xc") "}, {\"uuid\": \"" TOP "\", \"name\": \"disk1\", \"path\": \"%s/top\", "
-					"\"format\": \"qcow2\", \"backing\": [{\"path\": \"%s/base\"}], " HVINFO(
-						"virtio-blk-pci", "disk-932df161-22a7-4067",
-						"0xd") "}], \"nics\": [{\"uuid\": \"" NIC "\", \"name\": \"nic0\", "
-						       "\"mac\": \"52:54:00:3a:91:02\", \"mode\": \"user\", " HVINFO(
-							       "virtio-net-pci", "nic-003fc157-66a8-4e6d", "0xe") "}]",
-			 root, root, root);
+	return xasprintf(DISKS ", " NICS, root, root, root);
 }
 
 char *scene_definition(const struct plan *p, const char *description)
@@ -197,6 +206,8 @@ static void begin(void)
 	scene.log = xasprintf("%s/steps", scene.r->root);
 	scene.r->fault = xasprintf("log=%s;from=%s/faults", scene.log, scene.r->root);
 	make_images();
+	if (!if_nametoindex(BRIDGE))
+		netns_bridge(BRIDGE);
 	scene_restart();
 	scene.fds = count_fds();
 }

@@ -18,6 +18,8 @@
 
 enum { PORTS_MAX = 64, NAMES_MAX = 256 };
 
+static bool is_own;
+
 static int ask(unsigned long request, void *arg)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -45,13 +47,30 @@ static bool bring_up(const char *name)
 
 bool netns_enter(void)
 {
-	return unshare(CLONE_NEWNET) == 0 && bring_up("lo");
+	is_own = unshare(CLONE_NEWNET) == 0 && bring_up("lo");
+	return is_own;
+}
+
+bool netns_is_own(void)
+{
+	return is_own;
 }
 
 void netns_bridge(const char *name)
 {
+	ck_assert_msg(is_own, "no network namespace of our own");
 	ck_assert_msg(ask(SIOCBRADDBR, (void *)name) == 0, "%s: %s", name, strerror(errno));
 	ck_assert(bring_up(name));
+}
+
+void netns_remove_bridge(const char *name)
+{
+	struct ifreq r = named(name);
+
+	ck_assert(is_own && ask(SIOCGIFFLAGS, &r) == 0);
+	r.ifr_flags = 0;
+	ck_assert_int_eq(ask(SIOCSIFFLAGS, &r), 0);
+	ck_assert_msg(ask(SIOCBRDELBR, (void *)name) == 0, "%s: %s", name, strerror(errno));
 }
 
 /* By the call that brctl made, which tells of the ports of one bridge. */

@@ -9,11 +9,14 @@
 #include <net/if.h>
 #include <stdbool.h>
 
-/* From now on this process has a network namespace of its own. False where the host does not let it (errno). */
+/* From now on this process has a network namespace of its own, with lo up. False where the host does not let it (errno). */
 bool netns_enter(void);
+/* Whether that was so, in this process or one it is a fork of. In the host's namespace nothing is made. */
+bool netns_is_own(void);
 
-/* A bridge without an address, up. */
+/* A bridge without an address, up; and its end. */
 void netns_bridge(const char *name);
+void netns_remove_bridge(const char *name);
 /* Whether PORT is an interface of BRIDGE. */
 bool netns_on_bridge(const char *bridge, const char *port);
 int netns_mtu(const char *name);

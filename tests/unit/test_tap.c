@@ -192,12 +192,14 @@ START_TEST(test_taken)
 	ck_assert(tap_open(NAME, had, "br0", PARAM_INT_NONE, theirs, NULL));
 	for (unsigned queues = 1; queues <= 2; queues++)
 		expect_refusal(queues, "br0", PARAM_INT_NONE, ERR_NETWORK,
-			       "there is a network interface '" NAME "' already, which drover did not make");
+			       "there is a network interface '" NAME
+			       "' already: another card of this uuid has it, or it is not drover's");
 	ck_assert(netns_on_bridge("br0", NAME));
 	tap_close(theirs, had);
 	netns_bridge(NAME);
 	expect_refusal(1, "br0", PARAM_INT_NONE, ERR_NETWORK,
-		       "there is a network interface '" NAME "' already, which drover did not make");
+		       "there is a network interface '" NAME
+		       "' already: another card of this uuid has it, or it is not drover's");
 }
 END_TEST
 
