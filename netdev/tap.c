@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <stdio.h>
@@ -42,14 +43,27 @@ static bool no_bridge(struct err **e, const char *bridge)
 	return err_set(e, ERR_NETWORK, "there is no bridge '%s'", bridge);
 }
 
+static bool is_bridge(int sock, const char *name)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ifreq r = request(name);
+
+	r.ifr_data = (void *)&info;
+	return ioctl(sock, SIOCETHTOOL, &r) == 0 && str_eq(info.driver, "bridge");
+}
+
 /* Tells the bridge's MTU as well, where none was asked for. */
 static bool find_bridge(int sock, const char *bridge, int64_t *mtu, struct err **e)
 {
 	struct ifreq r = request(bridge);
 
+	if (strlen(bridge) >= IFNAMSIZ)
+		return no_bridge(e, bridge);
 	if (ioctl(sock, SIOCGIFMTU, &r) < 0)
 		return errno == ENODEV ? no_bridge(e, bridge) :
 					 err_set_errno(e, ERR_NETWORK, errno, "bridge '%s'", bridge);
+	if (!is_bridge(sock, bridge))
+		return err_set(e, ERR_NETWORK, "'%s' is not a bridge", bridge);
 	if (*mtu == PARAM_INT_NONE)
 		*mtu = r.ifr_mtu;
 	return true;
@@ -123,8 +137,6 @@ static bool join_bridge(int sock, const char *name, const char *bridge, struct e
 		return true;
 	if (errno == ENODEV)
 		return no_bridge(e, bridge);
-	if (errno == EOPNOTSUPP)
-		return err_set(e, ERR_NETWORK, "'%s' is not a bridge", bridge);
 	return err_set_errno(e, ERR_NETWORK, errno, "cannot put the tap '%s' on bridge '%s'", name, bridge);
 }
 
@@ -149,8 +161,6 @@ bool tap_open(const char *name, unsigned queues, const char *bridge, int64_t mtu
 		fds[i] = -1;
 	if (sock < 0)
 		return err_set_errno(e, ERR_NETWORK, errno, "cannot ask for network interfaces");
-	if (strlen(bridge) >= IFNAMSIZ)
-		return no_bridge(e, bridge);
 	if (find_bridge(sock, bridge, &mtu, e) && open_queues(name, queues, fds, e) && set_address(sock, name, e) &&
 	    set_mtu(sock, name, mtu, e) && join_bridge(sock, name, bridge, e) && set_up(sock, name, e))
 		return true;

@@ -172,13 +172,16 @@ static const struct {
 	{ 1, "br1", PARAM_INT_NONE, "there is no bridge 'br1'" },
 	{ 1, "a-name-that-no-interface-has", PARAM_INT_NONE, "there is no bridge 'a-name-that-no-interface-has'" },
 	{ 1, "", PARAM_INT_NONE, "there is no bridge ''" },
-	{ 1, "lo", 1500, "'lo' is not a bridge" },
-	{ 3, "lo", 1500, "'lo' is not a bridge" },
+	{ 1, "lo", PARAM_INT_NONE, "'lo' is not a bridge" },
+	{ 3, "dv1", 1500, "'dv1' is not a bridge" },
 	{ 2, "br0", 65535, "cannot give the tap '" NAME "' an mtu of 65535: Invalid argument" },
 };
 
 START_TEST(test_refused)
 {
+	int tap[1];
+
+	ck_assert(tap_open("dv1", 1, "br0", PARAM_INT_NONE, tap, NULL));
 	expect_refusal(refused[_i].queues, refused[_i].bridge, refused[_i].mtu, ERR_NETWORK, refused[_i].words);
 }
 END_TEST
