@@ -33,23 +33,23 @@ struct scene scene;
 		"0xc") "}, {\"uuid\": \"" TOP "\", \"name\": \"disk1\", "                                              \
 		       "\"path\": \"%s/top\", \"format\": \"qcow2\", \"backing\": [{\"path\": \"%s/base\"}], " HVINFO( \
 			       "virtio-blk-pci", "disk-932df161-22a7-4067", "0xd") "}]"
-#define NICS                                                                                        \
-	"\"nics\": [{\"uuid\": \"" NIC0                                                             \
-	"\", \"name\": \"nic0\", \"mac\": \"52:54:00:3a:91:02\", \"mode\": \"user\", " HVINFO(      \
-		"virtio-net-pci", "nic-003fc157-66a8-4e6d",                                         \
-		"0xe") "}, {\"uuid\": \"" NIC1 "\", \"name\": \"nic1\", "                           \
-		       "\"mac\": \"52:54:00:3a:91:03\", \"mode\": \"bridged\", \"link\": \"" BRIDGE \
-		       "\", \"queues\": 2, " HVINFO("virtio-net-pci", "nic-003fc158-66a8-4e6d", "0xf") "}]"
+#define NIC(name, uuid, mac, id, addr) \
+	"{\"name\": \"" name "\", \"uuid\": \"" uuid "\", \"mac\": \"" mac "\", " HVINFO("virtio-net-pci", id, addr)
+#define USER NIC("nic0", NIC0, "52:54:00:3a:91:02", "nic-003fc157-66a8-4e6d", "0xe") ", \"mode\": \"user\"}"
+#define BRIDGED                                                                 \
+	NIC("nic1", NIC1, "52:54:00:3a:91:03", "nic-003fc158-66a8-4e6d", "0xf") \
+	", \"mode\": \"bridged\", \"link\": \"" BRIDGE "\", \"queues\": 2}"
 
-static char *devices(const char *root)
+static char *devices(const struct plan *p, const char *root)
 {
-	return xasprintf(DISKS ", " NICS, root, root, root);
+	return xasprintf(DISKS ", \"nics\": [" USER "%s]", root, root, root, p->bridged ? ", " BRIDGED : "");
 }
 
 char *scene_definition(const struct plan *p, const char *description)
 {
 	const char *root = scene.r->root;
-	_cleanup_free_ char *kernel = xasprintf("%s/kernel", root), *rest = devices(root), *binary = NULL, *path = NULL;
+	_cleanup_free_ char *kernel = xasprintf("%s/kernel", root), *rest = devices(p, root), *binary = NULL,
+			    *path = NULL;
 
 	binary = scene.machine->binary ? rig_shared(scene.machine->binary) : NULL;
 	path = binary ? xasprintf(", \"kvm_path\": \"%s\"", binary) : xstrdup("");
