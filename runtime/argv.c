@@ -167,16 +167,34 @@ static void put_files(struct argv *a, const struct argv_files *files)
 		opt(a, "-add-fd", "fd=%zu,set=%u,opaque=%s", FD_COUNT + i, files->items[i].set, files->items[i].node);
 }
 
+/* "23:24": the next of FD, one for each queue; NULL for none. */
+static char *tap_fds(const struct nic *n, size_t *fd)
+{
+	char *text = NULL;
+
+	for (unsigned i = 0; i < nic_taps(n); i++) {
+		char *longer = xasprintf("%s%s%zu", text ? text : "", text ? ":" : "", (*fd)++);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
 static void put_parts(struct argv *a, const struct definition *def, const struct argv_env *env,
 		      const struct argv_files *files)
 {
 	struct parts parts = { 0 };
+	size_t fd = FD_COUNT + files->n;
 
 	fixed_parts(def, env, &parts);
 	for (size_t i = 0; i < def->disks.n; i++)
 		disk_parts(def, i, env, files, &parts);
-	for (size_t i = 0; i < def->nics.n; i++)
-		nic_parts(def, i, env, &parts);
+	for (size_t i = 0; i < def->nics.n; i++) {
+		_cleanup_free_ char *fds = tap_fds(definition_nic(def, i), &fd);
+
+		nic_parts(def, i, env, fds, &parts);
+	}
 	for (size_t i = 0; i < parts.n; i++) {
 		put(a, xstrdup(outlet_option(parts.items[i].outlet)));
 		put(a, json_print(parts.items[i].o));

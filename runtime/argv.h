@@ -10,7 +10,8 @@
 
 #include "runtime/definition.h"
 
-/* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's; from FD_COUNT on the images. */
+/* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's; from FD_COUNT on the images, and
+ * behind them the queues of the taps, card by card. */
 enum {
 	FD_QMP = 5,     /* listening: the monitor */
 	FD_QMP2,        /* listening: the second monitor */

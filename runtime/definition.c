@@ -9,7 +9,8 @@
 #include <sys/random.h>
 #include <uuid/uuid.h>
 
-enum { LAYOUT = 1, MEMORY_MIN = 1 << 20, DEVICES_MAX = 512, ID_GROUPS = 18 };
+/* Of a uuid's text: its first three groups and its first two, between dashes. */
+enum { LAYOUT = 1, MEMORY_MIN = 1 << 20, DEVICES_MAX = 512, ID_GROUPS = 18, TAP_GROUPS = 13 };
 
 static const struct param disk_row = { .name = "", .type = PARAM_OBJECT, .rows = disk_rows };
 static const struct param nic_row = { .name = "", .type = PARAM_OBJECT, .rows = nic_rows };
@@ -86,7 +87,9 @@ static bool check_unique(const char *list, const char *member, size_t n,
 				continue;
 			path = xasprintf("%s[%zu].%s", list, i, member);
 			return err_set_param(e, path, "'%s' is %s[%zu]'s already%s", one, list, j,
-					     len == ID_GROUPS ? " (the first three groups count)" : "");
+					     len == ID_GROUPS  ? " (the first three groups count)" :
+					     len == TAP_GROUPS ? " (the first two groups name a tap)" :
+								 "");
 		}
 	}
 	return true;
@@ -105,6 +108,11 @@ static char *disk_name(const struct definition *def, size_t i)
 static char *nic_uuid(const struct definition *def, size_t i)
 {
 	return definition_nic(def, i)->uuid;
+}
+
+static char *nic_tap(const struct definition *def, size_t i)
+{
+	return nic_taps(definition_nic(def, i)) ? nic_uuid(def, i) : NULL;
 }
 
 static char *nic_name(const struct definition *def, size_t i)
@@ -202,6 +210,7 @@ static bool check_devices(const struct definition *def, struct err **e)
 	       check_unique("disks", "uuid", def->disks.n, disk_uuid, def, ID_GROUPS, e) &&
 	       check_unique("disks", "name", def->disks.n, disk_name, def, SIZE_MAX, e) &&
 	       check_unique("nics", "uuid", def->nics.n, nic_uuid, def, ID_GROUPS, e) &&
+	       check_unique("nics", "uuid", def->nics.n, nic_tap, def, TAP_GROUPS, e) &&
 	       check_unique("nics", "name", def->nics.n, nic_name, def, SIZE_MAX, e) &&
 	       check_unique("nics", "mac", def->nics.n, nic_mac, def, SIZE_MAX, e);
 }

@@ -41,8 +41,10 @@ void parts_clear(struct parts *parts);
  * a uri have none. An empty drive is its device alone. */
 void disk_parts(const struct definition *def, size_t disk, const struct argv_env *env, const struct argv_files *files,
 		struct parts *parts);
-/* A card: netdev (none for mode none), device. */
-void nic_parts(const struct definition *def, size_t nic, const struct argv_env *env, struct parts *parts);
+/* A card: netdev (none for mode none), device. FDS: what QEMU calls the descriptors of its tap, one for each queue, parted
+ * by colons: their numbers, or the names that getfd gave them; NULL: it has no tap. */
+void nic_parts(const struct definition *def, size_t nic, const struct argv_env *env, const char *fds,
+	       struct parts *parts);
 /* The machine's own, at their fixed places: root ports, balloon, SCSI controller, agent's port, rng, watchdog,
  * pvpanic, floppy controller. */
 void fixed_parts(const struct definition *def, const struct argv_env *env, struct parts *parts);

@@ -25,6 +25,8 @@ extern const char *const nic_modes[];
 /* Rules over several members of one card. PREFIX: "nics[1]." */
 bool nic_check(const struct nic *n, const struct hvparams *hv, const char *prefix, struct err **e);
 enum nic_mode nic_mode_of(const struct nic *n);
+/* The queues of its tap, each of which QEMU is given a descriptor for; 0: it has none. */
+unsigned nic_taps(const struct nic *n);
 /* Index into nic_types. */
 int nic_type_of(const struct nic *n, const struct hvparams *hv);
 /* "52:54:00:12:34:56", a station's own address; any case. */

@@ -2,6 +2,7 @@
 #include "runtime/prepare.h"
 
 #include "base/file.h"
+#include "netdev/tap.h"
 #include "runtime/remote.h"
 #include "runtime/uids.h"
 #include "runtime/uri.h"
@@ -28,9 +29,18 @@ static void forget_files(struct prepare *p)
 	argv_files_clear(&p->files);
 }
 
+static void forget_taps(struct prepare *p)
+{
+	tap_close(p->taps, (unsigned)p->n_taps);
+	free(p->taps);
+	p->taps = NULL;
+	p->n_taps = 0;
+}
+
 void prepare_clear(struct prepare *p)
 {
 	forget_files(p);
+	forget_taps(p);
 	argv_free(p->argv);
 	free(p->binary);
 	caps_unref(p->caps);
@@ -236,6 +246,45 @@ static enum verdict close_files(struct op *op, void *arg)
 }
 
 const struct step prepare_open_files = { "open the images", open_files, close_files, .timeout_ms = OPEN_MS };
+
+/* ---- taps ---- */
+
+static bool make_tap(struct prepare *p, const struct nic *n, size_t card, struct err **e)
+{
+	unsigned queues = nic_taps(n);
+	char name[IFNAMSIZ];
+	struct err *why = NULL;
+
+	tap_name(n->uuid, name);
+	p->taps = xrealloc(p->taps, p->n_taps + queues, sizeof(int));
+	if (tap_open(name, queues, n->link, n->mtu, p->taps + p->n_taps, &why)) {
+		p->n_taps += queues;
+		return true;
+	}
+	err_prefix(why, "nics[%zu]", card);
+	err_keep_first(e, why);
+	return false;
+}
+
+static enum verdict make_taps(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+	const struct definition *def = &p->inst->def;
+	struct err *e = NULL;
+
+	for (size_t i = 0; i < def->nics.n; i++)
+		if (nic_taps(definition_nic(def, i)) && !make_tap(p, definition_nic(def, i), i, &e))
+			return op_fail_err(op, e);
+	return OP_DONE;
+}
+
+static enum verdict close_taps(struct op *op, void *arg)
+{
+	forget_taps(arg);
+	return OP_DONE;
+}
+
+const struct step prepare_make_taps = { "make the taps", make_taps, close_taps };
 
 /* ---- the command line ---- */
 

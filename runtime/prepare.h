@@ -29,6 +29,8 @@ struct prepare {
 	struct open_item *items; /* of the files, in their order; then kernel and initrd */
 	struct open_owner owner;
 	size_t n_items;
+	int *taps; /* descriptors of their queues, card by card */
+	size_t n_taps;
 	char *q_path;
 	const char *binds[8]; /* of the private root */
 	struct confine confine;
@@ -43,6 +45,7 @@ extern const struct step prepare_ask_binary; /* what it can do */
 extern const struct step prepare_claim_uid;
 extern const struct step prepare_look_at_kvm; /* whether it works for who QEMU will be */
 extern const struct step prepare_open_files;
+extern const struct step prepare_make_taps;
 extern const struct step prepare_build; /* argv */
 
 /* What an instance's binary has, for argv_build(). CAPS stays the caller's and outlives ENV. Unsupported: it has no such

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "netdev/tap.h"
 #include "runtime/device.h"
 #include "runtime/fdsets.h"
 #include "runtime/policy.h"
@@ -100,12 +101,18 @@ static struct json_object *nics_of(const struct instance *inst, struct json_obje
 	for (size_t i = 0; i < inst->def.nics.n; i++) {
 		const struct nic *n = definition_nic(&inst->def, i);
 		struct json_object *o = json_object_new_object();
+		char tap[IFNAMSIZ];
 
 		json_add_str(o, "uuid", n->uuid);
 		json_add_str(o, "name", n->name);
 		json_add_str(o, "state", "attached");
 		json_add_str(o, "mac", n->mac);
 		json_add_str(o, "mode", nic_modes[nic_mode_of(n)]);
+		if (nic_taps(n)) {
+			tap_name(n->uuid, tap);
+			json_add_str(o, "tap", tap);
+			json_add_str(o, "bridge", n->link);
+		}
 		json_add_bool(o, "up", true);
 		json_add(o, "hvinfo", member_of(definition, "nics", i, "hvinfo"));
 		json_object_array_add(list, o);

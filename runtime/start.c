@@ -250,9 +250,11 @@ static enum verdict sockets_bind(struct op *op, void *arg)
 	struct instance *inst = s->inst;
 	struct err *e = NULL;
 
-	make_room(s, FD_COUNT + s->prepare.files.n);
+	make_room(s, FD_COUNT + s->prepare.files.n + s->prepare.n_taps);
 	for (size_t i = 0; i < s->prepare.files.n; i++)
 		s->fds[FD_COUNT + i] = TAKE_FD(s->prepare.items[i].fd);
+	for (size_t i = 0; i < s->prepare.n_taps; i++)
+		s->fds[FD_COUNT + s->prepare.files.n + i] = TAKE_FD(s->prepare.taps[i]);
 	s->fds[STDOUT_FILENO] = logs_open(inst, LOG_QEMU, true, &e);
 	if (!e)
 		s->fds[FD_QMP] = dirs_listen(inst->run_dir, "qmp.sock", 0600, &e);
@@ -632,6 +634,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	op_add(op, &prepare_look_at_kvm, &s->prepare);
 	op_add(op, &step_dir, s);
 	op_add(op, &prepare_open_files, &s->prepare);
+	op_add(op, &prepare_make_taps, &s->prepare);
 	op_add(op, &prepare_build, &s->prepare);
 	op_add(op, &step_sockets, s);
 	op_add(op, &step_spawn, s);

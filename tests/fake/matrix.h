@@ -32,6 +32,7 @@ struct plan {
 	const char *hvparams;    /* further ones of the definition, as JSON behind a comma; or NULL */
 	const char *extra;       /* further members of the definition, likewise */
 	const char *words;       /* for the kernel's command line */
+	bool bridged;            /* it has a card with a tap; to take one away costs the kernel tens of milliseconds */
 	/* On the way from RUNNING or PAUSED to where the plan begins. */
 	const char *patch; /* of the definition, which waits for a start */
 	const char *lead;  /* a command */

@@ -2,6 +2,7 @@
 #include "matrix.h"
 
 #include "base/file.h"
+#include "netns.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,25 +23,33 @@ struct scene scene;
 	"\"hvinfo\": {\"driver\": \"" driver "\", \"id\": \"" id "\", \"bus\": \"pci.0\", \"addr\": \"" addr "\"}"
 #define RAW "932df160-22a7-4067-a566-7e0ca8386133"
 #define TOP "932df161-22a7-4067-a566-7e0ca8386133"
-#define NIC "003fc157-66a8-4e6d-8b7e-ec4f69751396"
+#define NIC0 "003fc157-66a8-4e6d-8b7e-ec4f69751396"
+#define NIC1 "003fc158-66a8-4e6d-8b7e-ec4f69751396"
+#define BRIDGE "br0"
 
-static char *devices(const char *root)
+#define DISKS                                                                                                          \
+	"\"disks\": [{\"uuid\": \"" RAW "\", \"name\": \"disk0\", \"path\": \"%s/raw\", " HVINFO(                      \
+		"virtio-blk-pci", "disk-932df160-22a7-4067",                                                           \
+		"0xc") "}, {\"uuid\": \"" TOP "\", \"name\": \"disk1\", "                                              \
+		       "\"path\": \"%s/top\", \"format\": \"qcow2\", \"backing\": [{\"path\": \"%s/base\"}], " HVINFO( \
+			       "virtio-blk-pci", "disk-932df161-22a7-4067", "0xd") "}]"
+#define NIC(name, uuid, mac, id, addr) \
+	"{\"name\": \"" name "\", \"uuid\": \"" uuid "\", \"mac\": \"" mac "\", " HVINFO("virtio-net-pci", id, addr)
+#define USER NIC("nic0", NIC0, "52:54:00:3a:91:02", "nic-003fc157-66a8-4e6d", "0xe") ", \"mode\": \"user\"}"
+#define BRIDGED                                                                 \
+	NIC("nic1", NIC1, "52:54:00:3a:91:03", "nic-003fc158-66a8-4e6d", "0xf") \
+	", \"mode\": \"bridged\", \"link\": \"" BRIDGE "\", \"queues\": 2}"
+
+static char *devices(const struct plan *p, const char *root)
 {
-	return xasprintf("\"disks\": [{\"uuid\": \"" RAW "\", \"name\": \"disk0\", \"path\": \"%s/raw\", " HVINFO(
-				 "virtio-blk-pci", "disk-932df160-22a7-4067",
-				 "0xc") "}, {\"uuid\": \"" TOP "\", \"name\": \"disk1\", \"path\": \"%s/top\", "
-					"\"format\": \"qcow2\", \"backing\": [{\"path\": \"%s/base\"}], " HVINFO(
-						"virtio-blk-pci", "disk-932df161-22a7-4067",
-						"0xd") "}], \"nics\": [{\"uuid\": \"" NIC "\", \"name\": \"nic0\", "
-						       "\"mac\": \"52:54:00:3a:91:02\", \"mode\": \"user\", " HVINFO(
-							       "virtio-net-pci", "nic-003fc157-66a8-4e6d", "0xe") "}]",
-			 root, root, root);
+	return xasprintf(DISKS ", \"nics\": [" USER "%s]", root, root, root, p->bridged ? ", " BRIDGED : "");
 }
 
 char *scene_definition(const struct plan *p, const char *description)
 {
 	const char *root = scene.r->root;
-	_cleanup_free_ char *kernel = xasprintf("%s/kernel", root), *rest = devices(root), *binary = NULL, *path = NULL;
+	_cleanup_free_ char *kernel = xasprintf("%s/kernel", root), *rest = devices(p, root), *binary = NULL,
+			    *path = NULL;
 
 	binary = scene.machine->binary ? rig_shared(scene.machine->binary) : NULL;
 	path = binary ? xasprintf(", \"kvm_path\": \"%s\"", binary) : xstrdup("");
@@ -197,6 +206,8 @@ static void begin(void)
 	scene.log = xasprintf("%s/steps", scene.r->root);
 	scene.r->fault = xasprintf("log=%s;from=%s/faults", scene.log, scene.r->root);
 	make_images();
+	if (!if_nametoindex(BRIDGE))
+		netns_bridge(BRIDGE);
 	scene_restart();
 	scene.fds = count_fds();
 }

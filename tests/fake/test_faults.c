@@ -24,7 +24,7 @@ static struct plan plans[] = {
 
 	{ "undefine", DEFINED, "instance-undefine" },
 	{ "undefine a broken one", BROKEN, "instance-undefine" },
-	{ "undefine by force", RUNNING, "instance-undefine", .args = FORCE, .stops_first = true },
+	{ "undefine by force", RUNNING, "instance-undefine", .bridged = true, .args = FORCE, .stops_first = true },
 	{ "undefine by force without a process", DEFINED, "instance-undefine", .args = FORCE, .stops_first = true,
 	  .idle_commit = true },
 
@@ -32,12 +32,12 @@ static struct plan plans[] = {
 	{ "modify for the next start", RUNNING, "instance-modify", .args = "'patch': {'vcpus': 2}" },
 	{ "rename", DEFINED, "instance-rename", .args = "'name': 'web2'" },
 
-	{ "start", DEFINED, "instance-start", .named = true },
+	{ "start", DEFINED, "instance-start", .bridged = true, .named = true },
 	{ "start paused", DEFINED, "instance-start", .args = "'paused': true", .named = true, .idle_commit = true },
 	{ "autostart", DEFINED, "instance-autostart", .restart = true, .restarts = true,
 	  .extra = ", \"autostart\": true" },
 
-	{ "stop", RUNNING, "instance-stop", .named = true },
+	{ "stop", RUNNING, "instance-stop", .bridged = true, .named = true },
 	{ "stop a paused guest", PAUSED, "instance-stop", .named = true },
 	{ "stop a crashed guest", RUNNING, "instance-stop", .named = true, .lead_signal = SIGUSR2, .state = "crashed",
 	  .hvparams = ON_CRASH_PAUSE },
@@ -86,7 +86,7 @@ static struct plan plans[] = {
 	{ "reset after a panic", RUNNING, "instance-reset", .signal = SIGUSR2, .unmarked = true, .untold = true,
 	  .hvparams = ", \"on_crash\": \"reset\"", .between = "off", .halts = "paused" },
 	{ "power-off of the guest", RUNNING, "instance-poweroff", .signal = SIGUSR1, .between = "shutdown" },
-	{ "collect", RUNNING, "instance-collect", .signal = SIGKILL, .between = "off" },
+	{ "collect", RUNNING, "instance-collect", .bridged = true, .signal = SIGKILL, .between = "off" },
 
 	{ "reboot", RUNNING, "instance-reboot", .named = true, .asks_guest = true, .boots = true },
 	{ "boot anew", RUNNING, "instance-reboot", .named = true, .asks_guest = true, .boots = true,

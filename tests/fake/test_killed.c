@@ -432,7 +432,7 @@ START_TEST(record)
 	const char *only = getenv("DROVER_TRIALS");
 
 	if (_i == 0)
-		web_make_images();
+		web_make_things();
 	if (!only || str_eq(only, plans[_i].title))
 		add_trials(&plans[_i]);
 	else if (_i == 0)

@@ -2,6 +2,7 @@
 #include "web.h"
 
 #include "base/file.h"
+#include "netns.h"
 #include "runtime/process.h"
 #include "stage.h"
 
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define BRIDGE "br0"
 
 enum { POLL_US = 5000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US };
 
@@ -24,7 +27,10 @@ char *web_definition(const char *description)
 		"'format': 'qcow2', 'backing': [{'path': '%s'}]}], 'nics': ["
 		"{'uuid': '003fc157-66a8-4e6d-8b7e-ec4f69751396', 'name': 'nic0', 'mode': 'user', "
 		"'mac': '52:54:00:3a:91:02', 'hvinfo': "
-		"{'driver': 'virtio-net-pci', 'id': 'nic-003fc157-66a8-4e6d', 'bus': 'pci.0', 'addr': '0xe'}}], "
+		"{'driver': 'virtio-net-pci', 'id': 'nic-003fc157-66a8-4e6d', 'bus': 'pci.0', 'addr': '0xe'}}, "
+		"{'uuid': '003fc158-66a8-4e6d-8b7e-ec4f69751396', 'name': 'nic1', 'mode': 'bridged', 'link': '" BRIDGE
+		"', 'mac': '52:54:00:3a:91:03', 'hvinfo': "
+		"{'driver': 'virtio-net-pci', 'id': 'nic-003fc158-66a8-4e6d', 'bus': 'pci.0', 'addr': '0xf'}}], "
 		"'hvparams': {'accel': 'tcg', 'kvm_path': '%s', 'kernel_path': '%s'}}";
 	_cleanup_free_ char *fake = rig_shared("fake-qemu"), *kernel = rig_shared("kernel");
 	_cleanup_free_ char *raw = rig_shared("raw"), *top = rig_shared("top"), *base = rig_shared("base");
@@ -32,7 +38,7 @@ char *web_definition(const char *description)
 	return xasprintf(fmt, description, raw, top, base, fake, kernel);
 }
 
-void web_make_images(void)
+void web_make_things(void)
 {
 	_cleanup_free_ char *raw = rig_shared("raw"), *top = rig_shared("top"), *base = rig_shared("base");
 	_cleanup_free_ char *command = NULL;
@@ -40,6 +46,8 @@ void web_make_images(void)
 	command = xasprintf("truncate -s 1M %s %s && qemu-img create -q -f qcow2 -u -b %s -F raw %s 1M", raw, base,
 			    base, top);
 	ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): paths of our own */
+	if (!if_nametoindex(BRIDGE))
+		netns_bridge(BRIDGE);
 }
 
 void web_write(void)

@@ -12,8 +12,8 @@
 
 /* With ' for "; the caller's. */
 char *web_definition(const char *description);
-/* What its disks lie on, once for all roots; the fake does not look at them, drover-open does. */
-void web_make_images(void);
+/* What its disks lie on, once for all roots; the fake does not look at them, drover-open does. And the bridge of its card. */
+void web_make_things(void);
 /* Puts the definition "first" where a droverd that is started finds it. */
 void web_write(void);
 /* COMMAND, with MORE behind its name; it must succeed. */

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "netns.h"
 #include "runtime/argv.h"
 #include "runtime/cgroup.h"
 #include "runtime/confine.h"
@@ -369,6 +370,15 @@ static void add_fds(struct lines *l, pid_t pid)
 		closedir(dir);
 }
 
+static void add_interfaces(struct lines *l)
+{
+	_cleanup_free_ char *names = netns_interfaces();
+	char *save = NULL;
+
+	for (char *name = strtok_r(names, "\n", &save); name; name = strtok_r(NULL, "\n", &save))
+		add_line(l, xasprintf("interface %s", name));
+}
+
 char *rig_world(struct rig *r, bool daemon)
 {
 	static const char *const parts[] = { "etc", "lib", "run" };
@@ -379,6 +389,8 @@ char *rig_world(struct rig *r, bool daemon)
 		add_files(&l, r->root, parts[i]);
 	each_process(r, note_process, &l);
 	each_cgroup(r, note_cgroup, &l);
+	if (netns_is_own())
+		add_interfaces(&l);
 	if (daemon && r->pid)
 		add_fds(&l, r->pid);
 	if (l.n)
@@ -566,7 +578,8 @@ static int run_in_memory(Suite *(*make)(void))
 	return result;
 }
 
-/* Process 1 of a namespace takes all others with it; its /proc shows them only. */
+/* Process 1 of a namespace takes all others with it; its /proc shows them only. Taps and bridges are made in a network of
+ * its own, or not at all. */
 static int run_as_init(Suite *(*make)(void), bool memory)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -574,6 +587,7 @@ static int run_as_init(Suite *(*make)(void), bool memory)
 		perror("mount");
 		return EXIT_FAILURE;
 	}
+	netns_enter();
 	return memory ? run_in_memory(make) : run_suite(make);
 }
 

@@ -2,10 +2,10 @@
 /*
  * What scenario tests need: a droverd on a temporary root, clients of it, and the world to compare.
  *
- * RIG_MAIN runs the suite as process 1 of a PID namespace of its own where the host allows that: when the
- * test ends, however it ends, the kernel ends everything that it started. Failures abort the test with file
- * and line, by check's ck_assert. Every wait has a generous deadline (RIG_DEADLINE_MS); no test asserts a
- * duration.
+ * RIG_MAIN runs the suite as process 1 of a PID namespace, and in a network namespace with lo alone, both of its own, where
+ * the host allows that: when the test ends, however it ends, the kernel ends everything that it started, and interfaces
+ * are not made in the host's network (netns.h). Failures abort the test with file and line, by check's ck_assert. Every
+ * wait has a generous deadline (RIG_DEADLINE_MS); no test asserts a duration.
  */
 #ifndef DROVER_TESTS_RIG_H
 #define DROVER_TESTS_RIG_H
@@ -90,7 +90,8 @@ void client_await_console(struct client *c, const char *instance, const char *te
 void client_define(struct client *c, const char *name, const char *extra, ...) _printf_(3, 4);
 
 /* What there is: files below etc, lib, run (with sizes left out), processes that belong to the root, control groups that
- * were made for it, one a line, sorted. The caller's. DAEMON: the daemon's own open descriptors as well. */
+ * were made for it, network interfaces but lo, one a line, sorted. The caller's. DAEMON: the daemon's own open descriptors
+ * as well. */
 char *rig_world(struct rig *r, bool daemon);
 /* Number of open descriptors of a process; resident memory in KiB. */
 unsigned process_fds(pid_t pid);

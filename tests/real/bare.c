@@ -2,6 +2,8 @@
 #include "bare.h"
 
 #include "guest.h"
+#include "netdev/tap.h"
+#include "netns.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -132,17 +134,47 @@ void bare_redefine(struct bare *b, const char *json)
 	images_open(b, 100);
 }
 
+/* ---- taps ---- */
+
+static void taps_open(struct bare *b)
+{
+	for (size_t i = 0; i < b->def.nics.n; i++) {
+		const struct nic *n = definition_nic(&b->def, i);
+		unsigned queues = nic_taps(n);
+		struct err *e = NULL;
+		char name[IFNAMSIZ];
+
+		if (!queues)
+			continue;
+		if (!tap_exists(n->link))
+			netns_bridge(n->link);
+		tap_name(n->uuid, name);
+		b->taps = xrealloc(b->taps, b->n_taps + queues, sizeof(int));
+		ck_assert_msg(tap_open(name, queues, n->link, n->mtu, b->taps + b->n_taps, &e), "%s", e ? e->desc : "");
+		b->n_taps += queues;
+	}
+}
+
 /* ---- the process ---- */
+
+/* What QEMU is to have under the number I. */
+static int given(const struct bare *b, size_t i)
+{
+	if (i < FD_COUNT)
+		return b->listeners[i];
+	i -= FD_COUNT;
+	return i < b->files.n ? b->images[i] : b->taps[i - b->files.n];
+}
 
 static void become(struct bare *b)
 {
-	int max = FD_COUNT + (int)b->files.n, high[FD_COUNT + 256];
+	int max = FD_COUNT + (int)(b->files.n + b->n_taps), high[FD_COUNT + 256];
 	_cleanup_free_ char *log = xasprintf("%s/stderr", b->dir);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* First out of the way of the numbers that they get. */
 	for (int i = 0; i < max; i++) {
-		int fd = i < FD_COUNT ? b->listeners[i] : b->images[i - FD_COUNT];
+		int fd = given(b, (size_t)i);
 
 		high[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD, 1000);
 	}
@@ -374,12 +406,14 @@ struct bare *bare_start(const char *json)
 		b->listeners[logs[i]] = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	}
 	images_open(b, SET_COUNT);
+	taps_open(b);
 	b->argv = bare_argv(b, false);
 	b->reader = json_reader_new(&json_limits_qemu);
 	b->types = json_object_new_object();
 	b->pid = fork();
 	if (b->pid == 0)
 		become(b);
+	tap_close(b->taps, (unsigned)b->n_taps);
 	/* So that a QEMU that ends takes its sockets along. */
 	for (int i = 0; i < FD_COUNT; i++)
 		b->listeners[i] = fd_close(b->listeners[i]);
@@ -403,6 +437,7 @@ void bare_free(struct bare *b)
 	argv_free(b->argv);
 	definition_clear(&b->def);
 	free(b->images);
+	free(b->taps);
 	free(b->binary);
 	free(b->dir);
 	free(b);

@@ -18,6 +18,8 @@ struct bare {
 	pid_t pid;
 	int qmp, listeners[FD_COUNT]; /* -1: none */
 	int *images;                  /* as files */
+	int *taps;                    /* on bridges that were made for them, in our network namespace */
+	size_t n_taps;
 	struct json_reader *reader;
 	struct json_object *types; /* device-list-properties, by type */
 };

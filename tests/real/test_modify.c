@@ -202,7 +202,8 @@ START_TEST(test_refused)
 		{ "{'autostart': {'delay': '5'}}", "InvalidParameter", "patch.autostart.delay" },
 		{ "{'autostart': {'later': 5}}", "InvalidParameter", "patch.autostart.later" },
 		{ "{'on_host_shutdown': 'panic'}", "InvalidParameter", "patch.on_host_shutdown" },
-		{ "{'nics': [{'mode': 'bridged'}]}", "Unsupported", NULL },
+		{ "{'nics': [{'mode': 'routed'}]}", "Unsupported", NULL },
+		{ "{'nics': [{'mode': 'bridged'}]}", "InvalidParameter", "patch.nics[0].link" },
 		{ "[]", "InvalidParameter", "patch" },
 		{ "null", "InvalidParameter", "patch" },
 	};

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 static struct plan plans[] = {
-	{ "start", DEFINED, "instance-start", .named = true },
-	{ "stop", RUNNING, "instance-stop", .named = true },
+	{ "start", DEFINED, "instance-start", .bridged = true, .named = true },
+	{ "stop", RUNNING, "instance-stop", .bridged = true, .named = true },
 	{ "reboot", RUNNING, "instance-reboot", .named = true, .asks_guest = true, .boots = true },
 	{ "boot anew", RUNNING, "instance-reboot", .named = true, .asks_guest = true, .boots = true,
 	  .patch = "{'vcpus': 2}" },

@@ -191,6 +191,68 @@ START_TEST(test_disks)
 }
 END_TEST
 
+#define BR "'mode': 'bridged', 'link': 'br0'"
+
+static const struct {
+	const char *nics, *refusal; /* NULL: taken */
+} nics[] = {
+	{ "{}", NULL },
+	{ "{'mode': 'user', 'mtu': 1400}", NULL },
+	{ "{'mode': 'none'}", NULL },
+	{ "{" BR "}", NULL },
+	{ "{" BR ", 'queues': 1}", NULL },
+	{ "{" BR ", 'queues': 32, 'mtu': 65521}", NULL },
+	{ "{" BR ", 'queues': 33}", INVALID "nics[0].queues" },
+	{ "{" BR ", 'queues': 0}", INVALID "nics[0].queues" },
+	{ "{" BR ", 'mtu': 65522}", INVALID "nics[0].mtu" },
+	{ "{" BR ", 'type': 'e1000'}", NULL },
+	{ "{" BR ", 'type': 'e1000', 'queues': 1}", INVALID "nics[0].queues" },
+	{ "{" BR ", 'type': 'rtl8139', 'mtu': 1400}", INVALID "nics[0].mtu" },
+	{ "{'mode': 'bridged'}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': ''}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': 'a-name-of-15-by'}", NULL },
+	{ "{'mode': 'bridged', 'link': 'a-name-of-16-byt'}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': '../br0'}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': '..'}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': '.'}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': 'br 0'}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': 'br\\n'}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': 'br:0'}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': 'br%d'}", INVALID "nics[0].link" },
+	{ "{'mode': 'bridged', 'link': 'br.0_a-b'}", NULL },
+	{ "{" BR ", 'network': 'default'}", INVALID "nics[0].network" },
+	{ "{" BR ", 'vlan': '5'}", INVALID "nics[0].vlan" },
+	{ "{" BR ", 'ip': '10.0.0.1'}", INVALID "nics[0].ip" },
+	{ "{'link': 'br0'}", INVALID "nics[0].link" },
+	{ "{'mode': 'none', 'link': 'br0'}", INVALID "nics[0].link" },
+	{ "{'mode': 'user', 'queues': 2}", INVALID "nics[0].queues" },
+	{ "{'mode': 'routed'}", UNSUPPORTED "nics[0].mode" },
+	{ "{'mode': 'network'}", UNSUPPORTED "nics[0].mode" },
+	{ "{'mode': 'openvswitch', 'link': 'br0'}", UNSUPPORTED "nics[0].mode" },
+	{ "{" BR ", 'mac': '33:33:00:00:00:01'}", INVALID "nics[0].mac" },
+	/* Their taps would have one name. */
+	{ "{" BR ", 'uuid': '932df160-7a22-4067-a566-7e0ca8386133'}, {'uuid': '932df160-7a22-4068-a566-7e0ca8386133'}, "
+	  "{" BR ", 'uuid': '932df160-7a22-4069-a566-7e0ca8386133'}",
+	  INVALID "nics[2].uuid" },
+	{ "{" BR ", 'uuid': '932df160-7a22-4067-a566-7e0ca8386133'}, {" BR
+	  ", 'uuid': '932df160-7a23-4067-a566-7e0ca8386133'}",
+	  NULL },
+};
+
+START_TEST(test_nics)
+{
+	_cleanup_free_ char *plain = xasprintf("{'name': 'a', 'nics': [%s]}", nics[_i].nics), *text = quoted(plain);
+	_cleanup_free_ char *refusal = NULL;
+
+	if (nics[_i].refusal) {
+		refusal = refusal_over(text, NULL);
+		ck_assert_msg(str_eq(refusal, nics[_i].refusal), "%s: %s", text, refusal);
+	} else {
+		json_object_put(stored_over(text, NULL));
+	}
+}
+END_TEST
+
 /* What a drive is where only disks in general are spoken of: one with a tray. */
 static const struct {
 	const char *general, *driver;
@@ -365,6 +427,7 @@ int main(void)
 	tcase_add_test(tc, test_everything);
 	tcase_add_loop_test(tc, test_bad, 0, ARRAY_SIZE(bad));
 	tcase_add_loop_test(tc, test_disks, 0, ARRAY_SIZE(disks));
+	tcase_add_loop_test(tc, test_nics, 0, ARRAY_SIZE(nics));
 	tcase_add_loop_test(tc, test_trays, 0, ARRAY_SIZE(trays));
 	tcase_add_loop_test(tc, test_stored, 0, ARRAY_SIZE(forms));
 	tcase_add_test(tc, test_uuid_is_made);
