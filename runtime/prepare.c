@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ASK_MS = 30000, PROBE_MS = 10000, OPEN_MS = 60000 };
+enum { ASK_MS = 30000, PROBE_MS = 10000, OPEN_MS = 60000, TAP_MS = 50, TAP_TRIES = 60 };
 
 void prepare_init(struct prepare *p, struct instance *inst)
 {
@@ -34,7 +34,7 @@ static void forget_taps(struct prepare *p)
 	tap_close(p->taps, (unsigned)p->n_taps);
 	free(p->taps);
 	p->taps = NULL;
-	p->n_taps = 0;
+	p->n_taps = p->card = 0;
 }
 
 void prepare_clear(struct prepare *p)
@@ -266,16 +266,53 @@ static bool make_tap(struct prepare *p, const struct nic *n, size_t card, struct
 	return false;
 }
 
-static enum verdict make_taps(struct op *op, void *arg)
+/* Goes on with card p->card. */
+static bool make_rest(struct prepare *p, struct err **e)
+{
+	const struct definition *def = &p->inst->def;
+
+	for (; p->card < def->nics.n; p->card++)
+		if (nic_taps(definition_nic(def, p->card)) && !make_tap(p, definition_nic(def, p->card), p->card, e))
+			return false;
+	return true;
+}
+
+/* Whether somebody has the name of the tap that could not be made: who may be about to end. */
+static bool is_taken(const struct prepare *p)
+{
+	char name[IFNAMSIZ];
+
+	tap_name(definition_nic(&p->inst->def, p->card)->uuid, name);
+	return tap_exists(name);
+}
+
+static void make_again(struct op *op, void *arg)
 {
 	struct prepare *p = arg;
-	const struct definition *def = &p->inst->def;
 	struct err *e = NULL;
 
-	for (size_t i = 0; i < def->nics.n; i++)
-		if (nic_taps(definition_nic(def, i)) && !make_tap(p, definition_nic(def, i), i, &e))
-			return op_fail_err(op, e);
-	return OP_DONE;
+	if (!make_rest(p, &e) && is_taken(p) && ++p->tries < TAP_TRIES) {
+		err_free(e);
+		op_extend(op, TAP_MS);
+		return;
+	}
+	op_resume(op, e);
+}
+
+/* A launcher that lost its droverd before it had a lock ends by itself, and its taps with it, a moment later. */
+static enum verdict make_taps(struct op *op, void *arg)
+{
+	static const struct op_wait_ops ops = { .what = "end of a tap", .expired = make_again, .abortable = true };
+	struct prepare *p = arg;
+	struct err *e = NULL;
+
+	if (make_rest(p, &e))
+		return OP_DONE;
+	if (!is_taken(p))
+		return op_fail_err(op, e);
+	err_free(e);
+	op_wait_ms(op, TAP_MS);
+	return op_wait(op, &ops, p);
 }
 
 static enum verdict close_taps(struct op *op, void *arg)
@@ -284,7 +321,7 @@ static enum verdict close_taps(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-const struct step prepare_make_taps = { "make the taps", make_taps, close_taps };
+const struct step prepare_make_taps = { "make the taps", make_taps, close_taps, .timeout_ms = TAP_MS };
 
 /* ---- the command line ---- */
 

@@ -30,7 +30,8 @@ struct prepare {
 	struct open_owner owner;
 	size_t n_items;
 	int *taps; /* descriptors of their queues, card by card */
-	size_t n_taps;
+	size_t n_taps, card; /* card: whose tap is next */
+	unsigned tries;
 	char *q_path;
 	const char *binds[8]; /* of the private root */
 	struct confine confine;

@@ -185,6 +185,29 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* Whoever has the name may be about to end. */
+START_TEST(test_taken_for_a_moment)
+{
+	_cleanup_json_ struct json_object *reply = NULL;
+	int id;
+
+	netns_bridge(TAP1);
+	client_define(client, "web1", "'memory': '16M', 'nics': [{'uuid': '" UUID1 "', " BR0 "}]");
+	id = client_send(client, "instance-start", "{'instance': 'web1'}");
+	for (bool waits = false; !waits;) {
+		_cleanup_json_ struct json_object *o = client_ok(client, "query-instance", "{'instance': 'web1'}");
+
+		ck_assert_str_ne(str_at(o, "state"), "shutoff");
+		waits = str_eq(json_get_str(at(o, "operation"), "step"), "make the taps");
+	}
+	netns_remove_bridge(TAP1);
+	reply = client_reply(client, id);
+	ck_assert_msg(has(reply, "return"), "%s", json_object_to_json_string(reply));
+	expect_interfaces("br0\n" TAP1 "\n");
+	stop("web1");
+}
+END_TEST
+
 /* instance-argv makes nothing, also where there is no bridge. */
 START_TEST(test_argv_is_pure)
 {
@@ -241,6 +264,7 @@ static Suite *make(void)
 	tcase_add_loop_test(tc, test_lease, 0, 2);
 	tcase_add_test(tc, test_queues);
 	tcase_add_loop_test(tc, test_refused, 0, ARRAY_SIZE(refused));
+	tcase_add_test(tc, test_taken_for_a_moment);
 	tcase_add_test(tc, test_argv_is_pure);
 	tcase_add_test(tc, test_models);
 	return suite;

@@ -291,8 +291,8 @@ static char *complain_of_droverd(void)
 		for (unsigned j = 0; j < 2; j++) {
 			if (!machine_holder(m->names[j], "qemu.lock"))
 				continue;
-			/* The directory, both processes, both monitors. */
-			most += FDS_EACH;
+			/* The directory, both processes, both monitors; and its trace, once anything was said. */
+			most += FDS_EACH + 1;
 			least += m->orphan || m->liar || m->lost ? 0 : FDS_EACH;
 		}
 	}
