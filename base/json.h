@@ -81,11 +81,15 @@ struct json_object *json_get_typed(struct json_object *o, const char *key, enum 
 bool json_get_bool(struct json_object *o, const char *key, bool fallback);
 int64_t json_get_int(struct json_object *o, const char *key, int64_t fallback);
 double json_get_double(struct json_object *o, const char *key, double fallback);
-void json_add(struct json_object *o, const char *key, struct json_object *value);
-void json_add_str(struct json_object *o, const char *key, const char *s);
-void json_add_int(struct json_object *o, const char *key, int64_t n);
-void json_add_uint(struct json_object *o, const char *key, uint64_t n);
-void json_add_bool(struct json_object *o, const char *key, bool b);
+/* A constant key, as a literal is, is not copied: half the time of a long list went into copies. */
+#define json_add(o, key, value) json_add_key(o, key, value, __builtin_constant_p(key))
+/* LASTING: the key is not copied. */
+void json_add_key(struct json_object *o, const char *key, struct json_object *value, bool lasting);
+#define json_add_str(o, key, s) json_add_text(o, key, s, __builtin_constant_p(key))
+void json_add_text(struct json_object *o, const char *key, const char *s, bool lasting);
+#define json_add_int(o, key, n) json_add(o, key, json_object_new_int64(n))
+#define json_add_uint(o, key, n) json_add(o, key, json_object_new_uint64(n))
+#define json_add_bool(o, key, n) json_add(o, key, json_object_new_boolean(n))
 /* A point in time or a length of it in seconds, printed with at most six decimals; left out when
  * it is not finite. */
 void json_add_time(struct json_object *o, const char *key, double seconds);

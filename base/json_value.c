@@ -295,32 +295,17 @@ double json_get_double(struct json_object *o, const char *key, double fallback)
 	return value ? json_object_get_double(value) : fallback;
 }
 
-void json_add(struct json_object *o, const char *key, struct json_object *value)
+void json_add_key(struct json_object *o, const char *key, struct json_object *value, bool lasting)
 {
 	/* fails only for want of memory, and for an object put into itself */
-	if (json_object_object_add(o, key, value) < 0)
+	if (json_object_object_add_ex(o, key, value, lasting ? JSON_C_OBJECT_ADD_CONSTANT_KEY : 0) < 0)
 		abort();
 }
 
-void json_add_str(struct json_object *o, const char *key, const char *s)
+void json_add_text(struct json_object *o, const char *key, const char *s, bool lasting)
 {
 	if (s)
-		json_add(o, key, json_object_new_string(s));
-}
-
-void json_add_int(struct json_object *o, const char *key, int64_t n)
-{
-	json_add(o, key, json_object_new_int64(n));
-}
-
-void json_add_uint(struct json_object *o, const char *key, uint64_t n)
-{
-	json_add(o, key, json_object_new_uint64(n));
-}
-
-void json_add_bool(struct json_object *o, const char *key, bool b)
-{
-	json_add(o, key, json_object_new_boolean(b));
+		json_add_key(o, key, json_object_new_string(s), lasting);
 }
 
 void json_add_time(struct json_object *o, const char *key, double seconds)
