@@ -29,7 +29,7 @@ struct prepare {
 	struct open_item *items; /* of the files, in their order; then kernel and initrd */
 	struct open_owner owner;
 	size_t n_items;
-	int *taps; /* descriptors of their queues, card by card */
+	int *taps;           /* descriptors of their queues, card by card */
 	size_t n_taps, card; /* card: whose tap is next */
 	unsigned tries;
 	char *q_path;
