@@ -96,7 +96,7 @@ START_TEST(test_deaf)
 	_cleanup_json_ struct json_object *e = NULL;
 	pid_t pid;
 
-	guest_define(client, "web1", "t.button=0", "");
+	guest_define(client, "web1", "t.button=0 t.ga=0", "");
 	pid = guest_start(client, "web1");
 	guest_await(rig, "web1", "GUEST-UP", 1);
 	json_object_put(client_ok(client, "instance-modify", "{'instance': 'web1', 'patch': {'vcpus': 2}}"));
