@@ -76,10 +76,12 @@ static void check_node(struct json_object *node, const char *uri)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_free_ char *uri = xstrndup((const char *)data, size);
+	_cleanup_free_ char *uri = xcalloc(size + 1, 1);
 	_cleanup_json_ struct json_object *node = NULL;
 	_cleanup_err_ struct err *e = NULL;
 
+	if (size)
+		memcpy(uri, data, size);
 	node = uri_parse(uri, "disks[0].uri", &e);
 	must(!node == !!e, "neither a node nor an error", uri);
 	if (node)
