@@ -140,11 +140,14 @@ void tiny_write(const char *path, enum tiny tiny)
 	enum { MAGIC = 0x1badb002, ADDRESSES = 0x10000 };
 	unsigned char image[IMAGE_MAX] = { 0 };
 	uint32_t header[HEADER / 4] = { MAGIC, ADDRESSES, 0u - MAGIC - ADDRESSES, LOAD, LOAD, 0, 0, LOAD + HEADER };
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	_cleanup_free_ char *fresh = xasprintf("%s.new", path);
+	_cleanup_close_ int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
 	memcpy(image, header, HEADER);
 	memcpy(image + HEADER, images[tiny].code, images[tiny].size);
 	ck_assert_int_eq(write(fd, image, sizeof(image)), (ssize_t)sizeof(image));
+	/* A QEMU may be about to read the one that is there. */
+	ck_assert_int_eq(rename(fresh, path), 0);
 }
 
 void tiny_define(struct rig *r, struct client *c, const char *name, enum tiny tiny, const char *policies)
