@@ -217,6 +217,8 @@ char *instance_log_tail(const struct instance *inst);
 
 /* Also as a bit of what is waited for: no reset is under way that the firmware has not answered. */
 #define INSTANCE_SETTLED (1U << STATE_COUNT)
+/* The guest is down, whether or not its process is there. */
+#define INSTANCE_DOWN (STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_SHUTOFF) | STATE_BIT(STATE_CRASHED))
 /* A wait of OP until the instance is in one of the states WANTED (bits of STATE_BIT). SOFT: expiry is no
  * failure, the step goes on. Cancel may end it. */
 enum verdict instance_wait(struct op *op, struct instance *inst, unsigned wanted, bool soft);

@@ -7,8 +7,6 @@
 
 enum { CALL_MS = 30000, FIRMWARE_MS = 10000, AGAIN_MS = 500 };
 
-enum { DOWN = STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_SHUTOFF) | STATE_BIT(STATE_CRASHED) };
-
 static struct json_object *reboot(const char *action)
 {
 	struct json_object *o = json_object_new_object();
@@ -91,7 +89,7 @@ static enum verdict await_firmware(struct op *op, void *arg)
 
 	if (inst->state == STATE_PAUSED || !inst->process)
 		return OP_DONE;
-	return instance_wait(op, inst, INSTANCE_SETTLED | DOWN, true);
+	return instance_wait(op, inst, INSTANCE_SETTLED | INSTANCE_DOWN, true);
 }
 
 /* The vCPU of a firmware that wants a reset runs on until QEMU stops it, and may then have asked a second time: on a
@@ -100,7 +98,7 @@ static enum verdict await_another(struct op *op, void *arg)
 {
 	struct instance *inst = arg;
 
-	return inst->resetting == RESET_SEEN && inst->process ? instance_wait(op, inst, DOWN, true) : OP_DONE;
+	return inst->resetting == RESET_SEEN && inst->process ? instance_wait(op, inst, INSTANCE_DOWN, true) : OP_DONE;
 }
 
 static enum verdict ask(struct op *op, void *arg)

@@ -120,7 +120,6 @@ void stop_plan(struct op *op, struct instance *inst)
 
 /* ---- asking the guest ---- */
 
-enum { DOWN = STATE_BIT(STATE_SHUTDOWN) | STATE_BIT(STATE_SHUTOFF) | STATE_BIT(STATE_CRASHED) };
 enum { AWAKE = (STATE_BIT(STATE_COUNT) - 1) & ~STATE_BIT(STATE_PMSUSPENDED) };
 enum { PING_MS = 2000, WAKE_MS = 10000, PRESS_MIN_MS = 1000, PRESS_MAX_MS = 10000, SHARES = 3 };
 
@@ -267,13 +266,13 @@ static enum verdict ask_agent(struct op *op, void *arg)
 	struct json_object *args;
 	unsigned ms = l->how.mode == SHUTDOWN_AGENT ? left(l) + 1 : left(l) / SHARES + 1;
 
-	if (!l->answers || STATE_BIT(l->inst->state) & DOWN)
+	if (!l->answers || STATE_BIT(l->inst->state) & INSTANCE_DOWN)
 		return OP_DONE;
 	args = json_object_new_object();
 	json_add_str(args, "mode", "powerdown");
 	l->call = agent_send(guest_agent_client(l->inst), "guest-shutdown", args, ms, on_agent_reply, l, NULL);
 	l->asked = l->call != NULL;
-	return l->asked ? instance_wait_on(op, l->inst, DOWN, ms, agent_over, l) : OP_DONE;
+	return l->asked ? instance_wait_on(op, l->inst, INSTANCE_DOWN, ms, agent_over, l) : OP_DONE;
 }
 
 static enum verdict press(struct op *op, void *arg)
@@ -320,9 +319,9 @@ static enum verdict wait_guest(struct op *op, void *arg)
 
 	if (l->how.soft && STATE_BIT(l->inst->state) & DEAF)
 		return OP_DONE;
-	if (l->how.again && l->how.mode != SHUTDOWN_AGENT && !(STATE_BIT(l->inst->state) & DOWN))
+	if (l->how.again && l->how.mode != SHUTDOWN_AGENT && !(STATE_BIT(l->inst->state) & INSTANCE_DOWN))
 		l->pressed = true; /* in a former life */
-	return instance_wait_on(op, l->inst, DOWN, shorter(l->press_ms, left(l) + 1), press_again, l);
+	return instance_wait_on(op, l->inst, INSTANCE_DOWN, shorter(l->press_ms, left(l) + 1), press_again, l);
 }
 
 /* Has the guest obeyed, and whom; or is the rest of the plan to end it? */
