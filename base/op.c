@@ -11,6 +11,7 @@ enum op_fault (*op_hook)(struct op *op, const struct step *step, enum op_when wh
 
 struct op_memory {
 	struct op_memory *next;
+	void (*clear)(void *data); /* or NULL */
 	max_align_t data[];
 };
 
@@ -37,6 +38,8 @@ static void on_closed(uv_handle_t *handle)
 		struct op_memory *m = op->memory;
 
 		op->memory = m->next;
+		if (m->clear)
+			m->clear(m->data);
 		free(m);
 	}
 	free(op->plan);
@@ -57,13 +60,19 @@ void op_add(struct op *op, const struct step *step, void *arg)
 	op->plan[op->n++] = (struct plan_step){ step, arg };
 }
 
-void *op_alloc(struct op *op, size_t size)
+void *op_own(struct op *op, size_t size, void (*clear)(void *data))
 {
 	struct op_memory *m = xcalloc(1, sizeof(*m) + size);
 
 	m->next = op->memory;
+	m->clear = clear;
 	op->memory = m;
 	return m->data;
+}
+
+void *op_alloc(struct op *op, size_t size)
+{
+	return op_own(op, size, NULL);
 }
 
 const struct step *op_step(const struct op *op)

@@ -112,6 +112,8 @@ void op_free(struct op *op);
 void op_add(struct op *op, const struct step *step, void *arg);
 /* Memory, zeroed, that lives as long as the operation: for the arguments of its steps. */
 void *op_alloc(struct op *op, size_t size);
+/* The same, and CLEAR is called with it before it goes. */
+void *op_own(struct op *op, size_t size, void (*clear)(void *data));
 /* Begins and walks; it may have ended and been freed on return. */
 void op_start(struct op *op);
 /* Where a marker says that a plan stood. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "qmp/wait.h"
 
+#include <string.h>
+
 struct qmp_wait {
 	struct qmp_listener listener;
 	struct op *op;
@@ -12,6 +14,7 @@ struct qmp_wait {
 	qmp_match_fn *match;
 	void *arg;
 	bool has_event; /* seen, or none is waited for */
+	bool removes;   /* see qmp_remove() */
 	bool pinging, slow;
 	unsigned ms;
 };
@@ -47,6 +50,13 @@ static void await_event(struct qmp_wait *w)
 		op_extend(w->op, w->ms);
 }
 
+bool qmp_says_absent(const struct err *e)
+{
+	/* blockdev-del has words of its own. */
+	return e->class == ERR_QEMU && (str_eq(json_get_str(e->extra, "qemu-class"), "DeviceNotFound") ||
+					strstr(e->desc, "not found") || strstr(e->desc, "Failed to find node"));
+}
+
 static void on_reply(struct json_object *ret, const struct err *e, void *data)
 {
 	struct qmp_wait *w = data;
@@ -55,7 +65,11 @@ static void on_reply(struct json_object *ret, const struct err *e, void *data)
 	w->call = NULL;
 	if (e && qmp_is_gone(w->q)) {
 		w->op->gone = true;
-		wait_end(w, w->op->phase == OP_BACK ? NULL : err_copy(e));
+		wait_end(w, w->op->phase == OP_BACK || w->removes ? NULL : err_copy(e));
+		return;
+	}
+	if (e && w->removes && qmp_says_absent(e)) {
+		wait_end(w, NULL);
 		return;
 	}
 	if (e) {
@@ -192,6 +206,26 @@ enum verdict qmp_call(struct op *op, struct qmp *q, const char *command, struct 
 		      void *arg)
 {
 	return qmp_call_fd(op, q, command, args, -1, then, arg);
+}
+
+enum verdict qmp_remove(struct op *op, struct qmp *q, const char *command, struct json_object *args)
+{
+	return qmp_remove_then(op, q, command, args, NULL, NULL);
+}
+
+enum verdict qmp_remove_then(struct op *op, struct qmp *q, const char *command, struct json_object *args,
+			     qmp_then_fn *then, void *arg)
+{
+	enum verdict v;
+
+	if (qmp_is_gone(q)) {
+		json_object_put(args);
+		op->gone = true;
+		return OP_DONE;
+	}
+	v = qmp_call(op, q, command, args, then, arg);
+	((struct qmp_wait *)op->wait_data)->removes = true;
+	return v;
 }
 
 enum verdict qmp_call_until(struct op *op, struct qmp *q, const char *command, struct json_object *args,

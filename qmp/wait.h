@@ -24,6 +24,14 @@ enum verdict qmp_call(struct op *op, struct qmp *q, const char *command, struct 
 enum verdict qmp_call_fd(struct op *op, struct qmp *q, const char *command, struct json_object *args, int fd,
 			 qmp_then_fn *then, void *arg);
 
+/* The same for what takes something away: success also when it is not there, or QEMU is not there any more. */
+enum verdict qmp_remove(struct op *op, struct qmp *q, const char *command, struct json_object *args);
+/* With an eye on what is returned of it, if it is there. */
+enum verdict qmp_remove_then(struct op *op, struct qmp *q, const char *command, struct json_object *args,
+			     qmp_then_fn *then, void *arg);
+/* Whether QEMU's refusal says that there is nothing of that name. */
+bool qmp_says_absent(const struct err *e);
+
 /* True when the event is the one that is waited for. */
 typedef bool qmp_match_fn(struct json_object *data, void *arg);
 
