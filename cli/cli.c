@@ -114,12 +114,19 @@ void cli_note(const char *fmt, ...)
 	va_end(ap);
 }
 
+#define PENDING                                                                                                     \
+	"it is detach-pending and goes by itself when the guest lets go or the process ends; 'drover show {}' and " \
+	"'drover events' tell"
+#define NO_LIVE "--no-live changes the definition, for the next start"
+#define REFUSED "nothing was changed; let the guest stop using it, then detach it again"
+
 /* The first row that fits counts. {} stands for the subject, or NAME where there is none. */
 static const struct {
 	enum err_class class;
 	const char *verb;   /* NULL: any */
 	const char *member; /* only if the error has it; NULL: any */
 	const char *text;
+	const char *says; /* only if the error's words have this in them; NULL: any */
 } hints[] = {
 	{ ERR_UNAVAILABLE, NULL, NULL,
 	  "start it with 'systemctl start droverd', or 'droverd' for your own; --socket PATH names another" },
@@ -128,19 +135,38 @@ static const struct {
 	{ ERR_NOT_FOUND, "jobs dismiss", NULL, "'drover jobs' lists the jobs" },
 	{ ERR_NOT_FOUND, "call", NULL, NULL }, /* of whatever kind; a file of ours maybe */
 	{ ERR_NOT_FOUND, "define", NULL, NULL },
+	{ ERR_NOT_FOUND, "disk attach", "step", NULL }, /* an image; the error names it */
+	{ ERR_NOT_FOUND, "disk detach", "parameter", "'drover show {}' shows its disks" },
+	{ ERR_NOT_FOUND, "nic detach", "parameter", "'drover show {}' shows its cards" },
 	{ ERR_NOT_FOUND, NULL, "step", "'drover show {}' shows the definition that names it" },
 	{ ERR_NOT_FOUND, NULL, NULL, "'drover list' shows what there is" },
 	{ ERR_BUSY, "console", NULL, "'drover console {} --take' takes it over, --ro only watches" },
+	{ ERR_BUSY, NULL, "parameter",
+	  "'drover show {}' shows it as detach-pending; it leaves when the guest answers or the process ends" },
 	{ ERR_BUSY, NULL, NULL, "'drover jobs' shows what is under way; try again when it has ended" },
 	{ ERR_WRONG_STATE, NULL, NULL, "'drover show {}' shows the state" },
 	{ ERR_TIMEOUT, NULL, "stalled",
 	  "QEMU does not answer, nothing was undone: 'drover jobs' follows it, 'drover stop {}' ends QEMU" },
 	{ ERR_TIMEOUT, "shutdown", NULL, "the guest did not obey: --then stop ends it hard, as does 'drover stop {}'" },
+	{ ERR_TIMEOUT, "disk detach", NULL, PENDING },
+	{ ERR_TIMEOUT, "nic detach", NULL, PENDING },
 	{ ERR_TIMEOUT, NULL, NULL, "'drover show {}' shows what became of it" },
+	{ ERR_NO_SLOT, NULL, NULL, "'drover show {} --slots' shows who sits where" },
+	{ ERR_UNSUPPORTED, "disk attach", "parameter", NO_LIVE },
+	{ ERR_UNSUPPORTED, "disk detach", "parameter", NO_LIVE },
+	{ ERR_UNSUPPORTED, "nic attach", "parameter", NO_LIVE },
+	{ ERR_UNSUPPORTED, "nic detach", "parameter", NO_LIVE },
+	{ ERR_GUEST_REFUSED, "disk detach", NULL, REFUSED },
+	{ ERR_GUEST_REFUSED, "nic detach", NULL, REFUSED },
+	{ ERR_STORAGE, "disk attach", NULL,
+	  "somebody has it open, 'fuser PATH' shows who; shareable=true is for a disk that several guests write",
+	  .says = " lock" },
 	{ ERR_GUEST_GONE, NULL, NULL, "'drover log {}' shows what QEMU said" },
 	{ ERR_QEMU, NULL, "trace", "'drover trace {}' shows what it was asked" },
 	{ ERR_GAP, "events", NULL, "without --since it starts from now" },
 	{ ERR_INVALID_PARAMETER, "define", "parameter", "'drover call query-schema' describes every member" },
+	{ ERR_INVALID_PARAMETER, "disk attach", "parameter", "'drover call query-schema' describes every member" },
+	{ ERR_INVALID_PARAMETER, "nic attach", "parameter", "'drover call query-schema' describes every member" },
 	{ ERR_INVALID_PARAMETER, "call", "parameter", "'drover call query-schema' describes every command" },
 };
 
@@ -157,6 +183,8 @@ char *cli_hint(const char *verb, const char *subject, const struct err *e)
 		if (hints[i].class != e->class || (hints[i].verb && !str_eq(hints[i].verb, verb)))
 			continue;
 		if (hints[i].member && !json_object_object_get_ex(e->extra, hints[i].member, &member))
+			continue;
+		if (hints[i].says && !strstr(e->desc, hints[i].says))
 			continue;
 		gap = text ? strstr(text, "{}") : NULL;
 		if (!gap)

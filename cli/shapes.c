@@ -69,3 +69,22 @@ char *shape_age(struct json_object *o, const char *key)
 
 	return isnan(when) ? NULL : text_duration(time_now() - when);
 }
+
+char *shape_address(struct json_object *device)
+{
+	struct json_object *hvinfo = json_get_typed(device, "hvinfo", json_type_object);
+	static const char *const members[] = { "bus", "addr", "channel", "scsi-id", "lun", "unit" };
+	char *text = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		_cleanup_free_ char *value = shape_member(hvinfo, members[i]), *before = text;
+
+		text = value ? xasprintf("%s%s%s", before ? before : "",
+					 !before                              ? "" :
+					 i > 2 && !str_eq(members[i], "unit") ? ":" :
+										" ",
+					 value) :
+			       TAKE_PTR(before);
+	}
+	return text;
+}

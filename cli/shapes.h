@@ -23,5 +23,9 @@ char *shape_member(struct json_object *o, const char *key);
 char *shape_size(struct json_object *o, const char *key);
 /* How long ago a member that is a point in time was: "2h13m". NULL if it is none. */
 char *shape_age(struct json_object *o, const char *key);
+/* Where a device sits: "pci.0 0xc", "scsi.0 0:4:0". NULL if that is not said. */
+char *shape_address(struct json_object *device);
+/* The map of an instance's places, in its "slots", to F: a line for each that is taken, one for those that are free. */
+void shape_slots(FILE *f, const struct screen *screen, struct json_object *instance);
 
 #endif

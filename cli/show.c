@@ -171,26 +171,6 @@ static struct json_object *devices_of(struct json_object *o, const char *key)
 	return list && json_object_array_length(list) ? list : NULL;
 }
 
-/* "pci.0 0xc", "scsi.0 0:4:0" */
-static char *address_of(struct json_object *device)
-{
-	struct json_object *hvinfo = json_get_typed(device, "hvinfo", json_type_object);
-	static const char *const members[] = { "bus", "addr", "channel", "scsi-id", "lun", "unit" };
-	char *text = NULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-		_cleanup_free_ char *value = shape_member(hvinfo, members[i]), *before = text;
-
-		text = value ? xasprintf("%s%s%s", before ? before : "",
-					 !before                              ? "" :
-					 i > 2 && !str_eq(members[i], "unit") ? ":" :
-										" ",
-					 value) :
-			       TAKE_PTR(before);
-	}
-	return text;
-}
-
 /* "/srv/web1.qcow2 (qcow2)" of a disk in the definition's shape or the runtime's. */
 static char *source_of(struct json_object *disk)
 {
@@ -223,7 +203,8 @@ static void show_disks(const struct cli *cli, struct json_object *o)
 
 	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
 		struct json_object *disk = json_object_array_get_idx(list, i);
-		_cleanup_free_ char *size = shape_size(disk, "size"), *at = address_of(disk), *source = source_of(disk);
+		_cleanup_free_ char *size = shape_size(disk, "size"), *at = shape_address(disk),
+				    *source = source_of(disk);
 
 		table_row(t);
 		table_cell(t, STYLE_NONE, json_get_str(disk, "name"));
@@ -254,7 +235,7 @@ static void show_nics(const struct cli *cli, struct json_object *o)
 		struct json_object *nic = json_object_array_get_idx(list, i);
 		static const char *const links[] = { "bridge", "link", "network" };
 		const char *link = NULL;
-		_cleanup_free_ char *at = address_of(nic);
+		_cleanup_free_ char *at = shape_address(nic);
 
 		for (size_t k = 0; k < ARRAY_SIZE(links) && !link; k++)
 			link = json_get_str(nic, links[k]);
@@ -379,6 +360,10 @@ int verb_show(struct cli *cli)
 		return cli_fail(cli, cli->client ? name : NULL, e);
 	if (cli->json) {
 		cli_print_json(cli, result);
+		return 0;
+	}
+	if (args_has(&cli->args, "slots")) {
+		shape_slots(stdout, &cli->screen, result);
 		return 0;
 	}
 	show_head(cli, result);

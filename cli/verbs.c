@@ -43,6 +43,26 @@ static const struct cli_option shutdown_options[] = {
 	CLI_OPTION_END,
 };
 
+static const struct cli_option show_options[] = {
+	{ "slots", OPTION_FLAG, .doc = "Only the map of places: which device sits where, how many are free." },
+	CLI_OPTION_END,
+};
+
+#define NO_LIVE                                                                                            \
+	{                                                                                                  \
+		"no-live", OPTION_FLAG, .doc = "The definition only; the guest follows at its next start." \
+	}
+static const struct cli_option attach_options[] = { NO_LIVE, CLI_OPTION_END };
+static const struct cli_option detach_options[] = {
+	{ "timeout", OPTION_SECONDS, "SECONDS", .member = "timeout",
+	  .doc = "How long the guest has to let go (30); then it is detach-pending." },
+	NO_LIVE,
+	CLI_OPTION_END,
+};
+#define DETACH_DETAIL                                                                                                \
+	"A guest that runs has to let go of it. One that does not in time is asked again until it does; the device " \
+	"is shown as detach-pending meanwhile, and leaves at the latest when the process ends."
+
 static const struct cli_option guest_options[] = {
 	{ "wait", OPTION_SECONDS, "SECONDS", .member = "wait", .doc = "How long to wait for the agent to come (0)." },
 	CLI_OPTION_END,
@@ -91,8 +111,9 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "show",
-		.usage = "NAME",
+		.usage = "NAME [--slots]",
 		.summary = "Show all about an instance.",
+		.options = show_options,
 		.min = 1,
 		.max = 1,
 		.command = "query-instance",
@@ -226,6 +247,57 @@ const struct verb cli_verbs[] = {
 		.command = "instance-reset",
 		.done = "reset",
 		.run = verb_each,
+	},
+	{
+		.name = "disk attach",
+		.usage = "NAME KEY=VALUE... [--no-live]",
+		.summary = "Add a disk, to a guest that runs as well.",
+		.detail = "The keys are a disk's members in a definition, path and format first of all. A VALUE is "
+			  "JSON if it reads as JSON, else text; dots in KEY lead into objects: "
+			  "throttle.bps_total=10M.",
+		.options = attach_options,
+		.min = 2,
+		.max = WORDS_ANY,
+		.command = "disk-attach",
+		.done = "attached",
+		.run = verb_attach,
+	},
+	{
+		.name = "disk detach",
+		.usage = "NAME DISK [--timeout SECONDS] [--no-live]",
+		.summary = "Take a disk away, from a guest that runs as well.",
+		.detail = "DISK is a name (disk1), an id or a UUID. " DETACH_DETAIL,
+		.options = detach_options,
+		.min = 2,
+		.max = 2,
+		.command = "disk-detach",
+		.done = "detached",
+		.run = verb_detach,
+	},
+	{
+		.name = "nic attach",
+		.usage = "NAME KEY=VALUE... [--no-live]",
+		.summary = "Add a network card, to a guest that runs as well.",
+		.detail = "The keys are a card's members in a definition: mode=user. A VALUE is JSON if it reads as "
+			  "JSON, else text.",
+		.options = attach_options,
+		.min = 2,
+		.max = WORDS_ANY,
+		.command = "nic-attach",
+		.done = "attached",
+		.run = verb_attach,
+	},
+	{
+		.name = "nic detach",
+		.usage = "NAME NIC [--timeout SECONDS] [--no-live]",
+		.summary = "Take a network card away, from a guest that runs as well.",
+		.detail = "NIC is a name (nic0), an id, a UUID or a MAC address. " DETACH_DETAIL,
+		.options = detach_options,
+		.min = 2,
+		.max = 2,
+		.command = "nic-detach",
+		.done = "detached",
+		.run = verb_detach,
 	},
 	{
 		.name = "stats",

@@ -20,9 +20,17 @@ int verb_each(struct cli *cli);
 int verb_each_job(struct cli *cli);
 /* What verb_each() says of a result: "running", "already running". The caller's. */
 char *verb_outcome(const struct verb *verb, struct json_object *result);
+/* "SUBJECT: GIVEN", or with --json RESULT. Consumes GIVEN. */
+void verb_print(const struct cli *cli, const char *subject, struct json_object *result, char *given);
 int verb_define(struct cli *cli);
 int verb_modify(struct cli *cli);
 int verb_rename(struct cli *cli);
+
+/* `disk attach`, `nic detach` and so on: the first word is the member that the request and its result have. */
+int verb_attach(struct cli *cli);
+int verb_detach(struct cli *cli);
+/* What they say of a result: "attached disk1 (disk-…) at pci.0 0xd". The caller's. */
+char *device_outcome(const struct verb *verb, struct json_object *result);
 
 int verb_list(struct cli *cli);
 int verb_show(struct cli *cli);

@@ -21,8 +21,7 @@ char *verb_outcome(const struct verb *verb, struct json_object *result)
 			 rung ? ", by " : "", rung ? rung : "", str_eq(process, "new") ? ", in a new process" : "");
 }
 
-/* Consumes TEXT. */
-static void print_text(const struct cli *cli, const char *subject, struct json_object *result, char *given)
+void verb_print(const struct cli *cli, const char *subject, struct json_object *result, char *given)
 {
 	_cleanup_free_ char *text = given, *line = NULL;
 
@@ -39,7 +38,7 @@ static void print_text(const struct cli *cli, const char *subject, struct json_o
 
 static void print_outcome(const struct cli *cli, const char *subject, struct json_object *result)
 {
-	print_text(cli, subject, result, verb_outcome(cli->args.verb, result));
+	verb_print(cli, subject, result, verb_outcome(cli->args.verb, result));
 }
 
 static int each(struct cli *cli, const char *member)
@@ -137,7 +136,7 @@ int verb_modify(struct cli *cli)
 	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
 		return cli_fail(cli, cli->client ? name : NULL, e);
 	cli_print_warnings(cli, name, result);
-	print_text(cli, name, result, modify_outcome(result, args_has(&cli->args, "dry-run")));
+	verb_print(cli, name, result, modify_outcome(result, args_has(&cli->args, "dry-run")));
 	return 0;
 }
 

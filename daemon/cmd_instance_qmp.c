@@ -214,6 +214,7 @@ const struct command cmd_instance_qmp = {
 	.name = "instance-qmp",
 	.class = CLASS_CHANGE,
 	.lane = LANE_BESIDE,
+	.compares = true,
 	.params = rows,
 	.args_size = sizeof(struct args),
 	.doc = "Runs a command of QEMU's own. Never quit, qmp_capabilities, getfd, add-fd, closefd, remove-fd, nor "

@@ -64,6 +64,7 @@ const struct command cmd_instance_start = {
 	.name = "instance-start",
 	.class = CLASS_LONG,
 	.lane = LANE_CHANGE,
+	.compares = true,
 	.params = rows,
 	.args_size = sizeof(struct args),
 	.doc = "Starts the guest. A guest that runs is left as it is.",

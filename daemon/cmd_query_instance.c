@@ -88,6 +88,36 @@ static struct json_object *consoles_of(const struct instance *inst)
 	return list;
 }
 
+/* What can be changed while it runs: true, or why not. */
+static struct json_object *hotplug_of(const struct instance *inst)
+{
+	static const char *const devices[] = { "disk", "nic" }, *const others[] = { "vcpus", "memory" };
+	struct json_object *o = json_object_new_object();
+	bool known = !inst->process || json_get_typed(inst->record, "definition", json_type_object);
+
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+		json_add(o, devices[i],
+			 known ? json_object_new_boolean(true) :
+				 json_object_new_string("Unsupported: what it runs with is not known, it has no "
+							"runtime record"));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		json_add_str(o, others[i], "Unsupported: this version cannot");
+	return o;
+}
+
+/* What runs is there, whatever the definition says by now. */
+static struct json_object *slots_of(const struct instance *inst)
+{
+	struct json_object *definition = json_get_typed(inst->record, "definition", json_type_object), *slots;
+	struct definition running;
+	bool runs = definition && definition_decode(definition, &running, NULL);
+
+	slots = slots_describe(&inst->def, runs ? &running : NULL);
+	if (runs)
+		definition_clear(&running);
+	return slots;
+}
+
 static struct json_object *full(struct daemon *d, struct instance *inst)
 {
 	struct json_object *o = brief(d, inst);
@@ -98,9 +128,12 @@ static struct json_object *full(struct daemon *d, struct instance *inst)
 	if (inst->stored)
 		json_add(o, "memory", stats_memory(inst));
 	json_add(o, "pending", json_object_get(instance_pending(inst)));
-	if (inst->stored && !inst->broken)
-		json_add(o, "slots", slots_describe(&inst->def));
+	if (inst->stored && !inst->broken) {
+		json_add(o, "slots", slots_of(inst));
+		json_add(o, "hotplug", hotplug_of(inst));
+	}
 	json_add_int(o, "queued", queue_length(d->queues, subject));
+	json_add(o, "drift", inst->drift ? json_object_get(inst->drift) : json_object_new_array());
 	json_add(o, "consoles", consoles_of(inst));
 	json_add(o, "restarts", policy_describe(inst));
 	if (inst->last)
@@ -207,7 +240,8 @@ const struct command cmd_query_instance = {
 	.args_size = sizeof(struct instance_args),
 	.doc = "Everything about one instance. Never asks QEMU.",
 	.returns = "as query-instances, and {definition, runtime, memory: {wanted, actual, max, as-of}, pending, "
-		   "slots, queued, consoles, restarts, last}",
+		   "slots, hotplug: {disk, nic, vcpus, memory: true or why not}, queued, drift: [{what, id, record, "
+		   "qemu}], consoles, restarts, last}",
 	.query = instance,
 };
 

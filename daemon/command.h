@@ -35,6 +35,7 @@ struct command {
 	enum command_class class;
 	enum lane lane;
 	bool internal; /* not for clients */
+	bool compares; /* afterwards what QEMU has is compared with the runtime record */
 	const struct param *params;
 	size_t args_size;
 	const char *doc, *returns;

@@ -4,7 +4,10 @@
  */
 #include "daemon/follow.h"
 
+#include "base/log.h"
 #include "daemon/job.h"
+#include "hotplug/unplug.h"
+#include "runtime/device_record.h"
 #include "runtime/policy.h"
 
 static struct json_object *state_of(const char *state, const char *status, const char *reason)
@@ -88,8 +91,41 @@ static void on_held(struct instance *inst, void *data)
 
 static void on_cleared(struct instance *inst, void *data)
 {
+	unplug_forget_all(inst);
 	if (inst->restarts.due)
 		job_internal(data, "instance-restart", inst->name);
+}
+
+static void on_drifted(struct instance *inst, void *data)
+{
+	struct json_object *o = json_object_new_object();
+
+	log_write(LOG_WARNING, inst->name, "QEMU and the runtime record differ: %s",
+		  json_object_to_json_string(inst->drift));
+	json_add_str(o, "instance", inst->name);
+	json_add_str(o, "uuid", inst->uuid);
+	json_add(o, "drift", json_object_get(inst->drift));
+	event_emit(data, "DRIFT", o);
+}
+
+static void on_device_gone(struct instance *inst, const char *id, void *data)
+{
+	job_internal(data, "devices-collect", inst->name);
+}
+
+static void on_device_told(struct instance *inst, const char *event, const char *id, const char *why, void *data)
+{
+	struct json_object *o = json_object_new_object();
+	const char *list = NULL;
+	struct json_object *shown = device_record_find(inst, id, &list);
+
+	json_add_str(o, "instance", inst->name);
+	json_add_str(o, "uuid", inst->uuid);
+	json_add_str(o, "device", id);
+	json_add_str(o, "name", json_get_str(shown, "name"));
+	json_add_str(o, "kind", list ? (str_eq(list, "nics") ? "nic" : "disk") : NULL);
+	json_add_str(o, "why", why);
+	event_emit(data, event, o);
 }
 
 static void on_restarts_stopped(struct instance *inst, void *data)
@@ -110,5 +146,8 @@ const struct runtime_ops follow_ops = {
 	.agent_changed = on_agent_changed,
 	.held = on_held,
 	.cleared = on_cleared,
+	.drifted = on_drifted,
+	.device_gone = on_device_gone,
+	.device_told = on_device_told,
 	.restarts_stopped = on_restarts_stopped,
 };

@@ -6,6 +6,8 @@
 #include "daemon/job_store.h"
 #include "daemon/marker.h"
 #include "daemon/session.h"
+#include "hotplug/drift.h"
+#include "hotplug/unplug.h"
 
 #include <string.h>
 
@@ -225,10 +227,14 @@ static void keep_concluded(struct job *job)
 static void on_done(struct op *op)
 {
 	struct job *job = op->owner;
-	const struct instance *inst = job->name ? instance_find(&job->d->rt, job->name) : NULL;
+	struct instance *inst = job->name ? instance_find(&job->d->rt, job->name) : NULL;
 
 	if (inst && inst->unrecorded && !inst->process)
 		follow_collect_later(job->d);
+	if (inst && inst->process && job->command->compares) {
+		unplug_adopt(inst); /* what it left to be asked for */
+		drift_check(inst);
+	}
 	if (job->err)
 		log_write(job->command->internal ? LOG_WARNING : LOG_INFO, job->name, "%s (job %s): %s",
 			  job->command->name, job->id, job->err->desc);

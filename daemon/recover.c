@@ -11,6 +11,8 @@
 #include "daemon/daemon.h"
 #include "daemon/job_store.h"
 #include "daemon/marker.h"
+#include "hotplug/drift.h"
+#include "hotplug/unplug.h"
 #include "runtime/adopt.h"
 #include "runtime/logs.h"
 #include "runtime/observe.h"
@@ -54,8 +56,32 @@ static void find_strays(const char *name, void *data)
 		log_error("'%s' has a run directory and no definition; ignoring it", name);
 }
 
+/* What was to leave is asked for again; what an operation has in hand is for that to settle, and for its end. */
+static void adopt_unplugs(struct daemon *d, struct instance *inst)
+{
+	_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
+
+	if (inst->process && !queue_current(d->queues, subject))
+		unplug_adopt(inst);
+}
+
+/* Whether the machines that were found have what their records say: a moment later, for that is in no hurry. */
+static void compare_all(uv_timer_t *timer)
+{
+	struct daemon *d = timer->data;
+
+	for (struct instance *inst = instance_first(&d->rt); inst; inst = instance_next(inst)) {
+		_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
+
+		/* What is under way compares at its end. */
+		if (inst->process && !queue_current(d->queues, subject))
+			drift_check(inst);
+	}
+}
+
 void recover(struct daemon *d)
 {
+	enum { COMPARE_MS = 2000 };
 	_cleanup_err_ struct err *e = NULL;
 	struct instance *inst, *next;
 	unsigned running = 0;
@@ -78,8 +104,13 @@ void recover(struct daemon *d)
 		}
 		if (!inst->process && inst->run_dir < 0 && inst->restarts.due)
 			d->rt.ops->cleared(inst, d->rt.data);
+		adopt_unplugs(d, inst);
 		if (inst->process && inst->resetting)
 			job_internal(d, "instance-settle", inst->name);
 	}
+	uv_timer_init(d->loop, &d->comparer);
+	d->comparer.data = d;
+	if (running)
+		uv_timer_start(&d->comparer, compare_all, COMPARE_MS, 0);
 	log_info("%u instances, %u of them running", d->rt.count, running);
 }

@@ -45,6 +45,8 @@ struct argv_files {
 
 /* Every file of every disk, in the order of the command line; what has a uri is no file. `block` is guessed: a path below /dev. */
 void argv_files_list(const struct definition *def, struct argv_files *files);
+/* Appends those of one disk. */
+void argv_files_add(const struct definition *def, size_t disk, struct argv_files *files);
 void argv_files_clear(struct argv_files *files);
 
 /* What is known of the binary and the host. */

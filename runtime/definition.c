@@ -428,21 +428,28 @@ static void add_identities(struct json_object *stored, struct json_object *print
 		}
 }
 
+/* Rules that it breaks by now do not make its devices homeless. */
+static void decode_leniently(struct json_object *o, struct definition *def)
+{
+	if (!o || !param_decode(definition_rows, o, "", def, NULL))
+		*def = (struct definition){ 0 };
+}
+
 static struct json_object *store(struct definition *def, struct json_object *given,
 				 const struct definition_context *ctx, struct err **e)
 {
 	_cleanup_json_ struct json_object *printed = NULL;
 	struct json_object *stored;
-	struct definition old = { 0 }; /* has no devices, unless there is one */
+	struct definition old, running; /* have no devices, unless there is one */
 	bool ok;
 
-	/* Rules that it breaks by now do not make its devices homeless. */
-	if (ctx->old && !param_decode(definition_rows, ctx->old, "", &old, NULL))
-		old = (struct definition){ 0 };
+	decode_leniently(ctx->old, &old);
+	decode_leniently(ctx->running, &running);
 	settle_disks(def, &old);
 	settle_nics(def, &old, ctx);
-	ok = check_devices(def, e) && check_macs(def, ctx, e) && slots_assign(def, &old, e);
+	ok = check_devices(def, e) && check_macs(def, ctx, e) && slots_assign(def, &old, &running, e);
 	definition_clear(&old);
+	definition_clear(&running);
 	if (!ok)
 		return NULL;
 	if (!def->uuid)

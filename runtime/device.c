@@ -385,35 +385,39 @@ static void name_file(struct argv_file *f, const char *fmt, ...)
 	assert(len > 0 && (size_t)len < sizeof(f->node));
 }
 
+void argv_files_add(const struct definition *def, size_t disk, struct argv_files *files)
+{
+	const struct disk *d = definition_disk(def, disk);
+	const struct backing *layers = d->backing.items;
+	size_t n = d->backing.n;
+	struct argv_file *f;
+
+	if (!disk_has_source(d))
+		return;
+	for (size_t layer = n; layer-- > 0;) {
+		if (layers[layer].uri)
+			continue;
+		f = add_file(files, d, &def->hvparams, layers[layer].path);
+		f->what = xasprintf("disks[%zu].backing[%zu].path", disk, layer);
+		f->qcow2 = layers[layer].format == FORMAT_QCOW2;
+		f->lone = layer == n - 1 && layers[layer].format == FORMAT_QCOW2;
+		name_file(f, "%s.q%zu", d->hvinfo.id, layer);
+	}
+	if (d->uri)
+		return;
+	f = add_file(files, d, &def->hvparams, d->path);
+	f->what = xasprintf("disks[%zu].path", disk);
+	f->write = !disk_is_read_only(d);
+	f->qcow2 = d->format == FORMAT_QCOW2;
+	f->lone = n == 0 && d->format == FORMAT_QCOW2;
+	name_file(f, disk_is_passed_through(d, &def->hvparams) ? "%s" : "%s.p0", d->hvinfo.id);
+}
+
 void argv_files_list(const struct definition *def, struct argv_files *files)
 {
 	*files = (struct argv_files){ 0 };
-	for (size_t i = 0; i < def->disks.n; i++) {
-		const struct disk *d = definition_disk(def, i);
-		const struct backing *layers = d->backing.items;
-		size_t n = d->backing.n;
-		struct argv_file *f;
-
-		if (!disk_has_source(d))
-			continue;
-		for (size_t layer = n; layer-- > 0;) {
-			if (layers[layer].uri)
-				continue;
-			f = add_file(files, d, &def->hvparams, layers[layer].path);
-			f->what = xasprintf("disks[%zu].backing[%zu].path", i, layer);
-			f->qcow2 = layers[layer].format == FORMAT_QCOW2;
-			f->lone = layer == n - 1 && layers[layer].format == FORMAT_QCOW2;
-			name_file(f, "%s.q%zu", d->hvinfo.id, layer);
-		}
-		if (d->uri)
-			continue;
-		f = add_file(files, d, &def->hvparams, d->path);
-		f->what = xasprintf("disks[%zu].path", i);
-		f->write = !disk_is_read_only(d);
-		f->qcow2 = d->format == FORMAT_QCOW2;
-		f->lone = n == 0 && d->format == FORMAT_QCOW2;
-		name_file(f, disk_is_passed_through(d, &def->hvparams) ? "%s" : "%s.p0", d->hvinfo.id);
-	}
+	for (size_t i = 0; i < def->disks.n; i++)
+		argv_files_add(def, i, files);
 }
 
 void argv_files_clear(struct argv_files *files)

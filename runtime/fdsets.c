@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/fdsets.h"
 
-#include "base/file.h"
 #include "base/log.h"
+#include "runtime/record.h"
+
+enum { FIRST_UNCOUNTED = 10000 };
 
 struct json_object *fdsets_of_start(size_t n)
 {
@@ -33,6 +35,45 @@ static bool holds(struct json_object *list, int64_t number)
 	return false;
 }
 
+static bool is_pending(struct json_object *pending, int64_t number)
+{
+	for (size_t i = 0; i < json_object_array_length(pending); i++)
+		if (json_object_get_int64(json_object_array_get_idx(pending, i)) == number)
+			return true;
+	return false;
+}
+
+int64_t fdsets_claim(struct instance *inst, size_t n)
+{
+	struct json_object *o = json_get_typed(inst->record, "fdsets", json_type_object);
+	int64_t first;
+
+	if (!o) {
+		/* Of a QEMU that was started by a build which kept no count. */
+		o = fdsets_of_start(0);
+		json_add_int(o, "next", FIRST_UNCOUNTED);
+		json_add(inst->record, "fdsets", o);
+	}
+	first = json_get_int(o, "next", FIRST_UNCOUNTED);
+	json_add_int(o, "next", first + (int64_t)n);
+	return first;
+}
+
+void fdsets_release(struct instance *inst, int64_t first, size_t n)
+{
+	struct json_object *pending = pending_of(inst);
+	_cleanup_err_ struct err *e = NULL;
+
+	if (!pending || n == 0)
+		return;
+	for (int64_t number = first; number < first + (int64_t)n; number++)
+		if (!is_pending(pending, number))
+			json_object_array_add(pending, json_object_new_int64(number));
+	if (!record_save(inst, &e))
+		log_write(LOG_WARNING, inst->name, "%s", e->desc);
+	fdsets_flush(inst);
+}
+
 static void on_listed(struct json_object *ret, const struct err *e, void *data)
 {
 	struct instance *inst = data;
@@ -40,6 +81,11 @@ static void on_listed(struct json_object *ret, const struct err *e, void *data)
 	_cleanup_err_ struct err *failure = NULL;
 
 	inst->fdsets_busy = false;
+	if (inst->fdsets_again) {
+		inst->fdsets_again = false;
+		fdsets_flush(inst);
+		return;
+	}
 	if (!pending || !json_object_is_type(ret, json_type_array))
 		return;
 	rest = json_object_new_array();
@@ -52,7 +98,7 @@ static void on_listed(struct json_object *ret, const struct err *e, void *data)
 	if (json_object_array_length(rest) > 0)
 		log_debug("%s: %zu fd sets are not empty yet", inst->name, json_object_array_length(rest));
 	json_add(json_get_typed(inst->record, "fdsets", json_type_object), "pending", rest);
-	if (!file_write_json(inst->run_dir, "runtime.json", inst->record, 0600, &failure))
+	if (!record_save(inst, &failure))
 		log_write(LOG_WARNING, inst->name, "%s", failure->desc);
 }
 
@@ -60,9 +106,13 @@ void fdsets_flush(struct instance *inst)
 {
 	struct json_object *pending = pending_of(inst);
 
-	if (!pending || json_object_array_length(pending) == 0 || inst->fdsets_busy || inst->state != STATE_RUNNING ||
+	if (!pending || json_object_array_length(pending) == 0 || inst->state != STATE_RUNNING ||
 	    qmp_is_gone(inst->qmp))
 		return;
+	if (inst->fdsets_busy) {
+		inst->fdsets_again = true;
+		return;
+	}
 	for (size_t i = 0; i < json_object_array_length(pending); i++) {
 		struct json_object *args = json_object_new_object();
 

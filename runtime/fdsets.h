@@ -13,6 +13,10 @@
 
 /* For runtime.json of a start: sets 1 to N are to be emptied. The caller owns it. */
 struct json_object *fdsets_of_start(size_t n);
+/* The first of N numbers that nobody else will have; in memory, until runtime.json is written. */
+int64_t fdsets_claim(struct instance *inst, size_t n);
+/* The N sets from FIRST on are to be emptied: their nodes are open by now, or will never be. Again is nothing. */
+void fdsets_release(struct instance *inst, int64_t first, size_t n);
 /* Sends what waits, if the guest runs and nothing is under way; then asks whether the sets are empty, and forgets only
  * those. Called when the guest begins to run. */
 void fdsets_flush(struct instance *inst);

@@ -160,7 +160,9 @@ const struct definition_context *instance_context(struct runtime *rt, const char
 {
 	const struct instance *inst = instance_find(rt, name);
 
-	*q = (struct instance_question){ rt, name, { inst ? inst->stored : NULL, is_mac_taken, q } };
+	*q = (struct instance_question){ rt,
+					 name,
+					 { .old = inst ? inst->stored : NULL, .mac_taken = is_mac_taken, .data = q } };
 	return &q->ctx;
 }
 
@@ -215,6 +217,7 @@ struct instance *instance_free(struct instance *inst)
 	definition_clear(&inst->def);
 	json_object_put(inst->stored);
 	instance_set_record(inst, NULL);
+	json_object_put(inst->drift);
 	json_object_put(inst->last);
 	json_object_put(inst->exit);
 	err_free(inst->broken);

@@ -26,6 +26,7 @@ struct events_watch;
 struct log_watch;
 struct guest_agent;
 struct stats;
+struct unplug;
 struct reconnect;
 struct instance;
 struct trace;
@@ -66,6 +67,12 @@ struct runtime_ops {
 	void (*held)(struct instance *inst, void *data);
 	/* The run directory is gone, and with it all of the last run. */
 	void (*cleared)(struct instance *inst, void *data);
+	/* inst->drift is another than before. */
+	void (*drifted)(struct instance *inst, void *data);
+	/* A device that nobody waits for has left the guest: the rest of it is to be cleared. */
+	void (*device_gone)(struct instance *inst, const char *id, void *data);
+	/* Something became of a device, for clients: the name of the API's event, and why, or NULL. */
+	void (*device_told)(struct instance *inst, const char *event, const char *id, const char *why, void *data);
 	/* It would be restarted once too often. */
 	void (*restarts_stopped)(struct instance *inst, void *data);
 };
@@ -121,10 +128,10 @@ struct instance {
 	double since;
 	int64_t starts;
 
-	uid_t uid;    /* of the pool, that it has; 0: none */
-	char *cgroup; /* of its process, or NULL */
-	bool fdsets_busy;
-	int run_dir; /* run/instances/NAME, -1 without one */
+	uid_t uid;                      /* of the pool, that it has; 0: none */
+	char *cgroup;                   /* of its process, or NULL */
+	bool fdsets_busy, fdsets_again; /* see fdsets.c */
+	int run_dir;                    /* run/instances/NAME, -1 without one */
 	struct process *process;
 	pid_t pid;                   /* 0 without a process */
 	struct json_object *record;  /* runtime.json, NULL without a process */
@@ -134,6 +141,9 @@ struct instance {
 	enum monitor monitor;
 	struct guest_agent *agent; /* see guest_agent.h, stats.h; of this process, or NULL */
 	struct stats *stats;
+	struct unplug *unplugs;    /* see hotplug/unplug.h */
+	struct json_object *drift; /* see hotplug/drift.h; NULL: none */
+	unsigned device_changes;   /* of the record's devices, so far */
 	struct reconnect *reconnect;
 	struct console *console;
 	struct log_watch *logs[2]; /* while there is a process */

@@ -204,6 +204,17 @@ static void add_boot_file(struct prepare *p, const char *what, const char *path,
 	};
 }
 
+struct open_item prepare_item(const struct argv_file *f)
+{
+	return (struct open_item){
+		.what = f->what,
+		.path = f->path,
+		.flags = (f->write ? OPEN_WRITE : 0U) | (f->direct ? OPEN_DIRECT : 0U) | (f->qcow2 ? OPEN_QCOW2 : 0U) |
+			 (f->lone ? 0U : OPEN_BACKED) | (f->shareable ? OPEN_SHARED : 0U),
+		.fd = -1,
+	};
+}
+
 static enum verdict open_files(struct op *op, void *arg)
 {
 	enum { BOOT_FILES = 2 };
@@ -213,18 +224,8 @@ static enum verdict open_files(struct op *op, void *arg)
 
 	argv_files_list(&p->inst->def, &p->files);
 	p->items = xcalloc(p->files.n + BOOT_FILES, sizeof(*p->items));
-	for (size_t i = 0; i < p->files.n; i++) {
-		const struct argv_file *f = &p->files.items[i];
-
-		p->items[p->n_items++] = (struct open_item){
-			.what = f->what,
-			.path = f->path,
-			.flags = (f->write ? OPEN_WRITE : 0U) | (f->direct ? OPEN_DIRECT : 0U) |
-				 (f->qcow2 ? OPEN_QCOW2 : 0U) | (f->lone ? 0U : OPEN_BACKED) |
-				 (f->shareable ? OPEN_SHARED : 0U),
-			.fd = -1,
-		};
-	}
+	for (size_t i = 0; i < p->files.n; i++)
+		p->items[p->n_items++] = prepare_item(&p->files.items[i]);
 	add_boot_file(p, "hvparams.kernel_path", hv->kernel_path, COPY_OF_KERNEL);
 	add_boot_file(p, "hvparams.initrd_path", hv->initrd_path, COPY_OF_INITRD);
 	if (p->n_items == 0)

@@ -49,6 +49,9 @@ extern const struct step prepare_open_files;
 extern const struct step prepare_make_taps;
 extern const struct step prepare_build; /* argv */
 
+/* What drover-open is to open for a file; its strings stay F's. */
+struct open_item prepare_item(const struct argv_file *f);
+
 /* What an instance's binary has, for argv_build(). CAPS stays the caller's and outlives ENV. Unsupported: it has no such
  * machine. */
 bool prepare_env(struct argv_env *env, const struct definition *def, const char *binary, struct caps *caps, bool kvm,

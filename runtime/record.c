@@ -68,29 +68,55 @@ static struct json_object *source_of(const struct disk *d)
 	return o;
 }
 
+struct json_object *record_disk(const struct definition *def, size_t disk, struct json_object *definition,
+				const struct argv_env *env, const struct argv_files *files)
+{
+	const struct disk *d = definition_disk(def, disk);
+	struct json_object *o = json_object_new_object();
+	struct parts parts = { 0 };
+
+	disk_parts(def, disk, env, files, &parts);
+	json_add_str(o, "uuid", d->uuid);
+	json_add_str(o, "name", d->name);
+	json_add_str(o, "state", "attached");
+	json_add_str(o, "mode", disk_modes[disk_is_read_only(d) ? DISK_RO : DISK_RW]);
+	json_add_str(o, "media", disk_medias[d->media]);
+	json_add(o, "source", source_of(d));
+	json_add(o, "nodes", nodes_of(&parts));
+	json_add(o, "throttle", member_of(definition, "disks", disk, "throttle"));
+	json_add(o, "hvinfo", member_of(definition, "disks", disk, "hvinfo"));
+	parts_clear(&parts);
+	return o;
+}
+
+struct json_object *record_nic(const struct definition *def, size_t nic, struct json_object *definition)
+{
+	const struct nic *n = definition_nic(def, nic);
+	struct json_object *o = json_object_new_object();
+	char tap[IFNAMSIZ];
+
+	json_add_str(o, "uuid", n->uuid);
+	json_add_str(o, "name", n->name);
+	json_add_str(o, "state", "attached");
+	json_add_str(o, "mac", n->mac);
+	json_add_str(o, "mode", nic_modes[nic_mode_of(n)]);
+	if (nic_taps(n)) {
+		tap_name(n->uuid, tap);
+		json_add_str(o, "tap", tap);
+		json_add_str(o, "bridge", n->link);
+	}
+	json_add_bool(o, "up", true);
+	json_add(o, "hvinfo", member_of(definition, "nics", nic, "hvinfo"));
+	return o;
+}
+
 static struct json_object *disks_of(const struct instance *inst, struct json_object *definition,
 				    const struct argv_env *env, const struct prepare *p)
 {
 	struct json_object *list = json_object_new_array();
 
-	for (size_t i = 0; i < inst->def.disks.n; i++) {
-		const struct disk *d = definition_disk(&inst->def, i);
-		struct json_object *o = json_object_new_object();
-		struct parts parts = { 0 };
-
-		disk_parts(&inst->def, i, env, &p->files, &parts);
-		json_add_str(o, "uuid", d->uuid);
-		json_add_str(o, "name", d->name);
-		json_add_str(o, "state", "attached");
-		json_add_str(o, "mode", disk_modes[disk_is_read_only(d) ? DISK_RO : DISK_RW]);
-		json_add_str(o, "media", disk_medias[d->media]);
-		json_add(o, "source", source_of(d));
-		json_add(o, "nodes", nodes_of(&parts));
-		json_add(o, "throttle", member_of(definition, "disks", i, "throttle"));
-		json_add(o, "hvinfo", member_of(definition, "disks", i, "hvinfo"));
-		parts_clear(&parts);
-		json_object_array_add(list, o);
-	}
+	for (size_t i = 0; i < inst->def.disks.n; i++)
+		json_object_array_add(list, record_disk(&inst->def, i, definition, env, &p->files));
 	return list;
 }
 
@@ -98,26 +124,15 @@ static struct json_object *nics_of(const struct instance *inst, struct json_obje
 {
 	struct json_object *list = json_object_new_array();
 
-	for (size_t i = 0; i < inst->def.nics.n; i++) {
-		const struct nic *n = definition_nic(&inst->def, i);
-		struct json_object *o = json_object_new_object();
-		char tap[IFNAMSIZ];
-
-		json_add_str(o, "uuid", n->uuid);
-		json_add_str(o, "name", n->name);
-		json_add_str(o, "state", "attached");
-		json_add_str(o, "mac", n->mac);
-		json_add_str(o, "mode", nic_modes[nic_mode_of(n)]);
-		if (nic_taps(n)) {
-			tap_name(n->uuid, tap);
-			json_add_str(o, "tap", tap);
-			json_add_str(o, "bridge", n->link);
-		}
-		json_add_bool(o, "up", true);
-		json_add(o, "hvinfo", member_of(definition, "nics", i, "hvinfo"));
-		json_object_array_add(list, o);
-	}
+	for (size_t i = 0; i < inst->def.nics.n; i++)
+		json_object_array_add(list, record_nic(&inst->def, i, definition));
 	return list;
+}
+
+bool record_save(struct instance *inst, struct err **e)
+{
+	instance_set_record(inst, json_object_get(inst->record));
+	return file_write_json(inst->run_dir, "runtime.json", inst->record, 0600, e);
 }
 
 bool record_write(struct instance *inst, const struct prepare *p, struct err **e)
@@ -147,7 +162,7 @@ bool record_write(struct instance *inst, const struct prepare *p, struct err **e
 	json_add(o, "fdsets", fdsets_of_start(SET_COUNT - 1 + p->files.n));
 	json_add_str(o, "cgroup", inst->cgroup);
 	instance_set_record(inst, o);
-	return file_write_json(inst->run_dir, "runtime.json", o, 0600, e);
+	return record_save(inst, e);
 }
 
 static int64_t size_of(struct json_object *nodes, const char *name)
@@ -176,7 +191,7 @@ bool record_sizes(struct instance *inst, struct json_object *nodes, struct err *
 		if (size >= 0)
 			json_add_int(disk, "size", size);
 	}
-	return file_write_json(inst->run_dir, "runtime.json", inst->record, 0600, e);
+	return record_save(inst, e);
 }
 
 bool record_read(struct instance *inst, struct err **e)
@@ -324,6 +339,8 @@ void record_clear(struct instance *inst)
 	free(inst->cgroup);
 	inst->cgroup = NULL;
 	instance_set_record(inst, NULL);
+	json_object_put(inst->drift);
+	inst->drift = NULL;
 	json_object_put(inst->exit);
 	inst->exit = NULL;
 	inst->unrecorded = false;
@@ -334,7 +351,7 @@ void record_clear(struct instance *inst)
 	inst->starting = false;
 	inst->going = false;
 	inst->resetting = RESET_NONE;
-	inst->fdsets_busy = false;
+	inst->fdsets_busy = inst->fdsets_again = false;
 	inst->causes = (struct causes){ 0 };
 	inst->heard = 0;
 	inst->rt->ops->cleared(inst, inst->rt->data);

@@ -11,6 +11,16 @@
 enum { RUNTIME_VERSION = 1 };
 
 struct prepare;
+struct argv_env;
+struct argv_files;
+
+/* What runtime.json says of a device that is attached: of disk DISK of DEF, which DEFINITION is the JSON of. The
+ * caller's. */
+struct json_object *record_disk(const struct definition *def, size_t disk, struct json_object *definition,
+				const struct argv_env *env, const struct argv_files *files);
+struct json_object *record_nic(const struct definition *def, size_t nic, struct json_object *definition);
+/* Writes inst->record, which was changed, to runtime.json. */
+bool record_save(struct instance *inst, struct err **e);
 
 /* runtime.json of inst->process, which was started as P says; also kept as inst->record. */
 bool record_write(struct instance *inst, const struct prepare *p, struct err **e);

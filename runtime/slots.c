@@ -433,15 +433,34 @@ static bool sit_all(struct map *map, struct seat *seats, size_t n, struct err **
 	return true;
 }
 
-bool slots_assign(struct definition *def, const struct definition *old, struct err **e)
+/* The places of those who sit already, each for good; not of those with an id in BUT. */
+static void take_places(struct map *map, struct seat *seats, size_t n, const struct seat *but, size_t n_but)
+{
+	unsigned place = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool again = false;
+
+		for (size_t k = 0; k < n_but && !again; k++)
+			again = str_eq(but[k].id, seats[i].id);
+		if (!again && has_place(seats[i].info) &&
+		    find_places(map, &seats[i], seats[i].info, ARRAY_SIZE(members), true, &place) == 1)
+			map->owner[seats[i].bus][place] = seats[i].id;
+	}
+}
+
+bool slots_assign(struct definition *def, const struct definition *old, const struct definition *running,
+		  struct err **e)
 {
 	_cleanup_free_ struct map *map = xcalloc(1, sizeof(*map));
-	size_t n = def->disks.n + def->nics.n;
-	struct seat *seats = make_seats(def, old);
+	size_t n = def->disks.n + def->nics.n, n_running = running ? running->disks.n + running->nics.n : 0;
+	struct seat *seats = make_seats(def, old), *there = running ? make_seats(running, NULL) : NULL;
 	bool ok;
 
 	map->hv = &def->hvparams;
+	take_places(map, there, n_running, seats, n);
 	ok = sit_all(map, seats, n, e);
+	free_seats(there, n_running);
 	free_seats(seats, n);
 	return ok;
 }
@@ -515,20 +534,18 @@ static void describe_all(struct json_object *list, const struct map *map)
 	describe(list, map, BUS_ISA, NULL, 0, buses[BUS_ISA].count, false);
 }
 
-struct json_object *slots_describe(const struct definition *def)
+struct json_object *slots_describe(const struct definition *def, const struct definition *running)
 {
 	_cleanup_free_ struct map *map = xcalloc(1, sizeof(*map));
-	size_t n = def->disks.n + def->nics.n;
-	struct seat *seats = make_seats(def, NULL);
+	size_t n = def->disks.n + def->nics.n, n_running = running ? running->disks.n + running->nics.n : 0;
+	struct seat *seats = make_seats(def, NULL), *there = running ? make_seats(running, NULL) : NULL;
 	struct json_object *list = json_object_new_array();
-	unsigned place = 0;
 
 	map->hv = &def->hvparams;
-	for (size_t i = 0; i < n; i++)
-		if (has_place(seats[i].info) &&
-		    find_places(map, &seats[i], seats[i].info, ARRAY_SIZE(members), true, &place) == 1)
-			map->owner[seats[i].bus][place] = seats[i].id;
+	take_places(map, there, n_running, seats, n);
+	take_places(map, seats, n, NULL, 0);
 	describe_all(list, map);
+	free_seats(there, n_running);
 	free_seats(seats, n);
 	return list;
 }

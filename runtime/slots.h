@@ -11,10 +11,12 @@
 #include "runtime/definition.h"
 
 /* Fills hvinfo of every disk and card that has none, completes and checks those that were given. A device of OLD (may
- * be NULL) with the same uuid keeps its place if it still fits. NoSlot when a bus is full, InvalidParameter naming
- * "disks[1].hvinfo.addr" for a place that is taken or does not exist. */
-bool slots_assign(struct definition *def, const struct definition *old, struct err **e);
-/* The map, as query-instance shows it: [{bus, first, last, free, used: {addr: id}}]. The caller owns it. */
-struct json_object *slots_describe(const struct definition *def);
+ * be NULL) with the same uuid keeps its place if it still fits; what a device of RUNNING (may be NULL) has that is not in
+ * DEF is taken. NoSlot when a bus is full, InvalidParameter naming "disks[1].hvinfo.addr" for a place that is taken or
+ * does not exist. */
+bool slots_assign(struct definition *def, const struct definition *old, const struct definition *running,
+		  struct err **e);
+/* The map, as query-instance shows it: [{bus, first, last, free, used: {addr: id}}]; with what RUNNING (may be NULL) has. The caller owns it. */
+struct json_object *slots_describe(const struct definition *def, const struct definition *running);
 
 #endif

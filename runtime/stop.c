@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/queue.h"
 #include "qmp/wait.h"
+#include "runtime/device_record.h"
 #include "runtime/guest_agent.h"
 #include "runtime/observe.h"
 #include "runtime/record.h"
@@ -100,6 +101,7 @@ static const struct step step_clear = { "clear the run directory", clear };
 void collect_plan(struct op *op, struct instance *inst)
 {
 	op_add(op, &step_record, inst);
+	device_record_leave_plan(op, inst);
 	op_add(op, &step_clear, inst);
 }
 

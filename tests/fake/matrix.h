@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "rig.h"
 
-enum { STEPS_MAX = 40 };
+enum { STEPS_MAX = 64 };
 
 enum from { NOTHING, DEFINED, BROKEN, RUNNING, PAUSED };
 
@@ -36,12 +36,15 @@ struct plan {
 	/* On the way from RUNNING or PAUSED to where the plan begins. */
 	const char *patch; /* of the definition, which waits for a start */
 	const char *lead;  /* a command */
-	int lead_signal;   /* to QEMU */
-	const char *state; /* where that leads, or the words do */
+	const char *lead_args;
+	const char *lead_class; /* of the error that it comes to; NULL: it is done */
+	int lead_signal;        /* to QEMU */
+	const char *state;      /* where that leads, or the words do */
 	/* No client asks for it: droverd does it by itself */
-	int signal;      /* when QEMU gets this */
-	bool restart;    /* when it is started again: */
-	const char *cut; /* killed by this fault while somebody asks for the lead, or without a NULL */
+	int signal;       /* when QEMU gets this */
+	const char *file; /* when this is made, below the root; the fake waits for it */
+	bool restart;     /* when it is started again: */
+	const char *cut;  /* killed by this fault while somebody asks for the lead, or without a NULL */
 	/* How it behaves. */
 	bool named;       /* takes a job-id */
 	bool unmarked;    /* runs beside everything: nothing is recovered */
@@ -52,6 +55,7 @@ struct plan {
 	bool untold;      /* whether its commit has happened cannot be found out */
 	bool boots;       /* the guest goes down on the way, and runs at the end */
 	bool deaf;        /* what the guest was asked for it will not do, which nobody can know */
+	bool stays_asked; /* what the guest was asked to let go of it may let go of when the operation has gone back */
 	const char *between,
 		*halts; /* the state in which what fails halfway leaves it, with its process; another one */
 
@@ -129,6 +133,10 @@ void scene_check_fds(void);
 void scene_restart(void);
 void scene_spawn(const char *fault);
 void scene_set_faults(const char *fault);
+/* TEXT with the root in place of "ROOT"; the caller's. */
+char *scene_text(const char *text);
+/* An empty file below the root. */
+void scene_make(const char *name);
 char *scene_definition(const struct plan *p, const char *description);
 /* "'instance': …", as it is called where P begins. */
 const char *scene_web(const struct plan *p);
@@ -157,6 +165,8 @@ void try_one(const struct plan *p, int i);
 
 /* matrix_judge.c */
 extern const char *const fault_names[FAULT_COUNT];
+/* It is at the step at which the guest is to let go of a device: what comes of that may come behind the reply. */
+bool awaits_guest(const struct trial *t);
 bool makes_sense(const struct trial *t);
 bool was_asked(const struct trial *t);
 bool stays_down(const struct trial *t);

@@ -45,19 +45,33 @@ static char *devices(const struct plan *p, const char *root)
 	return xasprintf(DISKS ", \"nics\": [" USER "%s]", root, root, root, p->bridged ? ", " BRIDGED : "");
 }
 
+char *scene_text(const char *text)
+{
+	char *copy = xstrdup(text), *at;
+
+	while ((at = strstr(copy, "ROOT"))) {
+		char *longer = xasprintf("%.*s%s%s", (int)(at - copy), copy, scene.r->root, at + strlen("ROOT"));
+
+		free(copy);
+		copy = longer;
+	}
+	return copy;
+}
+
 char *scene_definition(const struct plan *p, const char *description)
 {
 	const char *root = scene.r->root;
 	_cleanup_free_ char *kernel = xasprintf("%s/kernel", root), *rest = devices(p, root), *binary = NULL,
 			    *path = NULL;
+	_cleanup_free_ char *words = scene_text(p->words ? p->words : "");
 
 	binary = scene.machine->binary ? rig_shared(scene.machine->binary) : NULL;
 	path = binary ? xasprintf(", \"kvm_path\": \"%s\"", binary) : xstrdup("");
 	return xasprintf("{\"name\": \"web\", \"uuid\": \"" UUID "\", \"layout\": 1, \"description\": \"%s\", "
 			 "\"memory\": \"16M\", %s, \"hvparams\": {\"accel\": \"tcg\"%s, \"kernel_path\": \"%s\", "
 			 "\"initrd_path\": \"%s/initrd\", \"kernel_args\": \"%s\"%s}%s}",
-			 description, rest, path, kernel, root, p->words ? p->words : "",
-			 p->hvparams ? p->hvparams : "", p->extra ? p->extra : "");
+			 description, rest, path, kernel, root, words, p->hvparams ? p->hvparams : "",
+			 p->extra ? p->extra : "");
 }
 
 const char *scene_web(const struct plan *p)
@@ -76,12 +90,18 @@ static void write_below(const char *below, const char *name, const char *text)
 	ck_assert(file_write(dir, name, text, 0600, false, NULL));
 }
 
+void scene_make(const char *name)
+{
+	write_below("", name, "");
+}
+
 /* What its disks lie on; the fake does not look at them, drover-open does. The initial RAM disk is of those that QEMU
  * could not read itself. */
 static void make_images(void)
 {
-	static const char *const raw[] = { "raw", "base" };
+	static const char *const raw[] = { "raw", "base", "more" };
 	_cleanup_free_ char *image = rig_shared("top"), *top = xasprintf("%s/top", scene.r->root);
+	_cleanup_free_ char *more = xasprintf("%s/more-top", scene.r->root);
 	_cleanup_free_ char *kernel = scene.machine->kernel(scene.r->root);
 
 	for (size_t i = 0; i < ARRAY_SIZE(raw); i++) {
@@ -97,6 +117,7 @@ static void make_images(void)
 		ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): a path of our own */
 	}
 	ck_assert_int_eq(link(image, top), 0);
+	ck_assert_int_eq(link(image, more), 0);
 	write_below("", "initrd", "initrd");
 }
 
@@ -234,6 +255,13 @@ void scene_leave(void)
 
 /* ---- where a plan begins ---- */
 
+static void forget_file(const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", scene.r->root, name);
+
+	ck_assert(unlink(path) == 0 || access(path, F_OK) < 0);
+}
+
 static void forget_all(void)
 {
 	_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL);
@@ -269,6 +297,14 @@ static bool is_in_state(const char *state)
 	return str_eq(str_at(o, "state"), state);
 }
 
+static void lead(const struct plan *p)
+{
+	_cleanup_free_ char *args = xasprintf("{%s%s}", scene_web(p), p->lead_args ? p->lead_args : "");
+
+	json_object_put(p->lead_class ? client_error(scene.c, p->lead_class, p->lead, "%s", args) :
+					client_ok(scene.c, p->lead, "%s", args));
+}
+
 static void start(const struct plan *p)
 {
 	const char *web = scene_web(p);
@@ -281,7 +317,7 @@ static void start(const struct plan *p)
 	if (p->patch)
 		json_object_put(client_ok(scene.c, "instance-modify", "{%s, 'patch': %s}", web, p->patch));
 	if (p->lead && !p->restart)
-		json_object_put(client_ok(scene.c, p->lead, "{%s}", web));
+		lead(p);
 	if (p->lead_signal)
 		kill(scene.qemu, p->lead_signal);
 	/* not by events: there are those of former trials */
@@ -297,6 +333,8 @@ void scene_open(const struct plan *p, const char *fault)
 		forget_all();
 	else
 		begin();
+	if (p->file)
+		forget_file(p->file);
 	if (p->from != NOTHING) {
 		_cleanup_free_ char *text = scene_definition(p, "first");
 

@@ -14,7 +14,7 @@
 
 static bool is_own(const struct plan *p)
 {
-	return p->signal || p->restart;
+	return p->signal || p->restart || p->file;
 }
 
 /* droverd goes, at once or in the middle of the lead, and comes again. */
@@ -38,7 +38,7 @@ static void restart_into(const struct plan *p, const char *fault, bool deadly)
 /* The id of the request, or 0. DEADLY: droverd will kill itself. */
 static int trigger(const struct plan *p, const char *fault, const char *job_id, bool deadly)
 {
-	_cleanup_free_ char *id = NULL, *args = NULL;
+	_cleanup_free_ char *id = NULL, *args = NULL, *own = NULL;
 
 	if (p->restart) {
 		restart_into(p, fault, deadly);
@@ -48,11 +48,16 @@ static int trigger(const struct plan *p, const char *fault, const char *job_id, 
 		kill(scene.qemu, p->signal);
 		return 0;
 	}
+	if (p->file) {
+		scene_make(p->file);
+		return 0;
+	}
 	id = job_id ? xasprintf(", 'job-id': '%s'", job_id) : xstrdup("");
+	own = p->args ? scene_text(p->args) : xstrdup("");
 	if (p->description)
 		args = scene_definition(p, p->description);
 	else
-		args = xasprintf("%s%s%s%s", scene_web(p), p->args ? ", " : "", p->args ? p->args : "", id);
+		args = xasprintf("%s%s%s%s", scene_web(p), p->args ? ", " : "", own, id);
 	return client_send(scene.c, p->command, p->description ? "{'definition': %s}" : "{%s}", args);
 }
 
@@ -295,7 +300,7 @@ static void follow(struct trial *t, int id)
 		settle();
 		t->outcome = outcome_of_job(t->p, str_at(first, "error.job-id"));
 		json_object_put(first);
-	} else if (t->fault == KILLQEMU || t->fault >= FREEZE || !id || t->p->boots) {
+	} else if (awaits_guest(t) || t->fault == KILLQEMU || t->fault >= FREEZE || !id || t->p->boots) {
 		if (logged_pid("killed"))
 			process_await_end(logged_pid("killed"));
 		settle();

@@ -33,19 +33,11 @@ static char *still_world(void)
 	return files;
 }
 
-/* A definition, but for what is another's: the place of the root, and the name of the machine, which the first start gives
- * (check_machine()). */
-static char *definition_text(struct json_object *definition)
+/* TEXT with "ROOT" in place of the root, which is another's; consumes it. */
+static char *rootless(char *text)
 {
-	_cleanup_json_ struct json_object *copy = NULL;
-	struct json_object *hv;
-	char *text, *p;
+	char *p;
 
-	json_object_deep_copy(definition, &copy, NULL);
-	hv = json_get_typed(copy, "hvparams", json_type_object);
-	if (hv)
-		json_object_object_del(hv, "machine_version");
-	text = json_print(copy);
 	while ((p = strstr(text, scene.r->root))) {
 		char *longer = xasprintf("%.*sROOT%s", (int)(p - text), text, p + strlen(scene.r->root));
 
@@ -53,6 +45,19 @@ static char *definition_text(struct json_object *definition)
 		text = longer;
 	}
 	return text;
+}
+
+/* A definition, but for the name of the machine, which the first start gives (check_machine()). */
+static char *definition_text(struct json_object *definition)
+{
+	_cleanup_json_ struct json_object *copy = NULL;
+	struct json_object *hv;
+
+	json_object_deep_copy(definition, &copy, NULL);
+	hv = json_get_typed(copy, "hvparams", json_type_object);
+	if (hv)
+		json_object_object_del(hv, "machine_version");
+	return rootless(json_print(copy));
 }
 
 static char *known_definition(const char *name)
@@ -77,7 +82,7 @@ static char *instance_lines(struct json_object *o)
 	_cleanup_free_ char *known = known_definition(name), *stored = stored_definition(name), *qemu = NULL;
 
 	if (scene.machine->describe && has(o, "pid"))
-		qemu = scene.machine->describe((pid_t)int_at(o, "pid"));
+		qemu = rootless(scene.machine->describe((pid_t)int_at(o, "pid")));
 	return xasprintf("%sstate %s: %s\ndefinition %s: %s, on disk %s\n", qemu ? qemu : "", name,
 			 str_eq(state, "shutoff") || str_eq(state, "crashed") ? "off" : state, name, known,
 			 str_eq(known, stored) ? "the same" : stored);
@@ -211,6 +216,8 @@ static void check_uid(void)
 	_cleanup_free_ char *run = xasprintf("%s/run", scene.r->root);
 	_cleanup_json_ struct json_object *o = client_ok(scene.c, "query-instance", "{'instance': 'web'}");
 
+	if (scene.p->hvparams && strstr(scene.p->hvparams, "security_model"))
+		return;
 	ck_assert_int_eq(int_at(o, "runtime.process.uid"), FIRST + confine_tag(run) % COUNT);
 }
 

@@ -169,6 +169,23 @@ void stage_await_text(const char *file, const char *text)
 	ck_abort_msg("'%s' never says '%s'", file, text);
 }
 
+struct json_object *stage_await_answer(const char *command)
+{
+	for (int i = 0; i < POLLS; i++) {
+		struct json_object *list = client_ok(stage.c, "query-trace", "{'instance': 'web'}");
+
+		for (size_t k = 0; k < json_object_array_length(list); k++) {
+			struct json_object *o = json_object_array_get_idx(list, k);
+
+			if (str_eq(str_at(o, "direction"), "in") && str_eq(str_at(o, "name"), command))
+				return list;
+		}
+		json_object_put(list);
+		usleep(POLL_US);
+	}
+	ck_abort_msg("no answer to '%s'", command);
+}
+
 void stage_write(const char *file, const char *text)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s", stage.r->root, file);

@@ -45,6 +45,8 @@ void stage_check_unchanged(void);
 void stage_settle(void);
 /* Waits for TEXT in a file below the root. */
 void stage_await_text(const char *file, const char *text);
+/* Waits until QEMU has answered COMMAND; the trace of "web" then, the caller's. */
+struct json_object *stage_await_answer(const char *command);
 /* Writes a file below the root as it is given. */
 void stage_write(const char *file, const char *text);
 

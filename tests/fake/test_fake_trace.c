@@ -65,23 +65,6 @@ static struct json_object *trace(void)
 	return client_ok(stage.c, "query-trace", WEB);
 }
 
-/* Waits until NAME has been answered; the trace then. */
-static struct json_object *await_answer(const char *name)
-{
-	enum { POLL_US = 5000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US };
-
-	for (int polls = 0; polls < POLLS; polls++) {
-		struct json_object *list = trace();
-
-		for (size_t i = 0; i < json_object_array_length(list); i++)
-			if (is(entry(list, i), "direction", "in") && is(entry(list, i), "name", name))
-				return list;
-		json_object_put(list);
-		usleep(POLL_US);
-	}
-	ck_abort_msg("no answer to '%s'", name);
-}
-
 /* What was sent to a monitor, a line each as the fake writes them. */
 static char *sent(struct json_object *list, int monitor)
 {
@@ -182,7 +165,9 @@ START_TEST(two_lives)
 	stage_set("%s", "");
 	stage_define("web", "fake.record=%s/asked", stage.r->root);
 	stage_start("web");
-	before = await_answer("query-fdsets"); /* the last of a start: nothing is under way */
+	/* The last of a start: nothing is under way. */
+	json_object_put(stage_await_answer("query-fdsets"));
+	before = stage_await_answer("query-named-block-nodes");
 	n = json_object_array_length(before);
 	stage_kill();
 	stage_restart();

@@ -9,12 +9,21 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 
 #define FORCE "'force': true"
 #define ON_REBOOT_STOP ", \"on_reboot\": \"stop\""
 #define ON_CRASH_PAUSE ", \"on_crash\": \"pause\""
 #define ON_POWEROFF_RESTART ", \"on_poweroff\": \"restart\""
 #define SLEEPS "fake.state=cont+:suspended"
+#define DISK(more) \
+	"'disk': {'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'name': 'more', 'path': 'ROOT/more'" more "}"
+#define QCOW2                                                                                                \
+	"'disk': {'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'name': 'more', 'path': 'ROOT/more-top', " \
+	"'format': 'qcow2', 'backing': [{'path': 'ROOT/more'}]}"
+#define CARD                                                                                                   \
+	"'nic': {'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'name': 'more', 'mac': '52:54:00:3a:91:03', " \
+	"'mode': 'user'}"
 
 static struct plan plans[] = {
 	{ "define", NOTHING, "instance-define", .description = "first" },
@@ -91,6 +100,23 @@ static struct plan plans[] = {
 	{ "reboot", RUNNING, "instance-reboot", .named = true, .asks_guest = true, .boots = true },
 	{ "boot anew", RUNNING, "instance-reboot", .named = true, .asks_guest = true, .boots = true,
 	  .patch = "{'vcpus': 2}" },
+
+	{ "attach a disk", RUNNING, "disk-attach", .args = DISK("") },
+	{ "attach a disk with a backing image", RUNNING, "disk-attach", .args = QCOW2 },
+	{ "attach a disk to a paused guest", PAUSED, "disk-attach", .args = DISK("") },
+	{ "attach a disk without a process", DEFINED, "disk-attach", .args = DISK("") },
+	{ "attach a disk for the next start", RUNNING, "disk-attach", .args = DISK("") ", 'live': false" },
+	{ "attach a card", RUNNING, "nic-attach", .args = CARD },
+	{ "detach a disk", RUNNING, "disk-detach", .args = "'disk': 'disk1'" },
+	{ "detach a disk without a process", DEFINED, "disk-detach", .args = "'disk': 'disk1'" },
+	{ "detach a card", RUNNING, "nic-detach", .args = "'nic': 'nic0'" },
+	{ "change devices", RUNNING, "devices-change", .stays_asked = true,
+	  .args = "'attach': {'disks': [{'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more'}], "
+		  "'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', "
+		  "'mode': 'user'}]}, 'detach': ['disk0', 'nic0']" },
+	{ "collect a disk", RUNNING, "devices-collect", .words = "fake.unplug=late:ROOT/go", .file = "go",
+	  .hvparams = ", \"security_model\": \"none\"", .lead = "disk-detach",
+	  .lead_args = ", 'disk': 'disk1', 'timeout': 0.01", .lead_class = "Timeout" },
 };
 
 static const struct left_out left_out[] = {
@@ -110,7 +136,58 @@ static char *make_kernel(const char *root)
 	return path;
 }
 
-static const struct machine machine = { .binary = "fake-qemu", .kernel = make_kernel };
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* MEMBER of each of the list that QEMU answers with, sorted: what is plugged again comes last. */
+static char *answer(const char *command, const char *args, const char *member)
+{
+	int id = client_send(scene.c, "instance-qmp", "{'instance': 'web', 'execute': '%s', 'arguments': %s}", command,
+			     args);
+	_cleanup_json_ struct json_object *reply = client_reply(scene.c, id);
+	struct json_object *list = json_get_typed(reply, "return", json_type_array);
+	size_t n = list ? json_object_array_length(list) : 0;
+	char *text = xstrdup(command), **items = xcalloc(n + 1, sizeof(*items));
+
+	for (size_t i = 0; i < n; i++)
+		items[i] = json_print(json_object_object_get(json_object_array_get_idx(list, i), member));
+	qsort(items, n, sizeof(*items), compare);
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *old = text, *item = items[i];
+
+		text = xasprintf("%s %s", old, item);
+	}
+	free(items);
+	return text;
+}
+
+/* What the runtime record and QEMU have of devices, of the plans that are about those. */
+static char *describe(pid_t pid)
+{
+	static const char *const about[] = { "disk-", "nic-", "devices-" };
+	_cleanup_free_ char *nodes = NULL, *names = NULL, *sets = NULL, *disks = NULL, *cards = NULL;
+	_cleanup_json_ struct json_object *o = NULL;
+	struct json_object *runtime;
+	bool wanted = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(about); i++)
+		wanted = wanted || str_starts(scene.p->command, about[i]);
+	o = wanted ? client_ok(scene.c, "query-instance", "{'instance': 'web'}") : NULL;
+	runtime = json_get_typed(o, "runtime", json_type_object);
+	if (!runtime)
+		return xstrdup("");
+	nodes = answer("query-named-block-nodes", "{'flat': true}", "node-name");
+	names = answer("qom-list", "{'path': '/machine/peripheral'}", "name");
+	/* One that stands still keeps its sets until it goes on. */
+	sets = scene.p->from == PAUSED ? xstrdup("") : answer("query-fdsets", "{}", "fdset-id");
+	disks = json_print(json_object_object_get(runtime, "disks"));
+	cards = json_print(json_object_object_get(runtime, "nics"));
+	return xasprintf("disks %s\nnics %s\n%s\n%s\n%s\n", disks, cards, nodes, names, sets);
+}
+
+static const struct machine machine = { .binary = "fake-qemu", .kernel = make_kernel, .describe = describe };
 static const struct matrix matrix = {
 	.machine = &machine, .plans = plans, .n = ARRAY_SIZE(plans), .left_out = left_out
 };

@@ -371,6 +371,8 @@ START_TEST(monitor_slow)
 	stage_set("%s", "instance-pause/0/before/expire");
 	stage_define("web", "fake.hold=stop:%s/go", stage.r->root);
 	stage_start("web");
+	/* Asked behind the start; an answer to it would be one since. */
+	json_object_put(stage_await_answer("query-named-block-nodes"));
 	client_send(stage.c, "instance-pause", WEB);
 	for (;;) {
 		o = stage_show("web");

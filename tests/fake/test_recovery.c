@@ -294,6 +294,22 @@ static void damage_record(enum damage damage, pid_t stranger)
 	stage_write(file, changed);
 }
 
+/* To a machine of which it is not known what it runs with nothing can be added, nor to its vCPUs and memory yet. */
+static void check_hotplug(struct json_object *o)
+{
+	static const char *const devices[] = { "hotplug.disk", "hotplug.nic" };
+	bool known = has(o, "runtime");
+
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+		if (known)
+			ck_assert(json_object_is_type(at(o, devices[i]), json_type_boolean) &&
+				  json_object_get_boolean(at(o, devices[i])));
+		else
+			ck_assert_ptr_nonnull(strstr(str_at(o, devices[i]), "Unsupported: "));
+	ck_assert_str_eq(str_at(o, "hotplug.vcpus"), "Unsupported: this version cannot");
+	ck_assert_str_eq(str_at(o, "hotplug.memory"), "Unsupported: this version cannot");
+}
+
 /* QEMU runs: the lock says whose it is, whatever the record says. It is known, and no second one is started. */
 START_TEST(record_is_damaged)
 {
@@ -311,6 +327,7 @@ START_TEST(record_is_damaged)
 	o = stage_show("web");
 	if (has(o, "runtime.process.pid"))
 		ck_assert_int_eq(int_at(o, "runtime.process.pid"), pid);
+	check_hotplug(o);
 	json_object_put(client_ok(stage.c, "instance-start", WEB));
 	ck_assert_int_eq(stage_pid("web"), pid);
 	stage_await_text("droverd.log", "runtime.json");

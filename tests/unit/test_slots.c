@@ -318,7 +318,7 @@ START_TEST(test_map)
 	struct definition def;
 
 	settle(text, &def);
-	map = slots_describe(&def);
+	map = slots_describe(&def, NULL);
 	seen = json_print(map);
 	ck_assert_str_eq(seen, expected);
 	definition_clear(&def);

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which devices a change is about, and what the two records become by it: chosen once, before the first step.
+ */
+#include "daemon/devices_resolve.h"
+
+#include "hotplug/plug.h"
+#include "runtime/device_record.h"
+#include "runtime/fdsets.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const lists[] = { "disks", "nics" };
+
+/* While they are chosen. */
+struct choice {
+	struct job *job;
+	struct instance *inst;
+	const struct devices_wish *wish;
+	bool live;                           /* the guest too */
+	struct json_object *definition;      /* as it becomes, not completed yet */
+	struct json_object *attach, *detach; /* ids, of the guest's */
+	struct json_object *names;           /* parameters that named them, by id */
+	struct json_object *all[2];          /* ids that the result tells of, by list */
+	struct json_object *leave;           /* ids that leave the definition */
+};
+
+static struct json_object *list_in(struct json_object *o, const char *name)
+{
+	return json_get_typed(o, name, json_type_array);
+}
+
+static size_t length(struct json_object *list)
+{
+	return list ? json_object_array_length(list) : 0;
+}
+
+static void add_id(struct json_object *ids, const char *id)
+{
+	json_object_array_add(ids, json_object_new_string(id));
+}
+
+static char *parameter_of(const char *pattern, size_t i)
+{
+	const char *bracket = strchr(pattern, '#');
+
+	return bracket ? xasprintf("%.*s%zu%s", (int)(bracket - pattern), pattern, i, bracket + 1) : xstrdup(pattern);
+}
+
+/* ---- finding ---- */
+
+static bool is_called(struct json_object *o, const char *text)
+{
+	const char *mac = json_get_str(o, "mac");
+
+	return strcasecmp(json_get_str(o, "uuid") ? json_get_str(o, "uuid") : "", text) == 0 ||
+	       str_eq(device_id_of(o), text) || str_eq(json_get_str(o, "name"), text) ||
+	       (mac && strcasecmp(mac, text) == 0);
+}
+
+static struct json_object *find_called(struct json_object *o, const char *only, const char *text)
+{
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
+		struct json_object *list = list_in(o, lists[l]);
+
+		for (size_t i = 0; (!only || str_eq(only, lists[l])) && i < length(list); i++)
+			if (is_called(json_object_array_get_idx(list, i), text))
+				return json_object_array_get_idx(list, i);
+	}
+	return NULL;
+}
+
+static struct json_object *find_member(struct json_object *list, const char *member, const char *text)
+{
+	for (size_t i = 0; text && i < length(list); i++)
+		if (strcasecmp(json_get_str(json_object_array_get_idx(list, i), member) ?
+				       json_get_str(json_object_array_get_idx(list, i), member) :
+				       "",
+			       text) == 0)
+			return json_object_array_get_idx(list, i);
+	return NULL;
+}
+
+static bool fail_at(struct err **e, enum err_class class, const char *parameter, const char *fmt, ...) _printf_(4, 5);
+static bool fail_at(struct err **e, enum err_class class, const char *parameter, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	err_set(e, class, "'%s': %s", parameter, text);
+	if (e && *e)
+		err_add(*e, "parameter", json_object_new_string(parameter));
+	return false;
+}
+
+/* ---- what is attached ---- */
+
+/* DEFINITION completed, as it would be stored. */
+static struct json_object *complete(const struct choice *c, struct json_object *definition, struct err **e)
+{
+	struct instance_question question;
+	struct definition_context ctx = *instance_context(c->inst->rt, c->inst->name, &question);
+
+	ctx.running = json_get_typed(c->inst->record, "definition", json_type_object);
+	return definition_store(definition, &ctx, e);
+}
+
+/* "disks[3].path" of the definition is "disk.path" of the request. */
+static bool rename_parameter(struct err **e, const char *list, size_t index, const char *parameter)
+{
+	_cleanup_free_ char *prefix = xasprintf("%s[%zu]", list, index), *renamed = NULL, *desc = NULL;
+	const char *name = e && *e ? json_get_str((*e)->extra, "parameter") : NULL;
+	size_t len = strlen(prefix);
+
+	if (!name || strncmp(name, prefix, len) != 0)
+		return false;
+	renamed = xasprintf("%s%s", parameter, name + len);
+	if (str_starts((*e)->desc, "'") && strncmp((*e)->desc + 1, name, strlen(name)) == 0) {
+		desc = (*e)->desc;
+		(*e)->desc = xasprintf("'%s%s", renamed, desc + 1 + strlen(name));
+	}
+	err_add(*e, "parameter", json_object_new_string(renamed));
+	return false;
+}
+
+/* One that is there already has to be the very same. */
+static bool is_same(const struct choice *c, const char *list, struct json_object *there, struct json_object *given,
+		    const char *parameter, struct err **e)
+{
+	_cleanup_json_ struct json_object *definition = NULL, *stored = NULL, *copy = NULL;
+	struct json_object *all;
+
+	json_object_deep_copy(c->inst->stored, &definition, NULL);
+	json_object_deep_copy(given, &copy, NULL);
+	all = list_in(definition, list);
+	for (size_t i = 0; i < length(all); i++) {
+		struct json_object *element = json_object_array_get_idx(all, i);
+
+		if (!str_eq(json_get_str(element, "uuid"), json_get_str(there, "uuid")))
+			continue;
+		/* What is not said of it is what it has. */
+		json_object_array_put_idx(all, i, TAKE_PTR(copy));
+		stored = complete(c, definition, e);
+		if (!stored)
+			return rename_parameter(e, list, i, parameter);
+		if (json_object_equal(json_object_array_get_idx(list_in(stored, list), i), there))
+			return true;
+		break;
+	}
+	return fail_at(e, ERR_EXISTS, parameter, "'%s' has a device with this uuid, and other members", c->inst->name);
+}
+
+static bool attach_one(struct choice *c, size_t l, struct json_object *given, const char *parameter, bool *fresh,
+		       struct err **e)
+{
+	const char *uuid = json_get_str(given, "uuid"), *name = json_get_str(given, "name");
+	struct json_object *there = find_member(list_in(c->inst->stored, lists[l]), "uuid", uuid);
+	struct json_object *runs = find_member(list_in(c->inst->record, lists[l]), "uuid", uuid);
+
+	*fresh = false;
+	if (runs && device_record_state(runs) == DEVICE_DETACH_PENDING)
+		return fail_at(e, ERR_BUSY, parameter, "the guest has not let go of '%s' yet",
+			       json_get_str(runs, "name"));
+	if (there) {
+		if (!is_same(c, lists[l], there, given, parameter, e))
+			return false;
+		add_id(c->all[l], device_id_of(there));
+		json_add_str(c->names, device_id_of(there), parameter);
+		if (c->live && !runs)
+			add_id(c->attach, device_id_of(there));
+		return true;
+	}
+	if (runs)
+		return fail_at(e, ERR_EXISTS, parameter,
+			       "it runs with the guest, and is not in the definition any more; "
+			       "detach it first");
+	runs = find_member(list_in(c->inst->record, lists[l]), "name", name);
+	if (runs && device_record_state(runs) == DEVICE_DETACH_PENDING)
+		return fail_at(e, ERR_BUSY, parameter, "the guest has not let go of another '%s' yet", name);
+	if (runs || find_member(list_in(c->inst->stored, lists[l]), "name", name))
+		return fail_at(e, ERR_EXISTS, parameter, "'%s' has a device called '%s'", c->inst->name, name);
+	*fresh = true;
+	return true;
+}
+
+/* The first of disk0, disk1, … that neither the definition nor what runs has. */
+static char *name_made(const struct choice *c, size_t l)
+{
+	static const char *const kinds[] = { "disk", "nic" };
+
+	for (size_t number = 0;; number++) {
+		char *name = xasprintf("%s%zu", kinds[l], number);
+
+		if (!find_member(list_in(c->definition, lists[l]), "name", name) &&
+		    !find_member(list_in(c->inst->record, lists[l]), "name", name))
+			return name;
+		free(name);
+	}
+}
+
+static struct json_object *list_made(struct json_object *o, const char *name)
+{
+	if (!list_in(o, name))
+		json_add(o, name, json_object_new_array());
+	return list_in(o, name);
+}
+
+/* Those that are new are behind the others. */
+static bool attach_list(struct choice *c, size_t l, struct json_object *given, const char *pattern, size_t *fresh,
+			struct err **e)
+{
+	*fresh = 0;
+	for (size_t i = 0; i < length(given); i++) {
+		_cleanup_free_ char *parameter = parameter_of(pattern, i);
+		_cleanup_free_ char *name = NULL;
+		struct json_object *copy = NULL;
+		bool is_fresh;
+
+		if (!attach_one(c, l, json_object_array_get_idx(given, i), parameter, &is_fresh, e))
+			return false;
+		if (!is_fresh)
+			continue;
+		json_object_deep_copy(json_object_array_get_idx(given, i), &copy, NULL);
+		name = name_made(c, l);
+		if (!json_object_object_get_ex(copy, "name", NULL))
+			json_add_str(copy, "name", name);
+		json_object_array_add(list_made(c->definition, lists[l]), copy);
+		++*fresh;
+	}
+	return true;
+}
+
+/* The ids of the last N of a list. */
+static bool take_fresh(struct choice *c, struct json_object *stored, size_t l, size_t n, const char *pattern,
+		       struct err **e)
+{
+	struct json_object *list = list_in(stored, lists[l]);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *id = device_id_of(json_object_array_get_idx(list, length(list) - n + i));
+		_cleanup_free_ char *parameter = parameter_of(pattern, i);
+
+		if (c->live && !plug_is_possible(stored, id, parameter, e))
+			return false;
+		add_id(c->all[l], id);
+		json_add_str(c->names, id, parameter);
+		if (c->live)
+			add_id(c->attach, id);
+	}
+	return true;
+}
+
+/* An error of the definition, in the request's words. */
+static bool blame_given(const struct choice *c, const size_t fresh[2], const char *const patterns[2], struct err **e)
+{
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
+		size_t all = length(list_in(c->definition, lists[l]));
+
+		for (size_t i = 0; i < fresh[l]; i++) {
+			_cleanup_free_ char *parameter = parameter_of(patterns[l], i);
+
+			rename_parameter(e, lists[l], all - fresh[l] + i, parameter);
+		}
+	}
+	return false;
+}
+
+/* ---- what is detached ---- */
+
+static bool detach_one(struct choice *c, const char *text, const char *parameter, struct err **e)
+{
+	const char *only = c->wish->only, *id, *list = NULL;
+	struct json_object *there = find_called(c->inst->stored, only, text);
+	struct json_object *runs = find_called(c->inst->record, only, text);
+
+	if (!there && !runs)
+		return fail_at(e, ERR_NOT_FOUND, parameter, "'%s' has no device '%s'", c->inst->name, text);
+	id = device_id_of(runs ? runs : there);
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+		for (size_t i = 0; i < length(c->all[l]); i++)
+			if (str_eq(json_object_get_string(json_object_array_get_idx(c->all[l], i)), id))
+				return fail_at(e, ERR_INVALID_PARAMETER, parameter, "the same device is named twice");
+	if (runs && c->live &&
+	    !plug_is_possible(json_get_typed(c->inst->record, "definition", json_type_object), id, parameter, e))
+		return false;
+	definition_find_device(runs ? c->inst->record : c->inst->stored, id, &list);
+	add_id(c->all[str_eq(list, "nics")], id);
+	if (there)
+		add_id(c->leave, id);
+	if (runs && c->live)
+		add_id(c->detach, id);
+	return true;
+}
+
+static bool detach_all(struct choice *c, struct err **e)
+{
+	for (size_t i = 0; i < length(c->wish->detach); i++) {
+		const char *text = json_object_get_string(json_object_array_get_idx(c->wish->detach, i));
+		_cleanup_free_ char *parameter = parameter_of(c->wish->detach_is, i);
+
+		if (!detach_one(c, text, parameter, e))
+			return false;
+	}
+	return true;
+}
+
+/* ---- the records ---- */
+
+/* The machine as it will be, with the new devices behind the others. */
+static struct json_object *running_of(const struct choice *c, struct json_object *stored)
+{
+	struct json_object *o = NULL;
+
+	json_object_deep_copy(json_get_typed(c->inst->record, "definition", json_type_object), &o, NULL);
+	for (size_t i = 0; i < length(c->attach); i++) {
+		const char *list = NULL, *id = json_object_get_string(json_object_array_get_idx(c->attach, i));
+		struct json_object *element = definition_find_device(stored, id, &list), *copy = NULL;
+
+		json_object_deep_copy(element, &copy, NULL);
+		json_object_array_add(list_made(o, list), copy);
+	}
+	return o;
+}
+
+/* What is shown of those that go, as they are now. */
+static struct json_object *shown_of(const struct choice *c)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+		for (size_t i = 0; i < length(c->all[l]); i++) {
+			const char *id = json_object_get_string(json_object_array_get_idx(c->all[l], i));
+			struct json_object *shown = device_record_find(c->inst, id, NULL), *copy = NULL;
+
+			if (!shown)
+				shown = definition_find_device(c->inst->stored, id, NULL);
+			if (!shown)
+				continue;
+			json_object_deep_copy(shown, &copy, NULL);
+			json_add(o, id, copy);
+		}
+	return o;
+}
+
+static void keep(struct choice *c, struct json_object *stored)
+{
+	struct json_object *r = json_object_new_object(), *after = definition_without(stored, c->leave);
+	struct json_object *running = c->live ? running_of(c, stored) : NULL;
+
+	json_add(r, "before", json_object_get(c->inst->stored));
+	json_add(r, "between", json_object_get(stored));
+	json_add(r, "after", after);
+	json_add(r, "running", running);
+	json_add_bool(r, "live", c->live);
+	json_add(r, "attach", json_object_get(c->attach));
+	json_add(r, "detach", json_object_get(c->detach));
+	json_add(r, "disks", json_object_get(c->all[0]));
+	json_add(r, "nics", json_object_get(c->all[1]));
+	json_add(r, "shown", shown_of(c));
+	json_add(r, "names", json_object_get(c->names));
+	if (c->live)
+		json_add_int(r, "first-set", fdsets_claim(c->inst, plug_sets(running, c->attach)));
+	json_add_bool(r, "changed",
+		      length(c->attach) || length(c->detach) || !json_object_equal(c->inst->stored, after));
+	c->job->resolved = r;
+}
+
+/* Whether what runs can be changed. */
+static bool is_changeable(const struct instance *inst, struct err **e)
+{
+	enum {
+		CHANGEABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) |
+			     STATE_BIT(STATE_PMSUSPENDED) | STATE_BIT(STATE_NOSTATE)
+	};
+
+	if (!(STATE_BIT(inst->state) & CHANGEABLE))
+		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s); stop it, or say live: false", inst->name,
+			       state_name(inst->state), inst->reason);
+	if (!json_get_typed(inst->record, "definition", json_type_object))
+		return err_set(e, ERR_WRONG_STATE, "what '%s' runs with is not known: it has no runtime record",
+			       inst->name);
+	return true;
+}
+
+static bool choose(struct choice *c, struct err **e)
+{
+	const char *const patterns[] = { c->wish->disks_are, c->wish->nics_are };
+	struct json_object *const given[] = { c->wish->disks, c->wish->nics };
+	_cleanup_json_ struct json_object *stored = NULL;
+	size_t fresh[2] = { 0 };
+
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+		if (!attach_list(c, l, given[l], patterns[l], &fresh[l], e))
+			return false;
+	stored = fresh[0] + fresh[1] ? complete(c, c->definition, e) : json_object_get(c->inst->stored);
+	if (!stored)
+		return blame_given(c, fresh, patterns, e);
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+		if (!take_fresh(c, stored, l, fresh[l], patterns[l], e))
+			return false;
+	if (!detach_all(c, e))
+		return false;
+	keep(c, stored);
+	return true;
+}
+
+bool devices_resolve(struct job *job, struct instance *inst, const struct devices_wish *wish, struct err **e)
+{
+	struct choice c = { .job = job, .inst = inst, .wish = wish, .live = wish->live && inst->process };
+	bool ok;
+
+	if (!inst->stored || inst->broken)
+		return err_set(e, ERR_WRONG_STATE, "the definition of '%s' cannot be read: %s", inst->name,
+			       inst->broken ? inst->broken->desc : "there is none");
+	if (!instance_is_known(inst, e) || (c.live && !is_changeable(inst, e)))
+		return false;
+	json_object_deep_copy(inst->stored, &c.definition, NULL);
+	c.attach = json_object_new_array();
+	c.detach = json_object_new_array();
+	c.leave = json_object_new_array();
+	c.names = json_object_new_object();
+	c.all[0] = json_object_new_array();
+	c.all[1] = json_object_new_array();
+	ok = choose(&c, e);
+	json_object_put(c.definition);
+	json_object_put(c.attach);
+	json_object_put(c.detach);
+	json_object_put(c.leave);
+	json_object_put(c.names);
+	json_object_put(c.all[0]);
+	json_object_put(c.all[1]);
+	return ok;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whether the runtime record tells of what QEMU has: devices (qom-list of /machine/peripheral) and block nodes
+ * (query-named-block-nodes), of those with names of ours.
+ *
+ * For a moment at which nothing changes the instance. What is found is kept as inst->drift, [{what: "device" or "node", id,
+ * record, qemu}] with "attached" or "absent" for the last two, and runtime_ops.drifted() is told when that is another than
+ * before.
+ */
+#ifndef DROVER_HOTPLUG_DRIFT_H
+#define DROVER_HOTPLUG_DRIFT_H
+
+#include "runtime/instance.h"
+
+/* Asks, and compares when QEMU has answered. What was changed meanwhile is left to whoever changed it. */
+void drift_check(struct instance *inst);
+
+#endif

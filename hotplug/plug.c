@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hotplug/plug_private.h"
+
+#include "base/log.h"
+#include "hotplug/unplug.h"
+#include "netdev/tap.h"
+#include "qmp/wait.h"
+#include "runtime/device_record.h"
+#include "runtime/fdsets.h"
+#include "runtime/remote.h"
+
+#include <string.h>
+
+enum { ASK_MS = 30000, OPEN_MS = 60000, CALL_MS = 30000, LEAVE_MS = 30000 };
+enum { SECTOR = 512 }; /* a guest sees whole ones */
+
+static void plug_clear(void *data)
+{
+	struct plug *p = data;
+
+	if (p->items)
+		open_items_close(p->items, p->files.n);
+	free(p->items);
+	for (size_t i = 0; i < p->n; i++) {
+		tap_close(p->devices[i].taps, p->devices[i].n_taps);
+		free(p->devices[i].taps);
+	}
+	argv_files_clear(&p->files);
+	parts_clear(&p->parts);
+	caps_unref(p->caps);
+	free(p->binary);
+	free(p->devices);
+	definition_clear(&p->def);
+	json_object_put(p->running);
+	json_object_put(p->ids);
+	json_object_put(p->names);
+	json_object_put(p->nodes);
+}
+
+/* ---- which devices ---- */
+
+static void find_device(const struct plug *p, const char *id, struct device *d)
+{
+	*d = (struct device){ .id = id };
+	for (size_t i = 0; i < p->def.disks.n; i++)
+		if (str_eq(definition_disk(&p->def, i)->hvinfo.id, id))
+			d->index = i;
+	for (size_t i = 0; i < p->def.nics.n; i++)
+		if (str_eq(definition_nic(&p->def, i)->hvinfo.id, id))
+			*d = (struct device){ .nic = true, .index = i, .id = id };
+}
+
+const struct device *plug_device_of(const struct plug *p, const char *name)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		size_t len = strlen(p->devices[i].id);
+
+		if (strncmp(name, p->devices[i].id, len) == 0 && (name[len] == '.' || name[len] == '\0'))
+			return &p->devices[i];
+	}
+	return NULL;
+}
+
+char *plug_tap_name(const struct device *d, unsigned queue)
+{
+	return xasprintf("%s-%u", d->id, queue);
+}
+
+void plug_add_about(struct op *op, const struct step *step, struct plug *p, size_t i, unsigned queue)
+{
+	struct about *a = op_alloc(op, sizeof(*a));
+
+	*a = (struct about){ p, i, queue };
+	op_add(op, step, a);
+}
+
+struct json_object *plug_named(const char *key, const char *name)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, key, name);
+	return o;
+}
+
+/* Where a file is a block device is known when it is open. */
+static void list_files(struct plug *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->devices[i].nic)
+			argv_files_add(&p->def, p->devices[i].index, &p->files);
+	for (size_t i = 0; i < p->files.n; i++) {
+		struct argv_file *f = &p->files.items[i];
+		const struct device *d = plug_device_of(p, f->node);
+		const char *name = json_get_str(p->names, d ? d->id : ""), *rest = strchr(f->what, ']');
+		_cleanup_free_ char *was = f->what;
+
+		f->set = (unsigned)p->first_set + (unsigned)i;
+		f->what = name && rest ? xasprintf("%s%s", name, rest + 1) : xstrdup(was);
+	}
+}
+
+/* "nic-…-0:nic-…-1"; NULL without a tap. */
+static char *tap_names(const struct device *d)
+{
+	char *text = NULL;
+
+	for (unsigned i = 0; i < d->n_taps; i++) {
+		_cleanup_free_ char *before = text, *name = plug_tap_name(d, i);
+
+		text = xasprintf("%s%s%s", before ? before : "", before ? ":" : "", name);
+	}
+	return text;
+}
+
+static void list_taps(struct plug *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct device *d = &p->devices[i];
+
+		d->n_taps = d->nic ? nic_taps(definition_nic(&p->def, d->index)) : 0;
+		d->taps = xcalloc(d->n_taps + 1, sizeof(int));
+		for (unsigned k = 0; k < d->n_taps; k++)
+			d->taps[k] = -1;
+	}
+}
+
+static void build_parts(struct plug *p, const struct argv_env *env)
+{
+	parts_clear(&p->parts);
+	for (size_t i = 0; i < p->n; i++) {
+		struct device *d = &p->devices[i];
+
+		_cleanup_free_ char *taps = tap_names(d);
+
+		if (d->nic)
+			nic_parts(&p->def, d->index, env, taps, &p->parts);
+		else
+			disk_parts(&p->def, d->index, env, &p->files, &p->parts);
+		d->add = p->parts.items[p->parts.n - 1].o;
+	}
+}
+
+struct plug *plug_new(struct op *op, struct instance *inst, struct json_object *running, struct json_object *ids,
+		      struct json_object *names, int64_t first_set, struct err **e)
+{
+	static const struct argv_env any = { .binary = "" };
+	struct plug *p = op_own(op, sizeof(*p), plug_clear);
+
+	p->inst = inst;
+	p->first_set = first_set;
+	if (!definition_decode(running, &p->def, e))
+		return NULL;
+	p->running = json_object_get(running);
+	p->ids = json_object_get(ids);
+	p->names = json_object_get(names);
+	p->n = json_object_array_length(ids);
+	p->devices = xcalloc(p->n + 1, sizeof(*p->devices));
+	for (size_t i = 0; i < p->n; i++)
+		find_device(p, json_object_get_string(json_object_array_get_idx(ids, i)), &p->devices[i]);
+	list_files(p);
+	list_taps(p);
+	build_parts(p, &any); /* the names are what they will be */
+	return p;
+}
+
+size_t plug_sets(struct json_object *running, struct json_object *ids)
+{
+	struct argv_files files = { 0 };
+	struct definition def;
+	size_t n;
+
+	if (!definition_decode(running, &def, NULL))
+		return 0;
+	for (size_t i = 0; i < def.disks.n; i++)
+		for (size_t k = 0; k < json_object_array_length(ids); k++)
+			if (str_eq(definition_disk(&def, i)->hvinfo.id,
+				   json_object_get_string(json_object_array_get_idx(ids, k))))
+				argv_files_add(&def, i, &files);
+	n = files.n;
+	argv_files_clear(&files);
+	definition_clear(&def);
+	return n;
+}
+
+bool plug_is_possible(struct json_object *running, const char *id, const char *parameter, struct err **e)
+{
+	static const char *const fixed[] = { "ide-hd", "ide-cd", "floppy", "ne2k_isa" };
+	const char *list, *driver = json_get_str(json_get_typed(definition_find_device(running, id, &list), "hvinfo",
+								json_type_object),
+						 "driver");
+
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
+		if (!str_eq(driver, fixed[i]))
+			continue;
+		err_set(e, ERR_UNSUPPORTED,
+			"'%s': a device of this type (%s) cannot be plugged while the machine runs; "
+			"say live: false, and restart it",
+			parameter, driver);
+		if (e && *e)
+			err_add(*e, "parameter", json_object_new_string(parameter));
+		return false;
+	}
+	return true;
+}
+
+/* ---- the host ---- */
+
+static enum verdict ask_binary(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+
+	p->binary = xstrdup(json_get_str(json_get_typed(p->inst->record, "qemu", json_type_object), "binary"));
+	if (!p->binary)
+		return op_fail(op, ERR_WRONG_STATE, "the record of '%s' does not say which QEMU it is", p->inst->name);
+	return caps_wait(op, p->inst->rt->caps, p->binary, &p->caps);
+}
+
+static enum verdict open_images(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+
+	if (p->files.n == 0)
+		return OP_DONE;
+	p->items = xcalloc(p->files.n, sizeof(*p->items));
+	for (size_t i = 0; i < p->files.n; i++)
+		p->items[i] = prepare_item(&p->files.items[i]);
+	return open_items(op, p->inst->rt->opener, p->items, p->files.n, NULL);
+}
+
+static enum verdict close_images(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+
+	if (p->items)
+		open_items_close(p->items, p->files.n);
+	return OP_DONE;
+}
+
+static enum verdict make_taps(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct device *d = &p->devices[i];
+		const struct nic *n = d->n_taps ? definition_nic(&p->def, d->index) : NULL;
+		char name[IFNAMSIZ];
+		struct err *e = NULL;
+
+		if (!n)
+			continue;
+		tap_name(n->uuid, name);
+		if (tap_open(name, d->n_taps, n->link, n->mtu, d->taps, &e))
+			continue;
+		if (json_get_str(p->names, d->id))
+			err_prefix(e, "%s.link", json_get_str(p->names, d->id));
+		return op_fail_err(op, e);
+	}
+	return OP_DONE;
+}
+
+static enum verdict close_taps(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+
+	for (size_t i = 0; i < p->n; i++)
+		tap_close(p->devices[i].taps, p->devices[i].n_taps);
+	return OP_DONE;
+}
+
+static bool has_taps(const struct plug *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->devices[i].n_taps)
+			return true;
+	return false;
+}
+
+static enum verdict describe(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+	struct argv_env env;
+	struct err *e = NULL;
+
+	if (p->items && !open_items_check_twice(p->items, p->files.n, &e))
+		return op_fail_err(op, e);
+	for (size_t i = 0; i < p->files.n && p->items; i++)
+		p->files.items[i].block = p->items[i].block;
+	if (!prepare_env(&env, &p->def, p->binary, p->caps, false, &e))
+		return op_fail_err(op, e);
+	build_parts(p, &env);
+	for (size_t i = 0; i < p->n && p->into; i++)
+		json_add(p->into, p->devices[i].id, json_object_get(p->devices[i].add));
+	return OP_DONE;
+}
+
+static const struct step step_ask = { "ask what QEMU can do", ask_binary, .timeout_ms = ASK_MS };
+static const struct step step_open = { "open the images", open_images, close_images, .timeout_ms = OPEN_MS };
+static const struct step step_taps = { "make the taps", make_taps, close_taps };
+static const struct step step_describe = { "describe the devices", describe };
+
+void plug_host_plan(struct op *op, struct plug *p)
+{
+	op_add(op, &step_ask, p);
+	if (p->files.n)
+		op_add(op, &step_open, p);
+	if (has_taps(p))
+		op_add(op, &step_taps, p);
+	op_add(op, &step_describe, p);
+}
+
+void plug_describe_plan(struct op *op, struct plug *p, struct json_object *into)
+{
+	p->into = into;
+	op_add(op, &step_ask, p);
+	op_add(op, &step_describe, p);
+}
+
+/* ---- the record ---- */
+
+static const char *list_of(const struct device *d)
+{
+	return d->nic ? "nics" : "disks";
+}
+
+static struct json_object *shown_of(const struct plug *p, const struct device *d)
+{
+	static const struct argv_env any = { .binary = "" };
+	struct json_object *o = d->nic ? record_nic(&p->def, d->index, p->running) :
+					 record_disk(&p->def, d->index, p->running, &any, &p->files);
+	const struct disk *disk = d->nic ? NULL : definition_disk(&p->def, d->index);
+
+	for (size_t i = 0; disk && disk->format == FORMAT_RAW && i < p->files.n; i++)
+		if (p->items && plug_device_of(p, p->files.items[i].node) == d && p->items[i].size)
+			json_add_uint(o, "size", (p->items[i].size + SECTOR - 1) / SECTOR * SECTOR);
+	return o;
+}
+
+static enum verdict on_nodes(struct op *op, struct json_object *ret, void *arg)
+{
+	((struct plug *)arg)->nodes = json_object_get(ret);
+	return OP_DONE;
+}
+
+/* Of a raw image the file says it. */
+static enum verdict ask_sizes(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+	struct json_object *args;
+	bool known = true;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->devices[i].nic)
+			known = known && definition_disk(&p->def, p->devices[i].index)->format == FORMAT_RAW;
+	if (known || qmp_is_gone(p->inst->qmp))
+		return OP_DONE;
+	args = json_object_new_object();
+	json_add_bool(args, "flat", true);
+	return qmp_call(op, p->inst->qmp, "query-named-block-nodes", args, on_nodes, p);
+}
+
+static const struct step step_sizes = { "ask for the sizes of disks", ask_sizes, .timeout_ms = CALL_MS };
+
+static enum verdict record_put(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+	struct err *e = NULL;
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct device *d = &p->devices[i];
+
+		device_record_put(p->inst, list_of(d), shown_of(p, d), definition_find_device(p->running, d->id, NULL));
+		device_record_set_state(p->inst, d->id, DEVICE_ATTACHING);
+	}
+	return (p->nodes ? record_sizes(p->inst, p->nodes, &e) : record_save(p->inst, &e)) ? OP_DONE :
+											     op_fail_err(op, e);
+}
+
+static enum verdict record_take(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+	struct err *e = NULL;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->devices[i].kept)
+			device_record_remove(p->inst, p->devices[i].id);
+	/* Without a process there is none. */
+	return p->inst->run_dir < 0 || !p->inst->record || record_save(p->inst, &e) ? OP_DONE : op_fail_err(op, e);
+}
+
+static const struct step step_record = { "write the runtime record", record_put, record_take };
+
+void plug_record_plan(struct op *op, struct plug *p)
+{
+	op_add(op, &step_sizes, p);
+	op_add(op, &step_record, p);
+}
+
+/* ---- the guest ---- */
+
+/* An image that another QEMU has open is found out when the device wants it. */
+static void blame_device(const struct op *op, const struct plug *p, const struct device *d)
+{
+	if (!op->err || op->err->class != ERR_QEMU || !strstr(op->err->desc, "lock") ||
+	    !str_eq(op->failed, op_step(op)->name))
+		return;
+	op->err->class = ERR_STORAGE;
+	for (size_t i = 0; i < p->files.n; i++)
+		if (plug_device_of(p, p->files.items[i].node) == d)
+			err_prefix(op->err, "%s: '%s': it is in use", p->files.items[i].what, p->files.items[i].path);
+}
+
+static enum verdict add_device(struct op *op, void *arg)
+{
+	const struct about *a = arg;
+
+	return qmp_call(op, a->p->inst->qmp, "device_add", json_object_get(a->p->devices[a->i].add), NULL, NULL);
+}
+
+static enum verdict on_listed(struct op *op, struct json_object *ret, void *arg)
+{
+	return OP_DONE;
+}
+
+/* Its place in QEMU's object tree is there from the moment on at which it is realized. */
+static enum verdict probe_device(struct op *op, void *arg)
+{
+	const struct about *a = arg;
+	_cleanup_free_ char *path = xasprintf("/machine/peripheral/%s", a->p->devices[a->i].id);
+
+	return qmp_call(op, a->p->inst->qmp, "qom-list", plug_named("path", path), on_listed, NULL);
+}
+
+/* It may never have been there, which is what QEMU is asked first. */
+static enum verdict remove_device(struct op *op, void *arg)
+{
+	const struct about *a = arg;
+	const struct device *d = &a->p->devices[a->i];
+
+	if (!a->p->blamed)
+		blame_device(op, a->p, d);
+	a->p->blamed = true;
+	return unplug(op, a->p->inst, d->id);
+}
+
+/* What comes behind it on the way back: now it is known whether the guest let go. */
+static enum verdict see_removed(struct op *op, void *arg)
+{
+	const struct about *a = arg;
+	struct device *d = &a->p->devices[a->i];
+
+	d->kept = unplug_is_pending(a->p->inst, d->id);
+	if (d->kept)
+		log_write(LOG_WARNING, a->p->inst->name, "the guest has not let go of '%s'; it goes when it does",
+			  d->id);
+	return OP_DONE;
+}
+
+static enum verdict nothing(struct op *op, void *arg)
+{
+	return OP_DONE;
+}
+
+static const struct step step_settle = { "see what the guest has", nothing, see_removed };
+static const struct step step_device = { "add the device", add_device, remove_device, probe_device,
+					 .timeout_ms = LEAVE_MS };
+static const struct step step_device_last = { "add the device",       add_device,    remove_device, probe_device,
+					      .timeout_ms = LEAVE_MS, .commit = true };
+
+void plug_guest_plan(struct op *op, struct plug *p, bool commit)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		plug_add_about(op, &step_settle, p, i, 0);
+		plug_add_about(op, commit && i == p->n - 1 ? &step_device_last : &step_device, p, i, 0);
+	}
+}
+
+/* ---- behind the commit ---- */
+
+static enum verdict attached(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+	struct err *e = NULL;
+
+	p->told = true;
+	for (size_t i = 0; i < p->n; i++)
+		device_record_set_state(p->inst, p->devices[i].id, DEVICE_ATTACHED);
+	fdsets_release(p->inst, p->first_set, p->files.n);
+	if (p->inst->run_dir >= 0 && p->inst->record && !record_save(p->inst, &e))
+		return op_fail_err(op, e);
+	for (size_t i = 0; i < p->n; i++)
+		p->inst->rt->ops->device_told(p->inst, "DEVICE_ATTACHED", p->devices[i].id, NULL, p->inst->rt->data);
+	return OP_DONE;
+}
+
+static const struct step step_attached = { "record that they are attached", attached };
+
+enum verdict plug_see_attached(struct op *op, struct plug *p)
+{
+	return p->told ? OP_DONE : attached(op, p);
+}
+
+void plug_done_plan(struct op *op, struct plug *p)
+{
+	op_add(op, &step_attached, p);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What plug.c and plug_qemu.c share.
+ */
+#ifndef DROVER_HOTPLUG_PLUG_PRIVATE_H
+#define DROVER_HOTPLUG_PLUG_PRIVATE_H
+
+#include "hotplug/plug.h"
+#include "runtime/device.h"
+#include "runtime/prepare.h"
+
+/* One device. */
+struct device {
+	bool nic;
+	size_t index; /* in the list of the definition */
+	const char *id;
+	struct json_object *add; /* the argument of device_add; the parts' */
+	int *taps;               /* descriptors of a card's tap */
+	unsigned n_taps;
+	bool kept; /* on the way back the guest did not let go of it, so nothing of it is taken away */
+};
+
+struct plug {
+	struct instance *inst;
+	struct json_object *running, *ids, *names;
+	struct definition def; /* RUNNING, decoded */
+	struct device *devices;
+	size_t n;
+	char *binary;
+	struct caps *caps;
+	int64_t first_set;
+	struct argv_files files;
+	struct open_item *items;   /* of the files */
+	struct json_object *into;  /* see plug_describe_plan() */
+	struct json_object *nodes; /* what QEMU says of its block nodes, or NULL */
+	bool told;                 /* that they are attached */
+	bool blamed;               /* who failed has been found */
+	bool controller;           /* the machine has its SCSI controller */
+	struct parts parts;        /* of all devices, as QEMU has to be told of them */
+};
+
+/* What a step is about. */
+struct about {
+	struct plug *p;
+	size_t i; /* device, file or part */
+	unsigned queue;
+};
+
+/* Which device a file or a part is of, by its name; NULL: none, as of a group that disks share. */
+const struct device *plug_device_of(const struct plug *p, const char *name);
+/* What QEMU is to call one of the queues of a card's tap; the caller's. */
+char *plug_tap_name(const struct device *d, unsigned queue);
+/* A step about one device, file or part. */
+void plug_add_about(struct op *op, const struct step *step, struct plug *p, size_t i, unsigned queue);
+/* {KEY: NAME} */
+struct json_object *plug_named(const char *key, const char *name);
+
+#endif
