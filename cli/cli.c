@@ -137,6 +137,7 @@ static const struct {
 	{ ERR_NOT_FOUND, "define", NULL, NULL },
 	{ ERR_NOT_FOUND, "disk attach", "step", NULL }, /* an image; the error names it */
 	{ ERR_NOT_FOUND, "disk detach", "parameter", "'drover show {}' shows its disks" },
+	{ ERR_NOT_FOUND, "disk resize", "parameter", "'drover show {}' shows its disks" },
 	{ ERR_NOT_FOUND, "nic detach", "parameter", "'drover show {}' shows its cards" },
 	{ ERR_NOT_FOUND, NULL, "step", "'drover show {}' shows the definition that names it" },
 	{ ERR_NOT_FOUND, NULL, NULL, "'drover list' shows what there is" },

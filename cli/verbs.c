@@ -275,6 +275,19 @@ const struct verb cli_verbs[] = {
 		.run = verb_detach,
 	},
 	{
+		.name = "disk resize",
+		.usage = "NAME DISK SIZE",
+		.summary = "Make a disk larger, of a guest that runs as well.",
+		.detail = "DISK is a name (disk1), an id or a UUID; SIZE is how large it is to be: 20G, or bytes. A "
+			  "disk never gets "
+			  "smaller: what is beyond the new end would be lost.",
+		.min = 3,
+		.max = 3,
+		.command = "disk-resize",
+		.done = "resized",
+		.run = verb_resize,
+	},
+	{
 		.name = "nic attach",
 		.usage = "NAME KEY=VALUE... [--no-live]",
 		.summary = "Add a network card, to a guest that runs as well.",

@@ -29,6 +29,7 @@ int verb_rename(struct cli *cli);
 /* `disk attach`, `nic detach` and so on: the first word is the member that the request and its result have. */
 int verb_attach(struct cli *cli);
 int verb_detach(struct cli *cli);
+int verb_resize(struct cli *cli);
 /* What they say of a result: "attached disk1 (disk-…) at pci.0 0xd". The caller's. */
 char *device_outcome(const struct verb *verb, struct json_object *result);
 

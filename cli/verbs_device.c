@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The verbs that attach and detach one device. */
+/* The verbs about one device. */
 #include "cli/assign.h"
 #include "cli/shapes.h"
 #include "cli/verbs.h"
@@ -23,6 +23,9 @@ char *device_outcome(const struct verb *verb, struct json_object *result)
 	_cleanup_free_ char *what = xasprintf("%s%s%s%s", name ? name : kind, id ? " (" : "", id ? id : "",
 					      id ? ")" : "");
 
+	if (str_eq(verb->done, "resized"))
+		return xasprintf(json_get_bool(result, "changed", true) ? "resized %s" : "unchanged: %s has that size",
+				 what);
 	if (!json_get_bool(result, "changed", true))
 		return xasprintf("unchanged: %s is there%s%s", what, address ? ", at " : "", address ? address : "");
 	return xasprintf("%s %s%s%s%s", verb->done, what,
@@ -69,5 +72,14 @@ int verb_detach(struct cli *cli)
 	_cleanup_free_ char *kind = kind_of(cli->args.verb);
 
 	json_add_str(arguments, kind, cli->args.words[1]);
+	return send(cli, arguments);
+}
+
+int verb_resize(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *arguments = args_request(&cli->args);
+
+	json_add_str(arguments, "disk", cli->args.words[1]);
+	json_add_str(arguments, "size", cli->args.words[2]);
 	return send(cli, arguments);
 }

@@ -59,7 +59,7 @@ static bool is_called(struct json_object *o, const char *text)
 	       (mac && strcasecmp(mac, text) == 0);
 }
 
-static struct json_object *find_called(struct json_object *o, const char *only, const char *text)
+struct json_object *devices_find(struct json_object *o, const char *only, const char *text)
 {
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
 		struct json_object *list = list_in(o, lists[l]);
@@ -82,8 +82,7 @@ static struct json_object *find_member(struct json_object *list, const char *mem
 	return NULL;
 }
 
-static bool fail_at(struct err **e, enum err_class class, const char *parameter, const char *fmt, ...) _printf_(4, 5);
-static bool fail_at(struct err **e, enum err_class class, const char *parameter, const char *fmt, ...)
+bool devices_fail_at(struct err **e, enum err_class class, const char *parameter, const char *fmt, ...)
 {
 	_cleanup_free_ char *text = NULL;
 	va_list ap;
@@ -151,7 +150,8 @@ static bool is_same(const struct choice *c, const char *list, struct json_object
 			return true;
 		break;
 	}
-	return fail_at(e, ERR_EXISTS, parameter, "'%s' has a device with this uuid, and other members", c->inst->name);
+	return devices_fail_at(e, ERR_EXISTS, parameter, "'%s' has a device with this uuid, and other members",
+			       c->inst->name);
 }
 
 static bool attach_one(struct choice *c, size_t l, struct json_object *given, const char *parameter, bool *fresh,
@@ -163,8 +163,8 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 
 	*fresh = false;
 	if (runs && device_record_state(runs) == DEVICE_DETACH_PENDING)
-		return fail_at(e, ERR_BUSY, parameter, "the guest has not let go of '%s' yet",
-			       json_get_str(runs, "name"));
+		return devices_fail_at(e, ERR_BUSY, parameter, "the guest has not let go of '%s' yet",
+				       json_get_str(runs, "name"));
 	if (there) {
 		if (!is_same(c, lists[l], there, given, parameter, e))
 			return false;
@@ -175,14 +175,14 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 		return true;
 	}
 	if (runs)
-		return fail_at(e, ERR_EXISTS, parameter,
-			       "it runs with the guest, and is not in the definition any more; "
-			       "detach it first");
+		return devices_fail_at(e, ERR_EXISTS, parameter,
+				       "it runs with the guest, and is not in the definition any more; "
+				       "detach it first");
 	runs = find_member(list_in(c->inst->record, lists[l]), "name", name);
 	if (runs && device_record_state(runs) == DEVICE_DETACH_PENDING)
-		return fail_at(e, ERR_BUSY, parameter, "the guest has not let go of another '%s' yet", name);
+		return devices_fail_at(e, ERR_BUSY, parameter, "the guest has not let go of another '%s' yet", name);
 	if (runs || find_member(list_in(c->inst->stored, lists[l]), "name", name))
-		return fail_at(e, ERR_EXISTS, parameter, "'%s' has a device called '%s'", c->inst->name, name);
+		return devices_fail_at(e, ERR_EXISTS, parameter, "'%s' has a device called '%s'", c->inst->name, name);
 	*fresh = true;
 	return true;
 }
@@ -274,16 +274,17 @@ static bool blame_given(const struct choice *c, const size_t fresh[2], const cha
 static bool detach_one(struct choice *c, const char *text, const char *parameter, struct err **e)
 {
 	const char *only = c->wish->only, *id, *list = NULL;
-	struct json_object *there = find_called(c->inst->stored, only, text);
-	struct json_object *runs = find_called(c->inst->record, only, text);
+	struct json_object *there = devices_find(c->inst->stored, only, text);
+	struct json_object *runs = devices_find(c->inst->record, only, text);
 
 	if (!there && !runs)
-		return fail_at(e, ERR_NOT_FOUND, parameter, "'%s' has no device '%s'", c->inst->name, text);
+		return devices_fail_at(e, ERR_NOT_FOUND, parameter, "'%s' has no device '%s'", c->inst->name, text);
 	id = device_id_of(runs ? runs : there);
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
 		for (size_t i = 0; i < length(c->all[l]); i++)
 			if (str_eq(json_object_get_string(json_object_array_get_idx(c->all[l], i)), id))
-				return fail_at(e, ERR_INVALID_PARAMETER, parameter, "the same device is named twice");
+				return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter,
+						       "the same device is named twice");
 	if (runs && c->live &&
 	    !plug_is_possible(json_get_typed(c->inst->record, "definition", json_type_object), id, parameter, e))
 		return false;
@@ -369,8 +370,15 @@ static void keep(struct choice *c, struct json_object *stored)
 	c->job->resolved = r;
 }
 
-/* Whether what runs can be changed. */
-static bool is_changeable(const struct instance *inst, struct err **e)
+bool devices_are_known(const struct instance *inst, struct err **e)
+{
+	if (!inst->stored || inst->broken)
+		return err_set(e, ERR_WRONG_STATE, "the definition of '%s' cannot be read: %s", inst->name,
+			       inst->broken ? inst->broken->desc : "there is none");
+	return instance_is_known(inst, e);
+}
+
+bool devices_are_changeable(const struct instance *inst, struct err **e)
 {
 	enum {
 		CHANGEABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) |
@@ -413,10 +421,7 @@ bool devices_resolve(struct job *job, struct instance *inst, const struct device
 	struct choice c = { .job = job, .inst = inst, .wish = wish, .live = wish->live && inst->process };
 	bool ok;
 
-	if (!inst->stored || inst->broken)
-		return err_set(e, ERR_WRONG_STATE, "the definition of '%s' cannot be read: %s", inst->name,
-			       inst->broken ? inst->broken->desc : "there is none");
-	if (!instance_is_known(inst, e) || (c.live && !is_changeable(inst, e)))
+	if (!devices_are_known(inst, e) || (c.live && !devices_are_changeable(inst, e)))
 		return false;
 	json_object_deep_copy(inst->stored, &c.definition, NULL);
 	c.attach = json_object_new_array();

@@ -12,4 +12,16 @@
  * tells of; shown: what is shown of them now, by id; first-set; changed}. */
 bool devices_resolve(struct job *job, struct instance *inst, const struct devices_wish *wish, struct err **e);
 
+/* What other commands about one device need, too. */
+
+/* The disk or card of O, a definition or a runtime record, that TEXT finds: by uuid, id, name or MAC address. ONLY: "disks",
+ * "nics", or NULL for both. NULL: none. O's. */
+struct json_object *devices_find(struct json_object *o, const char *only, const char *text);
+/* WrongState: the definition, or whether there is a process, is not known. */
+bool devices_are_known(const struct instance *inst, struct err **e);
+/* WrongState: what runs cannot be changed. */
+bool devices_are_changeable(const struct instance *inst, struct err **e);
+/* Sets an error that names PARAMETER; returns false. */
+bool devices_fail_at(struct err **e, enum err_class class, const char *parameter, const char *fmt, ...) _printf_(4, 5);
+
 #endif

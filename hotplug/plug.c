@@ -37,6 +37,11 @@ static void plug_clear(void *data)
 	json_object_put(p->nodes);
 }
 
+struct qmp *plug_qmp(const struct plug *p)
+{
+	return p->apart ? *p->apart : p->inst->qmp;
+}
+
 /* ---- which devices ---- */
 
 static void find_device(const struct plug *p, const char *id, struct device *d)
@@ -208,10 +213,14 @@ bool plug_is_possible(struct json_object *running, const char *id, const char *p
 static enum verdict ask_binary(struct op *op, void *arg)
 {
 	struct plug *p = arg;
+	const char *running = json_get_str(json_get_typed(p->inst->record, "qemu", json_type_object), "binary");
+	struct err *e = NULL;
 
-	p->binary = xstrdup(json_get_str(json_get_typed(p->inst->record, "qemu", json_type_object), "binary"));
-	if (!p->binary)
+	if (!p->apart && !running)
 		return op_fail(op, ERR_WRONG_STATE, "the record of '%s' does not say which QEMU it is", p->inst->name);
+	p->binary = p->apart ? argv_binary(&p->def, &e) : xstrdup(running);
+	if (!p->binary)
+		return op_fail_err(op, e);
 	return caps_wait(op, p->inst->rt->caps, p->binary, &p->caps);
 }
 
@@ -222,8 +231,12 @@ static enum verdict open_images(struct op *op, void *arg)
 	if (p->files.n == 0)
 		return OP_DONE;
 	p->items = xcalloc(p->files.n, sizeof(*p->items));
-	for (size_t i = 0; i < p->files.n; i++)
+	for (size_t i = 0; i < p->files.n; i++) {
 		p->items[i] = prepare_item(&p->files.items[i]);
+		/* No device is there to say so. */
+		if (p->apart && p->files.items[i].write)
+			p->items[i].flags |= OPEN_ALONE;
+	}
 	return open_items(op, p->inst->rt->opener, p->items, p->files.n, NULL);
 }
 
@@ -327,11 +340,13 @@ static struct json_object *shown_of(const struct plug *p, const struct device *d
 	static const struct argv_env any = { .binary = "" };
 	struct json_object *o = d->nic ? record_nic(&p->def, d->index, p->running) :
 					 record_disk(&p->def, d->index, p->running, &any, &p->files);
-	const struct disk *disk = d->nic ? NULL : definition_disk(&p->def, d->index);
 
-	for (size_t i = 0; disk && disk->format == FORMAT_RAW && i < p->files.n; i++)
-		if (p->items && plug_device_of(p, p->files.items[i].node) == d && p->items[i].size)
-			json_add_uint(o, "size", (p->items[i].size + SECTOR - 1) / SECTOR * SECTOR);
+	for (size_t i = 0; i < p->files.n && p->items; i++) {
+		if (plug_device_of(p, p->files.items[i].node) != d)
+			continue;
+		json_add_uint(o, "size", (p->items[i].size + SECTOR - 1) / SECTOR * SECTOR);
+		break; /* those behind it are its backing images */
+	}
 	return o;
 }
 
@@ -341,7 +356,7 @@ static enum verdict on_nodes(struct op *op, struct json_object *ret, void *arg)
 	return OP_DONE;
 }
 
-/* Of a raw image the file says it. */
+/* Of a file it is known since it was opened. */
 static enum verdict ask_sizes(struct op *op, void *arg)
 {
 	struct plug *p = arg;
@@ -350,7 +365,7 @@ static enum verdict ask_sizes(struct op *op, void *arg)
 
 	for (size_t i = 0; i < p->n; i++)
 		if (!p->devices[i].nic)
-			known = known && definition_disk(&p->def, p->devices[i].index)->format == FORMAT_RAW;
+			known = known && !definition_disk(&p->def, p->devices[i].index)->uri;
 	if (known || qmp_is_gone(p->inst->qmp))
 		return OP_DONE;
 	args = json_object_new_object();

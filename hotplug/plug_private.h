@@ -22,6 +22,7 @@ struct device {
 
 struct plug {
 	struct instance *inst;
+	struct qmp **apart; /* the monitor of a QEMU without a machine, which gets the images instead; or NULL */
 	struct json_object *running, *ids, *names;
 	struct definition def; /* RUNNING, decoded */
 	struct device *devices;
@@ -46,6 +47,8 @@ struct about {
 	unsigned queue;
 };
 
+/* Whom the steps talk to. */
+struct qmp *plug_qmp(const struct plug *p);
 /* Which device a file or a part is of, by its name; NULL: none, as of a group that disks share. */
 const struct device *plug_device_of(const struct plug *p, const char *name);
 /* What QEMU is to call one of the queues of a card's tap; the caller's. */

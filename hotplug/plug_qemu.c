@@ -27,7 +27,7 @@ static enum verdict give_file(struct op *op, void *arg)
 
 	json_add_int(o, "fdset-id", f->set);
 	json_add_str(o, "opaque", f->node);
-	return qmp_call_fd(op, a->p->inst->qmp, "add-fd", o, TAKE_FD(a->p->items[a->i].fd), NULL, NULL);
+	return qmp_call_fd(op, plug_qmp(a->p), "add-fd", o, TAKE_FD(a->p->items[a->i].fd), NULL, NULL);
 }
 
 /* A QEMU that does not run may keep it all the same; then fdsets.h knows of it. */
@@ -37,9 +37,10 @@ static enum verdict take_file(struct op *op, void *arg)
 	const struct argv_file *f = &a->p->files.items[a->i];
 	struct json_object *o = json_object_new_object();
 
-	fdsets_release(a->p->inst, f->set, 1);
+	if (!a->p->apart)
+		fdsets_release(a->p->inst, f->set, 1);
 	json_add_int(o, "fdset-id", f->set);
-	return qmp_remove(op, a->p->inst->qmp, "remove-fd", o);
+	return qmp_remove(op, plug_qmp(a->p), "remove-fd", o);
 }
 
 static enum verdict give_tap(struct op *op, void *arg)
@@ -48,7 +49,7 @@ static enum verdict give_tap(struct op *op, void *arg)
 	const struct device *d = &a->p->devices[a->i];
 	_cleanup_free_ char *name = plug_tap_name(d, a->queue);
 
-	return qmp_call_fd(op, a->p->inst->qmp, "getfd", plug_named("fdname", name), TAKE_FD(d->taps[a->queue]), NULL,
+	return qmp_call_fd(op, plug_qmp(a->p), "getfd", plug_named("fdname", name), TAKE_FD(d->taps[a->queue]), NULL,
 			   NULL);
 }
 
@@ -59,7 +60,7 @@ static enum verdict take_tap(struct op *op, void *arg)
 	const struct device *d = &a->p->devices[a->i];
 	_cleanup_free_ char *name = plug_tap_name(d, a->queue);
 
-	return qmp_remove(op, a->p->inst->qmp, "closefd", plug_named("fdname", name));
+	return qmp_remove(op, plug_qmp(a->p), "closefd", plug_named("fdname", name));
 }
 
 static const char *name_of(const struct part *part)
@@ -96,14 +97,14 @@ static enum verdict add_part(struct op *op, void *arg)
 	const struct about *a = arg;
 	const struct part *part = &a->p->parts.items[a->i];
 
-	return qmp_call(op, a->p->inst->qmp, commands[part->outlet], json_object_get(part->o), NULL, NULL);
+	return qmp_call(op, plug_qmp(a->p), commands[part->outlet], json_object_get(part->o), NULL, NULL);
 }
 
 static enum verdict remove_part(struct op *op, void *arg)
 {
 	const struct about *a = arg;
 	const struct part *part = &a->p->parts.items[a->i];
-	struct qmp *q = a->p->inst->qmp;
+	struct qmp *q = plug_qmp(a->p);
 
 	blame(op, a->p, part);
 	if (is_kept(a->p, name_of(part)))
@@ -136,7 +137,7 @@ static enum verdict check_remote(struct op *op, void *arg)
 	struct json_object *args = json_object_new_object();
 
 	json_add_bool(args, "flat", true);
-	return qmp_call(op, p->inst->qmp, "query-named-block-nodes", args, on_remote, p);
+	return qmp_call(op, plug_qmp(p), "query-named-block-nodes", args, on_remote, p);
 }
 
 static bool has_remote(const struct plug *p)
@@ -169,7 +170,7 @@ static enum verdict look_for_controller(struct op *op, void *arg)
 {
 	struct plug *p = arg;
 
-	return qmp_remove_then(op, p->inst->qmp, "qom-list", plug_named("path", "/machine/peripheral/scsi"),
+	return qmp_remove_then(op, plug_qmp(p), "qom-list", plug_named("path", "/machine/peripheral/scsi"),
 			       on_controller, p);
 }
 
@@ -188,7 +189,7 @@ static enum verdict add_controller(struct op *op, void *arg)
 	scsi_controller_part(&p->def, &env, &parts);
 	o = json_object_get(parts.items[0].o);
 	parts_clear(&parts);
-	return qmp_call(op, p->inst->qmp, "device_add", o, NULL, NULL);
+	return qmp_call(op, plug_qmp(p), "device_add", o, NULL, NULL);
 }
 
 static const struct step step_look = { "look for the SCSI controller", look_for_controller, .timeout_ms = CALL_MS };
@@ -197,7 +198,7 @@ static const struct step step_controller = { "add the SCSI controller", add_cont
 /* Whether it may have none: no other disk needs one. */
 static bool needs_controller(const struct plug *p)
 {
-	bool wanted = false, there = machine_kind(p->def.hvparams.machine_version) == MACHINE_Q35;
+	bool wanted = false, there = p->apart || machine_kind(p->def.hvparams.machine_version) == MACHINE_Q35;
 
 	for (size_t i = 0; i < p->def.disks.n; i++) {
 		const struct disk *d = definition_disk(&p->def, i);

@@ -62,7 +62,7 @@ static void put_process(struct argv *a, const struct definition *def, const stru
 	    hv->on_reboot == ON_REBOOT_RESET ? "reset" : "shutdown",
 	    str_empty(hv->watchdog) ? "" : ",watchdog=", str_empty(hv->watchdog) ? "" : hv->watchdog);
 	if (env->sandbox)
-		opt(a, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+		opt(a, "-sandbox", ARGV_SANDBOX);
 	opt(a, "-display", "none");
 }
 

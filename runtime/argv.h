@@ -49,6 +49,9 @@ void argv_files_list(const struct definition *def, struct argv_files *files);
 void argv_files_add(const struct definition *def, size_t disk, struct argv_files *files);
 void argv_files_clear(struct argv_files *files);
 
+/* Of -sandbox: what no QEMU of ours needs. */
+#define ARGV_SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
 /* What is known of the binary and the host. */
 struct argv_env {
 	const char *binary;

@@ -77,8 +77,7 @@ const struct step prepare_ask_binary = { "ask what QEMU can do", ask_binary, nam
 
 /* ---- whom it runs as ---- */
 
-/* As a process of definition DEF, which has UID of the pool if it needs one. */
-static bool confine_as(struct confine *c, const struct definition *def, uid_t uid, struct err **e)
+bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid, struct err **e)
 {
 	const struct hvparams *hv = &def->hvparams;
 	gid_t kvm = hv->accel == ACCEL_TCG ? (gid_t)-1 : confine_kvm_group();
@@ -110,7 +109,7 @@ static enum verdict claim_uid(struct op *op, void *arg)
 	if (security_model_of(&inst->def.hvparams) == SECURITY_POOL && !inst->uid &&
 	    !uid_pool_claim(inst->rt->uids, &inst->uid, &e))
 		return op_fail_err(op, e);
-	return confine_as(&p->confine, &inst->def, inst->uid, &e) ? OP_DONE : op_fail_err(op, e);
+	return prepare_confine(&p->confine, &inst->def, inst->uid, &e) ? OP_DONE : op_fail_err(op, e);
 }
 
 static enum verdict release_uid(struct op *op, void *arg)
@@ -179,7 +178,7 @@ bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const cha
 	/* It is nobody's; while the probe runs under it the pool gives it to no other. */
 	if (pool)
 		uid_pool_release(rt->uids, uid);
-	if (!confine_as(&confine, def, uid, e))
+	if (!prepare_confine(&confine, def, uid, e))
 		return false;
 	prefix = probe_prefix(&confine, rt->launcher);
 	*ask = accel_ask(rt->accel, binary, (const char *const *)prefix, key, fn, data);

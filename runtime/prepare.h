@@ -49,6 +49,9 @@ extern const struct step prepare_open_files;
 extern const struct step prepare_make_taps;
 extern const struct step prepare_build; /* argv */
 
+/* As whom a process of DEF runs, which has UID of the pool if it needs one: fills C, a zeroed one. */
+bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid, struct err **e);
+
 /* What drover-open is to open for a file; its strings stay F's. */
 struct open_item prepare_item(const struct argv_file *f);
 

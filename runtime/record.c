@@ -165,7 +165,7 @@ bool record_write(struct instance *inst, const struct prepare *p, struct err **e
 	return record_save(inst, e);
 }
 
-static int64_t size_of(struct json_object *nodes, const char *name)
+int64_t record_size_of(struct json_object *nodes, const char *name)
 {
 	for (size_t i = 0; i < json_object_array_length(nodes); i++) {
 		struct json_object *node = json_object_array_get_idx(nodes, i);
@@ -186,7 +186,7 @@ bool record_sizes(struct instance *inst, struct json_object *nodes, struct err *
 		struct json_object *disk = json_object_array_get_idx(disks, i);
 		struct json_object *names = json_get_typed(disk, "nodes", json_type_array);
 		struct json_object *top = names ? json_object_array_get_idx(names, 0) : NULL;
-		int64_t size = top ? size_of(nodes, json_object_get_string(top)) : -1;
+		int64_t size = top ? record_size_of(nodes, json_object_get_string(top)) : -1;
 
 		if (size >= 0)
 			json_add_int(disk, "size", size);

@@ -24,6 +24,8 @@ bool record_save(struct instance *inst, struct err **e);
 
 /* runtime.json of inst->process, which was started as P says; also kept as inst->record. */
 bool record_write(struct instance *inst, const struct prepare *p, struct err **e);
+/* How many bytes the node NAME has by what query-named-block-nodes returned; -1: it does not say. */
+int64_t record_size_of(struct json_object *nodes, const char *name);
 /* The sizes of its disks, from what query-named-block-nodes returned; a node that it does not have says nothing. */
 bool record_sizes(struct instance *inst, struct json_object *nodes, struct err **e);
 /* Reads runtime.json; refuses one of a newer version, and is the place where an older one is brought up to this. Of

@@ -19,6 +19,8 @@ struct opening {
 	struct child *child; /* until it was reaped */
 	uv_poll_t poll;
 	int fd; /* our end of the socket */
+	step_fn *then;
+	void *arg;
 };
 
 static void on_closed(uv_handle_t *handle)
@@ -53,8 +55,12 @@ static void opening_forget(struct op *op, void *data)
 static void opening_done(struct opening *o, struct err *e)
 {
 	struct op *op = o->op;
+	step_fn *then = o->then;
+	void *arg = o->arg;
 
 	opening_close(o, e != NULL);
+	if (!e && then && then(op, arg) == OP_FAIL)
+		e = op_take_err(op);
 	op_resume(op, e);
 }
 
@@ -222,6 +228,12 @@ static struct child *spawn(struct opening *o, const struct open_owner *owner, in
 enum verdict open_items(struct op *op, const char *opener, struct open_item *items, size_t n,
 			const struct open_owner *owner)
 {
+	return open_items_then(op, opener, items, n, owner, NULL, NULL);
+}
+
+enum verdict open_items_then(struct op *op, const char *opener, struct open_item *items, size_t n,
+			     const struct open_owner *owner, step_fn *then, void *arg)
+{
 	static const struct op_wait_ops ops = {
 		.what = "answer of the opener", .forget = opening_forget, .expired = opening_expired, .abortable = true
 	};
@@ -240,6 +252,8 @@ enum verdict open_items(struct op *op, const char *opener, struct open_item *ite
 	o->items = items;
 	o->n = n;
 	o->opener = xstrdup(opener);
+	o->then = then;
+	o->arg = arg;
 	o->fd = pair[0];
 	uv_poll_init(op->deadline.loop, &o->poll, o->fd);
 	o->poll.data = o;

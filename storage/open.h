@@ -33,7 +33,7 @@ struct open_item {
 	bool opened;
 	int fd; /* if opened: close-on-exec; TAKE_FD is the way to keep it */
 	bool block;
-	uint64_t size;     /* bytes, of an image */
+	uint64_t size;     /* bytes, of an image: of the disk that is in it */
 	uint64_t dev, ino; /* which image it is, whatever its path */
 	bool copied;
 };
@@ -55,6 +55,9 @@ struct open_owner {
  * perhaps, a part of a copy in the owner's directory; a descriptor that comes later is closed by the kernel. */
 enum verdict open_items(struct op *op, const char *opener, struct open_item *items, size_t n,
 			const struct open_owner *owner);
+/* The same, and THEN is called with ARG when all are open; it decides. */
+enum verdict open_items_then(struct op *op, const char *opener, struct open_item *items, size_t n,
+			     const struct open_owner *owner, step_fn *then, void *arg);
 /* Closes what was opened and not taken; may be called again. Copies go with the directory they are in. */
 void open_items_close(struct open_item *items, size_t n);
 /* Of items that were opened: StorageError if two are the same file or device and one of them is to be written to, unless

@@ -126,8 +126,9 @@ static uint64_t big_endian(const unsigned char *p, int n)
 	return v;
 }
 
-/* What QEMU would open by path: a backing file, unless the definition names one, and a data file. */
-static void check_qcow2(int fd, unsigned flags)
+/* What QEMU would open by path: a backing file, unless the definition names one, and a data file. The size of the disk in
+ * it. */
+static uint64_t check_qcow2(int fd, unsigned flags)
 {
 	enum { MAGIC = 0x514649fb, V2_LENGTH = 72, V3_LENGTH = 104, EXTERNAL_DATA = 4 };
 	static alignas(4096) unsigned char header[4096]; /* a whole sector of any disk, for O_DIRECT */
@@ -146,6 +147,29 @@ static void check_qcow2(int fd, unsigned flags)
 		refuse("has an external data file");
 	if (!(flags & OPEN_BACKED) && big_endian(header + 8, 8))
 		refuse("its header names a backing file; give it in 'backing'");
+	return big_endian(header + 24, 8);
+}
+
+/* Whoever writes to an image holds the first of these bytes, whoever lets nobody else write the second, each read-locked
+ * by way of the open file: so does QEMU's driver "file". */
+static void lock_alone(int fd)
+{
+	static const off_t bytes[] = { 101, 201 };
+
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = bytes[i], .l_len = 1 };
+
+		if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+			fail(errno, "cannot lock it");
+	}
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = bytes[i], .l_len = 1 };
+
+		if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+			fail(errno, "cannot lock it");
+		if (lock.l_type != F_UNLCK)
+			refuse("it is in use by another process");
+	}
 }
 
 /* A device may let itself be opened for writing and refuse each write. */
@@ -183,7 +207,9 @@ static void open_image(const char *path, unsigned flags)
 		refuse_kind(st.st_mode);
 	}
 	if (flags & OPEN_QCOW2)
-		check_qcow2(fd, flags);
+		a.size = check_qcow2(fd, flags);
+	if (flags & OPEN_ALONE)
+		lock_alone(fd);
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)
 		fail(errno, "cannot make it wait");
 	answer(&a, OPEN_IMAGE, fd);

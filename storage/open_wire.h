@@ -23,6 +23,7 @@ enum open_flags {
 	OPEN_QCOW2 = 1 << 4,  /* image: must have a qcow2 header; without it not a byte is read */
 	OPEN_BACKED = 1 << 5, /* qcow2: the header may name a backing file, for another one is given */
 	OPEN_SHARED = 1 << 6, /* image: others may write to it as well */
+	OPEN_ALONE = 1 << 7,  /* image: nobody else may write to it while the descriptor is open; as QEMU locks it */
 };
 
 #define OPEN_COPY_MAX (1024ULL * 1024 * 1024)

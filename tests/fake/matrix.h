@@ -56,6 +56,7 @@ struct plan {
 	bool boots;       /* the guest goes down on the way, and runs at the end */
 	bool deaf;        /* what the guest was asked for it will not do, which nobody can know */
 	bool stays_asked; /* what the guest was asked to let go of it may let go of when the operation has gone back */
+	bool apart;       /* a QEMU without a machine has the image, which ends with droverd, a moment later */
 	const char *between,
 		*halts; /* the state in which what fails halfway leaves it, with its process; another one */
 
@@ -135,6 +136,8 @@ void scene_spawn(const char *fault);
 void scene_set_faults(const char *fault);
 /* TEXT with the root in place of "ROOT"; the caller's. */
 char *scene_text(const char *text);
+/* The image "raw" has the size that it had in the beginning. */
+void scene_shrink(void);
 /* An empty file below the root. */
 void scene_make(const char *name);
 char *scene_definition(const struct plan *p, const char *description);

@@ -95,6 +95,8 @@ void scene_make(const char *name)
 	write_below("", name, "");
 }
 
+enum { IMAGE_SIZE = 1 << 20 };
+
 /* What its disks lie on; the fake does not look at them, drover-open does. The initial RAM disk is of those that QEMU
  * could not read itself. */
 static void make_images(void)
@@ -108,7 +110,7 @@ static void make_images(void)
 		_cleanup_free_ char *path = xasprintf("%s/%s", scene.r->root, raw[i]);
 		_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
-		ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
+		ck_assert_int_eq(ftruncate(fd, IMAGE_SIZE), 0);
 	}
 	if (access(image, F_OK) < 0) {
 		_cleanup_free_ char *command = NULL;
@@ -119,6 +121,13 @@ static void make_images(void)
 	ck_assert_int_eq(link(image, top), 0);
 	ck_assert_int_eq(link(image, more), 0);
 	write_below("", "initrd", "initrd");
+}
+
+void scene_shrink(void)
+{
+	_cleanup_free_ char *path = xasprintf("%s/raw", scene.r->root);
+
+	ck_assert_int_eq(truncate(path, IMAGE_SIZE), 0);
 }
 
 static void empty(const char *name)
@@ -333,6 +342,7 @@ void scene_open(const struct plan *p, const char *fault)
 		forget_all();
 	else
 		begin();
+	scene_shrink();
 	if (p->file)
 		forget_file(p->file);
 	if (p->from != NOTHING) {

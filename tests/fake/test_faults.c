@@ -110,6 +110,9 @@ static struct plan plans[] = {
 	{ "detach a disk", RUNNING, "disk-detach", .args = "'disk': 'disk1'" },
 	{ "detach a disk without a process", DEFINED, "disk-detach", .args = "'disk': 'disk1'" },
 	{ "detach a card", RUNNING, "nic-detach", .args = "'nic': 'nic0'" },
+	{ "resize a disk", RUNNING, "disk-resize", .args = "'disk': 'disk0', 'size': '64M'" },
+	{ "resize a disk without a process", DEFINED, "disk-resize", .apart = true,
+	  .args = "'disk': 'disk0', 'size': '64M'" },
 	{ "change devices", RUNNING, "devices-change", .stays_asked = true,
 	  .args = "'attach': {'disks': [{'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more'}], "
 		  "'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', "

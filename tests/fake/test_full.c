@@ -70,8 +70,6 @@ END_TEST
 
 START_TEST(an_end_is_an_end)
 {
-	_cleanup_json_ struct json_object *trace = NULL;
-	struct json_object *last;
 	pid_t pid;
 
 	set_small();
@@ -91,9 +89,7 @@ START_TEST(an_end_is_an_end)
 	json_object_put(client_ok(stage.c, "instance-pause", WEB));
 	json_object_put(client_ok(stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'query-name'}"));
 	/* What there was no room for is missing in the trace, and nothing else. */
-	trace = client_ok(stage.c, "query-trace", WEB);
-	last = json_object_array_get_idx(trace, json_object_array_length(trace) - 1);
-	ck_assert_str_eq(str_at(last, "name"), "query-name");
+	json_object_put(stage_await_answer("query-name"));
 	json_object_put(client_ok(stage.c, "instance-stop", WEB));
 }
 END_TEST

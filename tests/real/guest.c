@@ -87,6 +87,15 @@ static char *between(struct rig *r, const char *name, const char *begin, const c
 	return to ? xstrndup(from + strlen(begin), (size_t)(to - from) - strlen(begin)) : NULL;
 }
 
+/* Whoever is connected and does not read stops the console, and its log with it. */
+static void drain(int fd)
+{
+	char heard[4096];
+
+	while (recv(fd, heard, sizeof(heard), MSG_DONTWAIT) > 0)
+		;
+}
+
 char *guest_shell(struct rig *r, const char *name, const char *line)
 {
 	static unsigned count;
@@ -101,16 +110,11 @@ char *guest_shell(struct rig *r, const char *name, const char *line)
 	     guest_said(r, name, "/ # ") < guest_said(r, name, "GUEST-UP") + guest_said(r, name, "\nEND") ||
 	     !guest_said(r, name, "/ # ");
 	     look_again(&tries, "a prompt"))
-		;
+		drain(fd);
 	for (const char *p = typed; *p; p++)
 		ck_assert_int_eq(send(fd, p, 1, MSG_NOSIGNAL), 1);
-	for (int tries = 0; !(text = between(r, name, begin, end)); look_again(&tries, typed)) {
-		char heard[4096];
-
-		/* Whoever is connected and does not read stops the console, and its log with it. */
-		while (recv(fd, heard, sizeof(heard), MSG_DONTWAIT) > 0)
-			;
-	}
+	for (int tries = 0; !(text = between(r, name, begin, end)); look_again(&tries, typed))
+		drain(fd);
 	return text;
 }
 
