@@ -138,14 +138,22 @@ static bool write_all(int fd, const char *text, size_t n)
 	return true;
 }
 
+/* What an earlier life left there may be anything. */
+static int create(int dirfd, const char *name, mode_t mode)
+{
+	int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+
+	if (fd >= 0 || errno != EEXIST || unlinkat(dirfd, name, 0) < 0)
+		return fd;
+	return openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+}
+
 bool file_write(int dirfd, const char *name, const char *text, mode_t mode, bool sync, struct err **e)
 {
 	_cleanup_free_ char *tmp = xasprintf(".%s.new", name);
 	_cleanup_close_ int fd = -1;
 
-	/* What an earlier life left there may be anything. */
-	unlinkat(dirfd, tmp, 0);
-	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	fd = create(dirfd, tmp, mode);
 	if (fd < 0)
 		return fail(e, "create", tmp);
 	if (!write_all(fd, text, strlen(text)) || (sync && fsync(fd) < 0) || renameat(dirfd, tmp, dirfd, name) < 0) {

@@ -50,16 +50,18 @@ static bool is_resizable(struct json_object *disk, struct err **e)
 static bool resolve(struct job *job, struct instance *inst, struct err **e)
 {
 	const struct args *args = job->args;
-	struct json_object *runs = devices_find(inst->record, "disks", args->disk), *disk;
-	struct json_object *stored = runs ? json_get_typed(inst->record, "definition", json_type_object) : inst->stored;
-	struct json_object *ids;
+	struct json_object *runs, *there, *stored, *disk, *ids;
 
 	if (args->size % SECTOR)
 		return devices_fail_at(e, ERR_INVALID_PARAMETER, "size", "%" PRIu64 " is no multiple of 512 bytes",
 				       args->size);
-	disk = devices_find(stored, "disks", args->disk);
-	if (!disk)
+	devices_find(inst, "disks", args->disk, &runs, &there);
+	if (!runs && !there)
 		return devices_fail_at(e, ERR_NOT_FOUND, "disk", "'%s' has no disk '%s'", inst->name, args->disk);
+	stored = runs ? json_get_typed(inst->record, "definition", json_type_object) : inst->stored;
+	disk = definition_find_device(stored, device_id_of(runs ? runs : there), NULL);
+	if (!disk)
+		return err_set(e, ERR_WRONG_STATE, "what '%s' runs with is not known", inst->name);
 	if (!is_resizable(disk, e))
 		return false;
 	if (runs && device_record_state(runs) == DEVICE_DETACH_PENDING)

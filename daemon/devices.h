@@ -14,18 +14,19 @@
 struct devices_wish {
 	struct json_object *disks, *nics; /* lists of what to attach, or NULL */
 	struct json_object *detach;       /* list of texts, each of which finds one device, or NULL */
-	const char *disks_are, *nics_are; /* parameters that errors name: "disk", "attach.disks[%zu]" */
-	const char *detach_is;            /* "disk", "nic", "detach[%zu]" */
-	const char *only;                 /* "disks" or "nics": what DETACH may find; NULL: both */
+	const char *disks_are,
+		*nics_are;     /* parameters that errors name: "disk", "attach.disks[#]", # being its place */
+	const char *detach_is; /* "disk", "nic", "detach[#]" */
+	const char *only;      /* "disks" or "nics": what DETACH may find; NULL: both */
 	bool live;
 	double timeout; /* s, for the guest */
 };
 
 /* Adds the steps to job->op. Chooses what is not given, and keeps that in job->resolved. */
 bool devices_plan(struct job *job, const struct devices_wish *wish, struct err **e);
-/* The result's members changed, live; what became of the devices of LIST, in the order of the wish, is its array MEMBER,
- * or the first of it, MEMBER itself. */
+/* A result with the members changed and live; the caller's. */
 struct json_object *devices_result(const struct job *job);
+/* What became of the devices of LIST ("disks", "nics"), in the order of the wish: a list, the caller's. */
 struct json_object *devices_shown(const struct job *job, const char *list);
 
 /* The operation behind device_gone(): what the guest has let go of leaves both records. */

@@ -50,25 +50,40 @@ static char *parameter_of(const char *pattern, size_t i)
 
 /* ---- finding ---- */
 
-static bool is_called(struct json_object *o, const char *text)
-{
-	const char *mac = json_get_str(o, "mac");
+/* By what TEXT may find a device, the first that fits. */
+enum by { BY_UUID, BY_ID, BY_NAME, BY_MAC, BY_COUNT };
 
-	return strcasecmp(json_get_str(o, "uuid") ? json_get_str(o, "uuid") : "", text) == 0 ||
-	       str_eq(device_id_of(o), text) || str_eq(json_get_str(o, "name"), text) ||
-	       (mac && strcasecmp(mac, text) == 0);
+static bool is_called(struct json_object *o, enum by by, const char *text)
+{
+	const char *words[BY_COUNT] = { [BY_UUID] = json_get_str(o, "uuid"),
+					[BY_ID] = device_id_of(o),
+					[BY_NAME] = json_get_str(o, "name"),
+					[BY_MAC] = json_get_str(o, "mac") };
+	const char *word = words[by];
+
+	return word && (by == BY_UUID || by == BY_MAC ? strcasecmp(word, text) == 0 : str_eq(word, text));
 }
 
-struct json_object *devices_find(struct json_object *o, const char *only, const char *text)
+static struct json_object *find_by(struct json_object *o, const char *only, enum by by, const char *text)
 {
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
 		struct json_object *list = list_in(o, lists[l]);
 
 		for (size_t i = 0; (!only || str_eq(only, lists[l])) && i < length(list); i++)
-			if (is_called(json_object_array_get_idx(list, i), text))
+			if (is_called(json_object_array_get_idx(list, i), by, text))
 				return json_object_array_get_idx(list, i);
 	}
 	return NULL;
+}
+
+void devices_find(const struct instance *inst, const char *only, const char *text, struct json_object **runs,
+		  struct json_object **there)
+{
+	*runs = *there = NULL;
+	for (enum by by = 0; by < BY_COUNT && !*runs && !*there; by++) {
+		*runs = find_by(inst->record, only, by, text);
+		*there = find_by(inst->stored, only, by, text);
+	}
 }
 
 static struct json_object *find_member(struct json_object *list, const char *member, const char *text)
@@ -160,6 +175,7 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 	const char *uuid = json_get_str(given, "uuid"), *name = json_get_str(given, "name");
 	struct json_object *there = find_member(list_in(c->inst->stored, lists[l]), "uuid", uuid);
 	struct json_object *runs = find_member(list_in(c->inst->record, lists[l]), "uuid", uuid);
+	_cleanup_free_ char *called = xasprintf("%s.name", parameter);
 
 	*fresh = false;
 	if (runs && device_record_state(runs) == DEVICE_DETACH_PENDING)
@@ -168,6 +184,8 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 	if (there) {
 		if (!is_same(c, lists[l], there, given, parameter, e))
 			return false;
+		if (json_get_str(c->names, device_id_of(there)))
+			return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter, "the same device is named twice");
 		add_id(c->all[l], device_id_of(there));
 		json_add_str(c->names, device_id_of(there), parameter);
 		if (c->live && !runs)
@@ -180,9 +198,9 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 				       "detach it first");
 	runs = find_member(list_in(c->inst->record, lists[l]), "name", name);
 	if (runs && device_record_state(runs) == DEVICE_DETACH_PENDING)
-		return devices_fail_at(e, ERR_BUSY, parameter, "the guest has not let go of another '%s' yet", name);
+		return devices_fail_at(e, ERR_BUSY, called, "the guest has not let go of another '%s' yet", name);
 	if (runs || find_member(list_in(c->inst->stored, lists[l]), "name", name))
-		return devices_fail_at(e, ERR_EXISTS, parameter, "'%s' has a device called '%s'", c->inst->name, name);
+		return devices_fail_at(e, ERR_EXISTS, called, "'%s' has a device called '%s'", c->inst->name, name);
 	*fresh = true;
 	return true;
 }
@@ -273,12 +291,14 @@ static bool blame_given(const struct choice *c, const size_t fresh[2], const cha
 
 static bool detach_one(struct choice *c, const char *text, const char *parameter, struct err **e)
 {
-	const char *only = c->wish->only, *id, *list = NULL;
-	struct json_object *there = devices_find(c->inst->stored, only, text);
-	struct json_object *runs = devices_find(c->inst->record, only, text);
+	const char *id, *list = NULL;
+	struct json_object *there, *runs;
 
+	devices_find(c->inst, c->wish->only, text, &runs, &there);
 	if (!there && !runs)
 		return devices_fail_at(e, ERR_NOT_FOUND, parameter, "'%s' has no device '%s'", c->inst->name, text);
+	if (there && !c->live)
+		runs = NULL; /* another may run by the same name; it is not asked for */
 	id = device_id_of(runs ? runs : there);
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
 		for (size_t i = 0; i < length(c->all[l]); i++)
@@ -347,15 +367,40 @@ static struct json_object *shown_of(const struct choice *c)
 	return o;
 }
 
-static void keep(struct choice *c, struct json_object *stored)
+/* What the definition does not have any more may run still, and be in the way: it is an error of the request, in its
+ * words. */
+static bool check_running(const struct choice *c, struct json_object *running, struct err **e)
 {
-	struct json_object *r = json_object_new_object(), *after = definition_without(stored, c->leave);
-	struct json_object *running = c->live ? running_of(c, stored) : NULL;
+	struct definition def;
 
+	if (definition_decode(running, &def, e)) {
+		definition_clear(&def);
+		return true;
+	}
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+		for (size_t i = 0; i < length(list_in(running, lists[l])); i++) {
+			const char *id = device_id_of(json_object_array_get_idx(list_in(running, lists[l]), i));
+			const char *parameter = id ? json_get_str(c->names, id) : NULL;
+
+			if (parameter)
+				rename_parameter(e, lists[l], i, parameter);
+		}
+	return false;
+}
+
+static bool keep(struct choice *c, struct json_object *stored, struct err **e)
+{
+	_cleanup_json_ struct json_object *running = c->live ? running_of(c, stored) : NULL;
+	struct json_object *r, *after;
+
+	if (running && !check_running(c, running, e))
+		return false;
+	r = json_object_new_object();
+	after = definition_without(stored, c->leave);
 	json_add(r, "before", json_object_get(c->inst->stored));
 	json_add(r, "between", json_object_get(stored));
 	json_add(r, "after", after);
-	json_add(r, "running", running);
+	json_add(r, "running", json_object_get(running));
 	json_add_bool(r, "live", c->live);
 	json_add(r, "attach", json_object_get(c->attach));
 	json_add(r, "detach", json_object_get(c->detach));
@@ -368,6 +413,7 @@ static void keep(struct choice *c, struct json_object *stored)
 	json_add_bool(r, "changed",
 		      length(c->attach) || length(c->detach) || !json_object_equal(c->inst->stored, after));
 	c->job->resolved = r;
+	return true;
 }
 
 bool devices_are_known(const struct instance *inst, struct err **e)
@@ -382,7 +428,7 @@ bool devices_are_changeable(const struct instance *inst, struct err **e)
 {
 	enum {
 		CHANGEABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) |
-			     STATE_BIT(STATE_PMSUSPENDED) | STATE_BIT(STATE_NOSTATE)
+			     STATE_BIT(STATE_NOSTATE)
 	};
 
 	if (!(STATE_BIT(inst->state) & CHANGEABLE))
@@ -410,10 +456,7 @@ static bool choose(struct choice *c, struct err **e)
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
 		if (!take_fresh(c, stored, l, fresh[l], patterns[l], e))
 			return false;
-	if (!detach_all(c, e))
-		return false;
-	keep(c, stored);
-	return true;
+	return detach_all(c, e) && keep(c, stored, e);
 }
 
 bool devices_resolve(struct job *job, struct instance *inst, const struct devices_wish *wish, struct err **e)

@@ -14,9 +14,11 @@ bool devices_resolve(struct job *job, struct instance *inst, const struct device
 
 /* What other commands about one device need, too. */
 
-/* The disk or card of O, a definition or a runtime record, that TEXT finds: by uuid, id, name or MAC address. ONLY: "disks",
- * "nics", or NULL for both. NULL: none. O's. */
-struct json_object *devices_find(struct json_object *o, const char *only, const char *text);
+/* The disk or card that TEXT finds, by uuid, else by id, else by name, else by MAC address: what the guest has of it
+ * (*RUNS, the runtime record's) and what the definition has (*THERE); NULL for what has not. ONLY: "disks", "nics", or NULL
+ * for both. */
+void devices_find(const struct instance *inst, const char *only, const char *text, struct json_object **runs,
+		  struct json_object **there);
 /* WrongState: the definition, or whether there is a process, is not known. */
 bool devices_are_known(const struct instance *inst, struct err **e);
 /* WrongState: what runs cannot be changed. */

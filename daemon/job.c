@@ -231,10 +231,8 @@ static void on_done(struct op *op)
 
 	if (inst && inst->unrecorded && !inst->process)
 		follow_collect_later(job->d);
-	if (inst && inst->process && job->command->compares) {
+	if (inst && inst->process && job->command->compares)
 		unplug_adopt(inst); /* what it left to be asked for */
-		drift_check(inst);
-	}
 	if (job->err)
 		log_write(job->command->internal ? LOG_WARNING : LOG_INFO, job->name, "%s (job %s): %s",
 			  job->command->name, job->id, job->err->desc);
@@ -245,6 +243,8 @@ static void on_done(struct op *op)
 	job->ctx = NULL;
 	op_free(op);
 	reply(job, json_object_get(job->result), err_copy(job->err));
+	if (inst && inst->process && job->command->compares)
+		drift_check(inst); /* whose questions nobody has to wait for */
 	tell_ended(job);
 	if (!job->named) {
 		job_free(job);

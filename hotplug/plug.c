@@ -415,7 +415,7 @@ void plug_record_plan(struct op *op, struct plug *p)
 /* An image that another QEMU has open is found out when the device wants it. */
 static void blame_device(const struct op *op, const struct plug *p, const struct device *d)
 {
-	if (!op->err || op->err->class != ERR_QEMU || !strstr(op->err->desc, "lock") ||
+	if (!op->err || op->err->class != ERR_QEMU || !strstr(op->err->desc, " lock") ||
 	    !str_eq(op->failed, op_step(op)->name))
 		return;
 	op->err->class = ERR_STORAGE;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bench.h"
 
+#include "base/file.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -53,6 +56,32 @@ int bench_rounds(int fallback)
 
 	ck_assert_msg(n > 0, "DROVER_BENCH_ROUNDS: '%s' is no number of rounds", text);
 	return n;
+}
+
+static char *run_of(const struct rig *r)
+{
+	return xasprintf("%s/run", r->root);
+}
+
+struct rig *bench_rig_new(void)
+{
+	struct rig *r = rig_new("droverd");
+	_cleanup_free_ char *run = run_of(r);
+
+	ck_assert(file_make_dirs(run, 0755, NULL));
+	if (mount("tmpfs", run, "tmpfs", 0, "mode=0755") < 0)
+		printf("run is not in memory: %m\n");
+	rig_start(r);
+	return r;
+}
+
+void bench_rig_free(struct rig *r)
+{
+	_cleanup_free_ char *run = run_of(r);
+
+	rig_stop(r);
+	umount2(run, MNT_DETACH);
+	rig_free(r);
 }
 
 void bench_head(const char *title)
@@ -150,12 +179,48 @@ void wire_say(struct wire *w, const char *request)
 	ck_assert_int_eq(send(w->fd, request, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
+void wire_say_fd(struct wire *w, const char *request, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char data[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { (char *)request, strlen(request) };
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.data, .msg_controllen = sizeof(control.data)
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+	*c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	ck_assert_int_eq(sendmsg(w->fd, &message, MSG_NOSIGNAL), (ssize_t)iov.iov_len);
+}
+
+/* The next line, whatever it is; whether it is a reply. */
+static bool await_line(struct wire *w)
+{
+	if (!next_line(w))
+		ck_abort_msg("the other end hung up");
+	return str_starts(w->text, "{\"return\"") || str_starts(w->text, "{\"error\"");
+}
+
 void wire_await(struct wire *w)
 {
-	do {
-		if (!next_line(w))
-			ck_abort_msg("the other end hung up");
-	} while (!str_starts(w->text, "{\"return\"") && !str_starts(w->text, "{\"error\""));
+	while (!await_line(w))
+		;
+}
+
+void wire_await_gone(struct wire *w, const char *id)
+{
+	_cleanup_free_ char *device = xasprintf("\"device\": \"%s\"", id);
+
+	for (bool replied = false, gone = false; !replied || !gone;) {
+		bool reply = await_line(w);
+
+		ck_assert_msg(!str_starts(w->text, "{\"error\""), "%s", w->text);
+		replied |= reply;
+		gone |= strstr(w->text, "\"DEVICE_DELETED\"") && strstr(w->text, device);
+	}
 }
 
 double wire_ask(struct wire *w, const char *request)

@@ -25,6 +25,10 @@ void series_clear(struct series *s);
 /* How often: DROVER_BENCH_ROUNDS, or FALLBACK. */
 int bench_rounds(int fallback);
 
+/* A droverd that has begun; as on a host, its run is in memory and the rest is not. */
+struct rig *bench_rig_new(void);
+void bench_rig_free(struct rig *r);
+
 enum goal { NO_GOAL, GOAL_RATIO, GOAL_VALUE };
 struct row {
 	const char *what, *unit;
@@ -46,9 +50,13 @@ struct wire {
 struct wire *wire_new(const char *path);
 void wire_free(struct wire *w);
 void wire_say(struct wire *w, const char *request);
+/* With a descriptor, which stays the caller's. */
+void wire_say_fd(struct wire *w, const char *request, int fd);
 /* The next line that begins with "{"return" or "{"error"; in w->text. */
 void wire_await(struct wire *w);
-/* Both; how long it took. The reply must not be an error. */
+/* A QEMU's reply to device_del, and its word that the device ID has gone. */
+void wire_await_gone(struct wire *w, const char *id);
+/* Both, wire_say() and wire_await(); how long it took. The reply must not be an error. */
 double wire_ask(struct wire *w, const char *request);
 
 #endif

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What droverd adds to the start and the end of a guest: one processor, 256 MiB, a qcow2 disk and a user-mode card, both
- * virtio; on PC and Q35. It takes turns with the bare thing (bare.h). DROVER_BENCH_ROUNDS: how often (30). As on a host, run
- * is in memory and the rest is not.
+ * virtio; on PC and Q35. It takes turns with the bare thing (bare.h). DROVER_BENCH_ROUNDS: how often (30).
  */
 #include "bare.h"
 
-#include "base/file.h"
 #include "runtime/argv.h"
 
 #include <poll.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -91,22 +88,14 @@ static void bench(struct rig *r, struct client *c, const char *machine, int n)
 START_TEST(start_and_stop)
 {
 	int n = bench_rounds(ROUNDS);
-	struct rig *r = rig_new("droverd");
-	_cleanup_free_ char *run = xasprintf("%s/run", r->root);
-	struct client *c;
+	struct rig *r = bench_rig_new();
+	struct client *c = client_new(r);
 
-	ck_assert(file_make_dirs(run, 0755, NULL));
-	if (mount("tmpfs", run, "tmpfs", 0, "mode=0755") < 0)
-		printf("run is not in memory: %m\n");
-	rig_start(r);
-	c = client_new(r);
 	bench_head("one machine");
 	bench(r, c, "pc", n);
 	bench(r, c, "q35", n);
 	client_free(c);
-	rig_stop(r);
-	umount2(run, MNT_DETACH);
-	rig_free(r);
+	bench_rig_free(r);
 }
 END_TEST
 

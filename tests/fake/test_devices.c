@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which device a request is about where more than one might be meant, and what is refused, in the request's words.
+ */
+#include "stage.h"
+
+#include "base/cleanup.h"
+
+#include <string.h>
+
+#define A "11111111-22a7-4067-a566-7e0ca8386133"
+#define A_ID "disk-11111111-22a7-4067"
+#define B "22222222-22a7-4067-a566-7e0ca8386133"
+#define MAC "52:54:00:3a:91:03"
+
+static const char *images; /* their directory */
+
+static void set(const char *words)
+{
+	char sector[513];
+
+	stage_set("%s", "");
+	memset(sector, 'x', sizeof(sector));
+	sector[sizeof(sector) - 1] = '\0';
+	stage_write("one", sector);
+	stage_write("two", sector);
+	stage_define("web", "%s", words);
+	json_object_put(client_ok(stage.c, "instance-start", "{'instance': 'web'}"));
+	images = stage.r->root;
+}
+
+/* Words with the directory of the images for "@". The caller's. */
+static char *filled(const char *text)
+{
+	char *all = xstrdup("");
+
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, "@");
+		_cleanup_free_ char *old = all;
+
+		all = xasprintf("%s%.*s%s", old, (int)n, p, p[n] ? images : "");
+		p += n + (p[n] == '@');
+	}
+	return all;
+}
+
+static struct json_object *done(const char *command, const char *args)
+{
+	_cleanup_free_ char *text = filled(args);
+
+	return client_ok(stage.c, command, "{'instance': 'web', %s}", text);
+}
+
+static struct json_object *fails(const char *class, const char *command, const char *args)
+{
+	_cleanup_free_ char *text = filled(args);
+
+	return client_error(stage.c, class, command, "{'instance': 'web', %s}", text);
+}
+
+/* One that runs and one that is stored, by their uuids, or NULL. */
+static void check_first(const char *running, const char *stored)
+{
+	_cleanup_json_ struct json_object *o = stage_show("web");
+
+	ck_assert_str_eq(has(o, "runtime.disks.0") ? str_at(o, "runtime.disks.0.uuid") : "", running ? running : "");
+	ck_assert_str_eq(has(o, "definition.disks.0") ? str_at(o, "definition.disks.0.uuid") : "",
+			 stored ? stored : "");
+}
+
+/* The id of one is the name of the other, which is in front of it: ids come first. */
+START_TEST(id_before_name)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+
+	set("");
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" B "', 'name': '" A_ID "', 'path': '@/two'}"));
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}"));
+	o = done("disk-detach", "'disk': '" A_ID "'");
+	ck_assert_str_eq(str_at(o, "disk.uuid"), A);
+	check_first(B, B);
+}
+END_TEST
+
+/* By the same name one runs and another is to run at the next start. */
+START_TEST(another_of_this_name_runs)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+
+	set("");
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'name': 'x', 'path': '@/one'}"));
+	json_object_put(
+		done("instance-modify", "'patch': {'disks': [{'uuid': '" B "', 'name': 'x', 'path': '@/two'}]}"));
+	check_first(A, B);
+	o = done("disk-detach", "'disk': 'x', 'live': false");
+	ck_assert(json_get_bool(o, "changed", false));
+	ck_assert_str_eq(str_at(o, "disk.uuid"), B);
+	check_first(A, NULL);
+	json_object_put(done("disk-detach", "'disk': 'x'"));
+	check_first(NULL, NULL);
+}
+END_TEST
+
+static const struct {
+	const char *class, *command, *args, *parameter;
+} refusals[] = {
+	{ "InvalidParameter", "devices-change",
+	  "'attach': {'disks': [{'uuid': '" A "', 'path': '@/one'}, {'uuid': '" A "', 'path': '@/one'}]}",
+	  "attach.disks[1]" },
+	{ "InvalidParameter", "devices-change", "'detach': ['x', '" A "']", "detach[1]" },
+	{ "Exists", "disk-attach", "'disk': {'path': '@/two', 'name': 'x'}", "disk.name" },
+	{ "Exists", "disk-attach", "'disk': {'uuid': '" A "', 'path': '@/two'}", "disk" },
+	{ "InvalidParameter", "nic-attach", "'nic': {'mode': 'none', 'mac': '" MAC "'}", "nic.mac" },
+	{ "InvalidParameter", "devices-change", "'attach': {'nics': [{'mode': 'none'}, {'mac': '" MAC "'}]}",
+	  "attach.nics[1].mac" },
+};
+
+/* Also where what is in the way has left the definition, and runs still. */
+START_TEST(refused)
+{
+	set("");
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'name': 'x', 'path': '@/one'}"));
+	json_object_put(done("nic-attach", "'nic': {'mode': 'none', 'mac': '" MAC "'}"));
+	json_object_put(done("nic-detach", "'nic': '" MAC "', 'live': false"));
+	stage_mark();
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		_cleanup_json_ struct json_object *e = fails(refusals[i].class, refusals[i].command, refusals[i].args);
+		_cleanup_free_ char *words = xasprintf("'%s': ", refusals[i].parameter);
+
+		ck_assert_str_eq(str_at(e, "parameter"), refusals[i].parameter);
+		ck_assert_msg(str_starts(str_at(e, "desc"), words), "%s", str_at(e, "desc"));
+		stage_check_unchanged();
+	}
+}
+END_TEST
+
+/* The definition can be changed at any time. */
+START_TEST(asleep)
+{
+	set("fake.state=cont+:suspended");
+	client_await_state(stage.c, "web", "pmsuspended", NULL);
+	json_object_put(fails("WrongState", "disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}"));
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}, 'live': false"));
+	check_first(NULL, A);
+}
+END_TEST
+
+/* QEMU's words are about a lock only if they are. */
+START_TEST(block_is_no_lock)
+{
+	_cleanup_json_ struct json_object *e = NULL;
+
+	set("fake.error=device_add:GenericError:bad_logical_block_size");
+	e = fails("QemuError", "disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}");
+	ck_assert_msg(!strstr(str_at(e, "desc"), "in use"), "%s", str_at(e, "desc"));
+	check_first(NULL, NULL);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("devices");
+	TCase *t = tcase_create("requests");
+
+	tcase_add_checked_fixture(t, NULL, stage_clear);
+	tcase_add_test(t, id_before_name);
+	tcase_add_test(t, another_of_this_name_runs);
+	tcase_add_test(t, refused);
+	tcase_add_test(t, asleep);
+	tcase_add_test(t, block_is_no_lock);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+RIG_MAIN(suite)
