@@ -60,7 +60,9 @@ void stage_define(const char *name, const char *words, ...)
 	client_define(stage.c, name,
 		      "'hvparams': {'accel': 'tcg', 'kvm_path': '%s', 'kernel_path': '%s', 'kernel_args': '%s'%s}",
 		      fake, kernel, text,
-		      strstr(text, "fake.record=") || strstr(text, "fake.hold=") ? ", 'security_model': 'none'" : "");
+		      strstr(text, "fake.record=") || strstr(text, "fake.hold=") || strstr(text, "late:") ?
+			      ", 'security_model': 'none'" :
+			      "");
 }
 
 void stage_start(const char *name)
