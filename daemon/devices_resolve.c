@@ -271,6 +271,12 @@ static bool blame_given(const struct choice *c, const size_t fresh[2], const cha
 
 /* ---- what is detached ---- */
 
+/* A uuid, or a name, that a disk and a card have. */
+static bool is_ambiguous(struct json_object *o, const char *text)
+{
+	return find_called(o, "disks", text) && find_called(o, "nics", text);
+}
+
 static bool detach_one(struct choice *c, const char *text, const char *parameter, struct err **e)
 {
 	const char *only = c->wish->only, *id, *list = NULL;
@@ -279,6 +285,9 @@ static bool detach_one(struct choice *c, const char *text, const char *parameter
 
 	if (!there && !runs)
 		return fail_at(e, ERR_NOT_FOUND, parameter, "'%s' has no device '%s'", c->inst->name, text);
+	if (!only && (is_ambiguous(c->inst->stored, text) || is_ambiguous(c->inst->record, text)))
+		return fail_at(e, ERR_INVALID_PARAMETER, parameter, "a disk and a card are called '%s'; say an id",
+			       text);
 	id = device_id_of(runs ? runs : there);
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
 		for (size_t i = 0; i < length(c->all[l]); i++)

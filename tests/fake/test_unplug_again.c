@@ -35,13 +35,11 @@ static void attach(const char *uuid, const char *name)
 /* A machine that runs, with a disk called "one"; ROOT in WORDS is the root. */
 static void set(const char *words)
 {
-	const char *at = strstr(words, "ROOT");
+	_cleanup_free_ char *text = NULL;
 
 	stage_set("%s", "");
-	if (at)
-		stage_define("web", "%.*s%s%s", (int)(at - words), words, stage.r->root, at + strlen("ROOT"));
-	else
-		stage_define("web", "%s", words);
+	text = stage_text(words);
+	stage_define("web", "%s", text);
 	stage_start("web");
 	attach(DISK, "one");
 }
