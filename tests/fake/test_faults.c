@@ -25,10 +25,9 @@
 	"'nic': {'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'name': 'more', 'mac': '52:54:00:3a:91:03', " \
 	"'mode': 'user'}"
 #define SCSI ", 'type': 'scsi-hd'"
-#define TWO_DISKS                                                                                       \
-	"'attach': {'disks': [{'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more'}, "  \
-	"{'uuid': '33333333-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more-top', 'format': 'qcow2', " \
-	"'backing': [{'path': 'ROOT/base'}]}]}"
+#define BOTH                                                                                            \
+	"'attach': {'disks': [{'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more'}], " \
+	"'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', 'mode': 'user'}]}"
 #define SILENT_GUEST .words = "fake.unplug=disk-932df161-22a7-4067/ignore", .class = "Timeout"
 
 static struct plan plans[] = {
@@ -120,11 +119,9 @@ static struct plan plans[] = {
 	{ "detach a disk without a process", DEFINED, "disk-detach", .args = "'disk': 'disk1'" },
 	{ "detach a card", RUNNING, "nic-detach", .args = "'nic': 'nic0'" },
 	{ "change devices", RUNNING, "devices-change", .stays_asked = true,
-	  .args = "'attach': {'disks': [{'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more'}], "
-		  "'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', "
-		  "'mode': 'user'}]}, 'detach': ['disk0', 'nic0']" },
+	  .args = BOTH ", 'detach': ['disk0', 'nic0']" },
 	{ "change devices, the second of which QEMU refuses", RUNNING, "devices-change", .class = "QemuError",
-	  .words = "fake.error=device_add#2:GenericError:no", .args = TWO_DISKS },
+	  .words = "fake.error=device_add#2:GenericError:no", .args = BOTH },
 	{ "change devices of a silent guest", RUNNING, "devices-change", SILENT_GUEST, .stays_asked = true,
 	  .args = "'attach': {'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', "
 		  "'mode': 'user'}]}, 'detach': ['disk0', 'disk1'], 'timeout': 0.2" },
