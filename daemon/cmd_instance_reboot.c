@@ -11,6 +11,7 @@
 #include "daemon/commands.h"
 #include "daemon/job.h"
 #include "qmp/wait.h"
+#include "runtime/device_record.h"
 #include "runtime/observe.h"
 #include "runtime/record.h"
 #include "runtime/start.h"
@@ -154,6 +155,8 @@ static void plan_new(struct job *job, struct instance *inst)
 {
 	op_add(job->op, &step_end, job);
 	kill_plan(job->op, inst);
+	if (device_record_has_leavers(inst))
+		device_record_leave_plan(job->op, inst);
 	op_add(job->op, &step_clear, inst);
 	job_plan_start(job, inst, false);
 }

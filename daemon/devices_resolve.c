@@ -289,6 +289,18 @@ static bool blame_given(const struct choice *c, const size_t fresh[2], const cha
 
 /* ---- what is detached ---- */
 
+/* A uuid, or a name, that a disk and a card have. */
+static bool is_ambiguous(const struct instance *inst, const char *text)
+{
+	bool disk = false, nic = false;
+
+	for (enum by by = 0; by < BY_COUNT && !disk && !nic; by++) {
+		disk = find_by(inst->record, "disks", by, text) || find_by(inst->stored, "disks", by, text);
+		nic = find_by(inst->record, "nics", by, text) || find_by(inst->stored, "nics", by, text);
+	}
+	return disk && nic;
+}
+
 static bool detach_one(struct choice *c, const char *text, const char *parameter, struct err **e)
 {
 	const char *id, *list = NULL;
@@ -297,6 +309,9 @@ static bool detach_one(struct choice *c, const char *text, const char *parameter
 	devices_find(c->inst, c->wish->only, text, &runs, &there);
 	if (!there && !runs)
 		return devices_fail_at(e, ERR_NOT_FOUND, parameter, "'%s' has no device '%s'", c->inst->name, text);
+	if (!c->wish->only && is_ambiguous(c->inst, text))
+		return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter,
+				       "a disk and a card are called '%s'; say an id", text);
 	if (there && !c->live)
 		runs = NULL; /* another may run by the same name; it is not asked for */
 	id = device_id_of(runs ? runs : there);
@@ -428,7 +443,7 @@ bool devices_are_changeable(const struct instance *inst, struct err **e)
 {
 	enum {
 		CHANGEABLE = STATE_BIT(STATE_RUNNING) | STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) |
-			     STATE_BIT(STATE_NOSTATE)
+			     STATE_BIT(STATE_PMSUSPENDED) | STATE_BIT(STATE_NOSTATE)
 	};
 
 	if (!(STATE_BIT(inst->state) & CHANGEABLE))

@@ -30,6 +30,8 @@ static void on_state_changed(struct instance *inst, const char *state, const cha
 	instance_describe_state(inst, o);
 	json_add(o, "old", state_of(state, status, reason));
 	event_emit(data, "INSTANCE_STATE", o);
+	if (inst->state == STATE_RUNNING && !str_eq(state, state_name(STATE_RUNNING)))
+		unplug_go_on(inst);
 }
 
 static void on_qemu_event(struct instance *inst, const char *name, struct json_object *event, void *data)

@@ -231,8 +231,8 @@ static void on_done(struct op *op)
 
 	if (inst && inst->unrecorded && !inst->process)
 		follow_collect_later(job->d);
-	if (inst && inst->process && job->command->compares)
-		unplug_adopt(inst); /* what it left to be asked for */
+	if (inst && inst->process && !queue_current(job->d->queues, job->subject))
+		unplug_adopt(inst); /* what it left to be asked for, or was found beside it */
 	if (job->err)
 		log_write(job->command->internal ? LOG_WARNING : LOG_INFO, job->name, "%s (job %s): %s",
 			  job->command->name, job->id, job->err->desc);

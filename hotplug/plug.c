@@ -464,9 +464,11 @@ static enum verdict see_removed(struct op *op, void *arg)
 	struct device *d = &a->p->devices[a->i];
 
 	d->kept = unplug_is_pending(a->p->inst, d->id);
-	if (d->kept)
-		log_write(LOG_WARNING, a->p->inst->name, "the guest has not let go of '%s'; it goes when it does",
-			  d->id);
+	if (!d->kept)
+		return OP_DONE;
+	log_write(LOG_WARNING, a->p->inst->name, "the guest has not let go of '%s'; it goes when it does", d->id);
+	if (op->err)
+		err_add(op->err, "undone", json_object_new_boolean(false));
 	return OP_DONE;
 }
 

@@ -190,11 +190,10 @@ static void on_event(struct qmp_listener *l, const char *name, struct json_objec
 	} else if (str_eq(name, "DEVICE_UNPLUG_GUEST_ERROR") && is_mine(u, data)) {
 		err_set(&e, ERR_GUEST_REFUSED, "the guest refused to let go of '%s'", u->id);
 		stays(u, e);
-	} else if (str_eq(name, "RESUME") || str_eq(name, "RESET") ||
-		   (str_eq(name, "VSERPORT_CHANGE") && json_get_bool(data, "open", false))) {
+	} else if (u->inst->state == STATE_RUNNING &&
+		   (str_eq(name, "RESET") || (str_eq(name, "VSERPORT_CHANGE") && json_get_bool(data, "open", false)))) {
 		u->sent = 0;
-		if (!str_eq(name, "RESET") || u->inst->state == STATE_RUNNING)
-			ask(u);
+		ask(u);
 	}
 }
 
@@ -233,6 +232,16 @@ static void wait_forget(struct op *op, void *data)
 	((struct unplug *)data)->op = NULL;
 }
 
+/* It cannot be taken back, so not all of OP will have been undone. */
+static void wait_stopped(struct op *op, void *data)
+{
+	struct unplug *u = data;
+
+	err_add(op->err, "undone", json_object_new_boolean(false));
+	u->inst->rt->ops->device_told(u->inst, "DEVICE_PENDING", u->id, op->err->desc, u->inst->rt->data);
+	resume(u, NULL);
+}
+
 static void wait_expired(struct op *op, void *data)
 {
 	struct unplug *u = data;
@@ -251,10 +260,11 @@ static void wait_expired(struct op *op, void *data)
 enum verdict unplug(struct op *op, struct instance *inst, const char *id)
 {
 	static const struct op_wait_ops ops = {
-		.what = "answer of the guest", .forget = wait_forget, .expired = wait_expired, .abortable = true
+		.what = "answer of the guest", .forget = wait_forget, .expired = wait_expired, .stop = wait_stopped
 	};
+	enum device_state was = device_record_state(device_record_find(inst, id, NULL));
 	struct unplug *u = find(inst, id);
-	struct err *e = NULL;
+	_cleanup_err_ struct err *e = NULL;
 
 	if (qmp_is_gone(inst->qmp) || (u && u->gone)) {
 		if (u)
@@ -262,8 +272,13 @@ enum verdict unplug(struct op *op, struct instance *inst, const char *id)
 		return OP_DONE;
 	}
 	device_record_set_state(inst, id, DEVICE_DETACH_PENDING);
-	if (!record_save(inst, &e))
-		return op_fail_err(op, e);
+	if (!record_save(inst, &e)) {
+		if (op->phase != OP_BACK) {
+			device_record_set_state(inst, id, was);
+			return op_fail_err(op, TAKE_PTR(e));
+		}
+		log_write(LOG_WARNING, inst->name, "%s", e->desc);
+	}
 	if (!u) {
 		u = begin(inst, id);
 		look(u);
@@ -281,6 +296,16 @@ void unplug_adopt(struct instance *inst)
 
 		if (!find(inst, id))
 			look(begin(inst, id));
+	}
+}
+
+void unplug_go_on(struct instance *inst)
+{
+	for (struct unplug *u = inst->unplugs; u; u = u->next) {
+		if (u->gone)
+			continue;
+		u->sent = 0;
+		ask(u);
 	}
 }
 

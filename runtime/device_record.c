@@ -203,6 +203,13 @@ static enum verdict leave_take(struct op *op, void *arg)
 static const struct step step_leave = { "take off what was to go", leave, .timeout_ms = WRITE_MS, .again = true };
 static const struct step step_take = { "take over what is left", leave_take };
 
+bool device_record_has_leavers(const struct instance *inst)
+{
+	_cleanup_json_ struct json_object *ids = device_record_ids(inst, DEVICE_DETACH_PENDING);
+
+	return json_object_array_length(ids) > 0;
+}
+
 void device_record_leave_plan(struct op *op, struct instance *inst)
 {
 	struct leaving *l = op_own(op, sizeof(*l), leaving_clear);

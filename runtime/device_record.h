@@ -31,5 +31,7 @@ struct json_object *definition_without(struct json_object *stored, struct json_o
 
 /* Steps for a process that has ended: the devices that were to go leave the definition, which DEVICE_DETACHED tells. */
 void device_record_leave_plan(struct op *op, struct instance *inst);
+/* Whether there are any now. */
+bool device_record_has_leavers(const struct instance *inst);
 
 #endif

@@ -12,6 +12,7 @@
 #include "runtime/adopt.h"
 #include "runtime/argv.h"
 #include "runtime/cgroup.h"
+#include "runtime/device_record.h"
 #include "runtime/fdsets.h"
 #include "runtime/logs.h"
 #include "runtime/monitors.h"
@@ -628,6 +629,8 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	prepare_init(&s->prepare, inst);
 	make_room(s, FD_COUNT);
 	op_add(op, &step_look, s);
+	if (device_record_has_leavers(inst)) /* its turn came before that of who would have taken them off */
+		device_record_leave_plan(op, inst);
 	op_add(op, &step_begin, s);
 	op_add(op, &prepare_ask_binary, &s->prepare);
 	op_add(op, &prepare_claim_uid, &s->prepare);

@@ -46,17 +46,19 @@ struct plan {
 	bool restart;     /* when it is started again: */
 	const char *cut;  /* killed by this fault while somebody asks for the lead, or without a NULL */
 	/* How it behaves. */
-	bool named;       /* takes a job-id */
-	bool unmarked;    /* runs beside everything: nothing is recovered */
-	bool asks_guest;  /* what the guest was asked for it may still do */
-	bool idle_commit; /* there is nothing to do in its commit: asked before it, it is done */
-	bool stops_first; /* and then what fails leaves it without a process */
-	bool restarts;    /* a new process takes the place of the old one, if it can be started */
-	bool untold;      /* whether its commit has happened cannot be found out */
-	bool boots;       /* the guest goes down on the way, and runs at the end */
-	bool deaf;        /* what the guest was asked for it will not do, which nobody can know */
-	bool stays_asked; /* what the guest was asked to let go of it may let go of when the operation has gone back */
-	bool apart;       /* a QEMU without a machine has the image, which ends with droverd, a moment later */
+	const char *class; /* of the error that it comes to; NULL: it is done */
+	bool dies_done;    /* what the guest does not do of it is done when the process ends */
+	bool named;        /* takes a job-id */
+	bool unmarked;     /* runs beside everything: nothing is recovered */
+	bool asks_guest;   /* what the guest was asked for it may still do */
+	bool idle_commit;  /* there is nothing to do in its commit: asked before it, it is done */
+	bool stops_first;  /* and then what fails leaves it without a process */
+	bool restarts;     /* a new process takes the place of the old one, if it can be started */
+	bool untold;       /* whether its commit has happened cannot be found out */
+	bool boots;        /* the guest goes down on the way, and runs at the end */
+	bool deaf;         /* what the guest was asked for it will not do, which nobody can know */
+	bool stays_asked;  /* what the guest was asked to let go of it may let go of when the operation has gone back */
+	bool apart;        /* a QEMU without a machine has the image, which ends with droverd, a moment later */
 	const char *between,
 		*halts; /* the state in which what fails halfway leaves it, with its process; another one */
 
@@ -68,6 +70,7 @@ struct plan {
 	} steps[STEPS_MAX];
 	int n;
 	char *before, *after, *off; /* off: without a process */
+	char *left;                 /* the same, when the process of the one after ends; or NULL */
 };
 
 /* A plan, or all of a command's, that is in no row. */

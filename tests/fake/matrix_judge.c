@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-enum { BEFORE_WAIT = 4 }; /* steps in front of the wait for the guest that do not ask QEMU */
+enum { BEFORE_WAIT = 6 }; /* steps in front of the wait for the guest that do not ask QEMU */
 
 const char *const fault_names[FAULT_COUNT] = { "fail",   "cancel", "kill",           "killqemu",
 					       "expire", "freeze", "freeze+restart", "freeze+stop" };
@@ -35,12 +35,16 @@ static bool is_patient(const struct trial *t, enum fault fault)
 
 bool makes_sense(const struct trial *t)
 {
+	bool fails_itself = t->p->class && t->step == t->p->n - 1; /* and does not come to its end */
+
 	if (t->fault >= FREEZE && (t->after || !t->p->steps[t->step].process))
 		return false;
 	if (t->p->untold && t->p->steps[t->step].commit && t->after && (t->fault == FAIL || t->fault == EXPIRE))
 		return false;
+	if (fails_itself && t->after)
+		return false;
 	/* What was asked for and not answered leaves some day, though the rest of the change was taken back: neither world. */
-	if (t->p->stays_asked && !t->after && is_patient(t, t->fault))
+	if (t->p->stays_asked && !t->after && is_patient(t, t->fault) && !fails_itself)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(sure); i++)
 		if (t->fault == FAIL && !t->after && str_eq(sure[i], t->p->steps[t->step].name))
@@ -81,6 +85,13 @@ static bool was_undone(const struct trial *t)
 	return t->outcome && json_get_bool(json_get_typed(t->outcome, "error", json_type_object), "undone", false);
 }
 
+/* What it comes to without a fault. */
+static bool came_as_ever(const struct trial *t)
+{
+	return t->p->class && t->outcome && has(t->outcome, "error") &&
+	       str_eq(t->p->class, str_at(t->outcome, "error.class"));
+}
+
 static void check_class(const struct trial *t)
 {
 	static const char *const classes[FAULT_COUNT][5] = {
@@ -90,6 +101,8 @@ static void check_class(const struct trial *t)
 		[FREEZE_KILL] = { "Cancelled" }, [FREEZE_STOP] = { "Cancelled", "GuestGone", "QemuError" },
 	};
 
+	if (came_as_ever(t))
+		return;
 	for (size_t i = 0; classes[t->fault][i]; i++)
 		if (str_eq(classes[t->fault][i], str_at(t->outcome, "error.class")))
 			return;
@@ -176,6 +189,8 @@ static int expected(const struct trial *t)
 		return expected_with_halt(t);
 	if (t->fault == KILLQEMU && lock_holder("qemu.lock") == 0)
 		return may | WAS_OFF;
+	if (came_as_ever(t))
+		return may;
 	if (t->p->stops_first && failed && !undone)
 		return may | WAS_OFF;
 	if (was_asked(t))
@@ -205,13 +220,15 @@ static char *lines_of(const char *text, const char *begin, bool with)
 	return result;
 }
 
-/* Without a process, by the definition of before or by that of after. */
+/* Without a process, by a definition that it may have come to. */
 bool is_off(const struct plan *p, const char *is)
 {
 	_cleanup_free_ char *rest = lines_of(is, "definition ", false), *off = lines_of(p->off, "definition ", false);
 	_cleanup_free_ char *definition = lines_of(is, "definition ", true);
 
-	return str_eq(rest, off) && *definition && (strstr(p->before, definition) || strstr(p->after, definition));
+	return str_eq(rest, off) && *definition &&
+	       (strstr(p->before, definition) || strstr(p->after, definition) ||
+		(p->left && strstr(p->left, definition)));
 }
 
 /* The one before, but for the state. */

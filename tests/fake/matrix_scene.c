@@ -308,7 +308,8 @@ static bool is_in_state(const char *state)
 
 static void lead(const struct plan *p)
 {
-	_cleanup_free_ char *args = xasprintf("{%s%s}", scene_web(p), p->lead_args ? p->lead_args : "");
+	_cleanup_free_ char *more = scene_text(p->lead_args ? p->lead_args : "");
+	_cleanup_free_ char *args = xasprintf("{%s%s}", scene_web(p), more);
 
 	json_object_put(p->lead_class ? client_error(scene.c, p->lead_class, p->lead, "%s", args) :
 					client_ok(scene.c, p->lead, "%s", args));

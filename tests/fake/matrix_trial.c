@@ -89,6 +89,25 @@ static void note_step(struct plan *p, char *line)
 	p->n++;
 }
 
+/* It is done, or comes to the error that it is to come to. */
+static void check_outcome(const struct plan *p, int id)
+{
+	_cleanup_json_ struct json_object *reply = client_reply(scene.c, id);
+
+	ck_assert_msg(p->class ? has(reply, "error") && str_eq(str_at(reply, "error.class"), p->class) :
+				 has(reply, "return"),
+		      "%s: %s", p->title, json_object_to_json_string(reply));
+}
+
+/* What comes of an error when the process ends. */
+static void record_left(struct plan *p)
+{
+	json_object_put(client_ok(scene.c, "instance-stop", "{%s}", scene_web(p)));
+	if (p->dies_done)
+		json_object_put(client_reply(scene.c, trigger(p, "", NULL, false)));
+	p->left = world();
+}
+
 void record_plan(struct plan *p)
 {
 	_cleanup_free_ char *log = NULL, *first = xasprintf("step %s", p->command);
@@ -99,11 +118,8 @@ void record_plan(struct plan *p)
 	scene_open(p, "");
 	p->before = world();
 	id = trigger(p, "", NULL, false);
-	if (id) {
-		_cleanup_json_ struct json_object *reply = client_reply(scene.c, id);
-
-		ck_assert_msg(has(reply, "return"), "%s: %s", p->title, json_object_to_json_string(reply));
-	}
+	if (id)
+		check_outcome(p, id);
 	await_log(first);
 	settle();
 	p->after = world();
@@ -112,6 +128,8 @@ void record_plan(struct plan *p)
 		note_step(p, line);
 	ck_assert_int_gt(p->n, 0);
 	check_agreement();
+	if (p->class)
+		record_left(p);
 	check_life_goes_on();
 	p->off = world();
 	scene.passed = true;

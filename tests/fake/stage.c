@@ -60,7 +60,9 @@ void stage_define(const char *name, const char *words, ...)
 	client_define(stage.c, name,
 		      "'hvparams': {'accel': 'tcg', 'kvm_path': '%s', 'kernel_path': '%s', 'kernel_args': '%s'%s}",
 		      fake, kernel, text,
-		      strstr(text, "fake.record=") || strstr(text, "fake.hold=") ? ", 'security_model': 'none'" : "");
+		      strstr(text, "fake.record=") || strstr(text, "fake.hold=") || strstr(text, "late:") ?
+			      ", 'security_model': 'none'" :
+			      "");
 }
 
 void stage_start(const char *name)
@@ -95,6 +97,42 @@ pid_t stage_holder(const char *name)
 	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return dir < 0 ? 0 : process_lock_holder(dir, "qemu.lock");
+}
+
+static char *gear_answer(const char *command, const char *args)
+{
+	_cleanup_json_ struct json_object *o = client_ok(
+		stage.c, "instance-qmp", "{'instance': 'web', 'execute': '%s', 'arguments': %s}", command, args);
+
+	return json_print(o);
+}
+
+/* The images' descriptors are QEMU's business until it has been asked to close them, and has. */
+static char *settled_sets(void)
+{
+	char *sets = gear_answer("query-fdsets", "{}");
+
+	for (int i = 0; i < POLLS && strstr(sets, "\"opaque\""); i++) {
+		free(sets);
+		usleep(POLL_US);
+		sets = gear_answer("query-fdsets", "{}");
+	}
+	return sets;
+}
+
+char *stage_gear(void)
+{
+	_cleanup_free_ char *sets = settled_sets(), *nodes = gear_answer("query-named-block-nodes", "{}");
+	_cleanup_free_ char *objects = gear_answer("qom-list", "{'path': '/objects'}");
+	_cleanup_free_ char *devices = gear_answer("qom-list", "{'path': '/machine/peripheral'}");
+	_cleanup_json_ struct json_object *o = stage_show("web");
+	_cleanup_free_ char *definition = json_print(at(o, "definition")), *disks = json_print(at(o, "runtime.disks"));
+	_cleanup_free_ char *nics = json_print(at(o, "runtime.nics"));
+
+	return xasprintf("nodes %s\nobjects %s\ndevices %s\nsets %s\ndefinition %s\ndisks %s\nnics %s\n%u and %u "
+			 "descriptors\n",
+			 nodes, objects, devices, sets, definition, disks, nics, process_fds((pid_t)int_at(o, "pid")),
+			 process_fds(stage.r->pid));
 }
 
 void stage_check_state(const char *name, const char *state, const char *reason)
@@ -184,6 +222,19 @@ struct json_object *stage_await_answer(const char *command)
 		usleep(POLL_US);
 	}
 	ck_abort_msg("no answer to '%s'", command);
+}
+
+char *stage_text(const char *text)
+{
+	char *copy = xstrdup(text), *at;
+
+	while ((at = strstr(copy, "ROOT"))) {
+		char *longer = xasprintf("%.*s%s%s", (int)(at - copy), copy, stage.r->root, at + strlen("ROOT"));
+
+		free(copy);
+		copy = longer;
+	}
+	return copy;
 }
 
 void stage_write(const char *file, const char *text)

@@ -34,6 +34,9 @@ void stage_await_pid(const char *name);
 pid_t stage_holder(const char *name);
 /* query-instance */
 struct json_object *stage_show(const char *name);
+/* What the QEMU of "web" has of nodes, objects, devices and fd sets, what both records say of devices, and how many
+ * descriptors QEMU and droverd hold; the caller's. */
+char *stage_gear(void);
 /* Fails the test unless state and reason are these now. */
 void stage_check_state(const char *name, const char *state, const char *reason);
 
@@ -47,6 +50,8 @@ void stage_settle(void);
 void stage_await_text(const char *file, const char *text);
 /* Waits until QEMU has answered COMMAND; the trace of "web" then, the caller's. */
 struct json_object *stage_await_answer(const char *command);
+/* TEXT with the root in place of "ROOT"; the caller's. */
+char *stage_text(const char *text);
 /* Writes a file below the root as it is given. */
 void stage_write(const char *file, const char *text);
 

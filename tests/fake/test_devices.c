@@ -134,17 +134,6 @@ START_TEST(refused)
 }
 END_TEST
 
-/* The definition can be changed at any time. */
-START_TEST(asleep)
-{
-	set("fake.state=cont+:suspended");
-	client_await_state(stage.c, "web", "pmsuspended", NULL);
-	json_object_put(fails("WrongState", "disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}"));
-	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}, 'live': false"));
-	check_first(NULL, A);
-}
-END_TEST
-
 /* QEMU's words are about a lock only if they are. */
 START_TEST(block_is_no_lock)
 {
@@ -166,7 +155,6 @@ static Suite *suite(void)
 	tcase_add_test(t, id_before_name);
 	tcase_add_test(t, another_of_this_name_runs);
 	tcase_add_test(t, refused);
-	tcase_add_test(t, asleep);
 	tcase_add_test(t, block_is_no_lock);
 	suite_add_tcase(s, t);
 	return s;

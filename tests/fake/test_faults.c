@@ -24,6 +24,11 @@
 #define CARD                                                                                                   \
 	"'nic': {'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'name': 'more', 'mac': '52:54:00:3a:91:03', " \
 	"'mode': 'user'}"
+#define SCSI ", 'type': 'scsi-hd'"
+#define BOTH                                                                                            \
+	"'attach': {'disks': [{'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more'}], " \
+	"'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', 'mode': 'user'}]}"
+#define SILENT_GUEST .words = "fake.unplug=disk-932df161-22a7-4067/ignore", .class = "Timeout"
 
 static struct plan plans[] = {
 	{ "define", NOTHING, "instance-define", .description = "first" },
@@ -107,6 +112,9 @@ static struct plan plans[] = {
 	{ "attach a disk without a process", DEFINED, "disk-attach", .args = DISK("") },
 	{ "attach a disk for the next start", RUNNING, "disk-attach", .args = DISK("") ", 'live': false" },
 	{ "attach a card", RUNNING, "nic-attach", .args = CARD },
+	{ "attach a SCSI disk", RUNNING, "disk-attach", .args = DISK(SCSI) },
+	{ "detach a SCSI disk", RUNNING, "disk-detach", .args = "'disk': 'more'", .lead = "disk-attach",
+	  .lead_args = ", " DISK(SCSI) },
 	{ "detach a disk", RUNNING, "disk-detach", .args = "'disk': 'disk1'" },
 	{ "detach a disk without a process", DEFINED, "disk-detach", .args = "'disk': 'disk1'" },
 	{ "detach a card", RUNNING, "nic-detach", .args = "'nic': 'nic0'" },
@@ -114,9 +122,16 @@ static struct plan plans[] = {
 	{ "resize a disk without a process", DEFINED, "disk-resize", .apart = true,
 	  .args = "'disk': 'disk0', 'size': '64M'" },
 	{ "change devices", RUNNING, "devices-change", .stays_asked = true,
-	  .args = "'attach': {'disks': [{'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more'}], "
-		  "'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', "
-		  "'mode': 'user'}]}, 'detach': ['disk0', 'nic0']" },
+	  .args = BOTH ", 'detach': ['disk0', 'nic0']" },
+	{ "change devices, the second of which QEMU refuses", RUNNING, "devices-change", .class = "QemuError",
+	  .words = "fake.error=device_add#2:GenericError:no", .args = BOTH },
+	{ "change devices of a silent guest", RUNNING, "devices-change", SILENT_GUEST, .stays_asked = true,
+	  .args = "'attach': {'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', "
+		  "'mode': 'user'}]}, 'detach': ['disk0', 'disk1'], 'timeout': 0.2" },
+	{ "take a disk from a silent guest", RUNNING, "disk-detach", SILENT_GUEST,
+	  .args = "'disk': 'disk1', 'timeout': 0.02" },
+	{ "take a disk from a guest that refuses", RUNNING, "disk-detach", .class = "GuestRefused", .dies_done = true,
+	  .words = "fake.unplug=refuse", .args = "'disk': 'disk1'" },
 	{ "collect a disk", RUNNING, "devices-collect", .words = "fake.unplug=late:ROOT/go", .file = "go",
 	  .hvparams = ", \"security_model\": \"none\"", .lead = "disk-detach",
 	  .lead_args = ", 'disk': 'disk1', 'timeout': 0.01", .lead_class = "Timeout" },
@@ -144,6 +159,12 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* A PC that was given one keeps it. */
+static bool is_controller(struct json_object *o)
+{
+	return str_eq(json_get_str(o, "name"), "scsi");
+}
+
 /* MEMBER of each of the list that QEMU answers with, sorted: what is plugged again comes last. */
 static char *answer(const char *command, const char *args, const char *member)
 {
@@ -151,13 +172,14 @@ static char *answer(const char *command, const char *args, const char *member)
 			     args);
 	_cleanup_json_ struct json_object *reply = client_reply(scene.c, id);
 	struct json_object *list = json_get_typed(reply, "return", json_type_array);
-	size_t n = list ? json_object_array_length(list) : 0;
+	size_t n = list ? json_object_array_length(list) : 0, kept = 0;
 	char *text = xstrdup(command), **items = xcalloc(n + 1, sizeof(*items));
 
 	for (size_t i = 0; i < n; i++)
-		items[i] = json_print(json_object_object_get(json_object_array_get_idx(list, i), member));
-	qsort(items, n, sizeof(*items), compare);
-	for (size_t i = 0; i < n; i++) {
+		if (!is_controller(json_object_array_get_idx(list, i)))
+			items[kept++] = json_print(json_object_object_get(json_object_array_get_idx(list, i), member));
+	qsort(items, kept, sizeof(*items), compare);
+	for (size_t i = 0; i < kept; i++) {
 		_cleanup_free_ char *old = text, *item = items[i];
 
 		text = xasprintf("%s %s", old, item);

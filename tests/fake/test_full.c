@@ -17,6 +17,7 @@
 enum { POLL_MS = 5 };
 
 #define WEB "{'instance': 'web'}"
+#define DISK "{'instance': 'web', 'disk': {'name': 'one', 'path': '%s/image'}}"
 
 /* A small file system under all that droverd writes; it goes with the mount namespace of the test. */
 static void set_small(void)
@@ -123,6 +124,56 @@ START_TEST(an_end_is_recorded_when_there_is_room)
 }
 END_TEST
 
+/* How often the guest has been asked, by what QEMU writes down where there is room. */
+static size_t asked(const char *record)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n = 0;
+
+	ck_assert(file_read(AT_FDCWD, record, FILE_MAX, &text, NULL, NULL));
+	for (const char *p = text; (p = strstr(p, "device_del")); p++)
+		n++;
+	return n;
+}
+
+/* A guest lets go of a disk, and there is no room to record it: it is tried again until there is. */
+START_TEST(a_device_leaves_when_there_is_room)
+{
+	enum { TRIES = 4 };
+	_cleanup_free_ char *record = NULL;
+	_cleanup_json_ struct json_object *o = NULL;
+	unsigned fds;
+
+	set_small();
+	record = xasprintf("%s.record", stage.r->root);
+	stage_write("image", "an image");
+	stage_define("web", "fake.unplug=late:%s/go fake.record=%s", stage.r->root, record);
+	stage_start("web");
+	json_object_put(client_ok(stage.c, "disk-attach", DISK, stage.r->root));
+	json_object_put(
+		client_error(stage.c, "Timeout", "disk-detach", "{'instance': 'web', 'disk': 'one', 'timeout': 0.01}"));
+	stage_settle();
+	fds = process_fds(stage.r->pid);
+	fill();
+	stage_write("go", "");
+	for (int tries = 0; asked(record) < TRIES; tries++) {
+		ck_assert_int_lt(tries, RIG_DEADLINE_MS / POLL_MS);
+		usleep(POLL_MS * 1000);
+	}
+	stage_settle();
+	unlink(record);
+	o = stage_show("web");
+	ck_assert_str_eq(str_at(o, "runtime.disks.0.state"), "detach-pending");
+	ck_assert_str_eq(str_at(o, "definition.disks.0.name"), "one");
+	ck_assert_uint_eq(process_fds(stage.r->pid), fds);
+	make_room();
+	json_object_put(client_event(stage.c, "DEVICE_DETACHED"));
+	stage_settle();
+	json_object_put(client_ok(stage.c, "disk-attach", DISK, stage.r->root));
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("full disk");
@@ -132,6 +183,7 @@ static Suite *suite(void)
 	tcase_add_test(t, nothing_begins);
 	tcase_add_test(t, an_end_is_an_end);
 	tcase_add_test(t, an_end_is_recorded_when_there_is_room);
+	tcase_add_test(t, a_device_leaves_when_there_is_room);
 	suite_add_tcase(s, t);
 	return s;
 }

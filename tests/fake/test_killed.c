@@ -40,7 +40,7 @@ struct plan {
 	enum from from;
 	const char *command;
 	const char *description; /* of the definition that it takes, or NULL */
-	const char *args;        /* behind the instance's name */
+	const char *args;        /* behind the instance's name; SHARED is where its images are */
 	bool again;              /* its recovery may be killed, too: in the short form only of these */
 	bool halfway;            /* may end as a machine that is off, and said to be not undone */
 	bool boots;              /* what was not undone runs again */
@@ -62,6 +62,9 @@ static struct plan plans[] = {
 	{ "stop", RUNNING, "instance-stop" },
 	{ "boot anew", CHANGED, "instance-reboot", .again = true, .boots = true },
 	{ "rename", WAS_ON, "instance-rename", .args = ", 'name': 'web2'", .again = true },
+	{ "attach a disk", RUNNING, "disk-attach", .again = true,
+	  .args = ", 'disk': {'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'name': 'more', 'path': 'SHARED/more'}" },
+	{ "detach a disk", RUNNING, "disk-detach", .args = ", 'disk': 'disk1'", .again = true },
 	{ "undefine", WAS_ON, "instance-undefine", .again = true },
 	{ "undefine by force", RUNNING, "instance-undefine", .args = ", 'force': true", .halfway = true },
 };
@@ -109,14 +112,24 @@ static void scene_close(void)
 	stage_clear();
 }
 
+/* A new text. */
+static char *args_of(const struct plan *p)
+{
+	static const char shared[] = "SHARED";
+	_cleanup_free_ char *dir = rig_shared("");
+	const char *args = p->args ? p->args : "", *at = strstr(args, shared);
+
+	return at ? xasprintf("%.*s%s%s", (int)(at - args), args, dir, at + sizeof(shared) - 1) : xstrdup(args);
+}
+
 static void send_request(const struct plan *p)
 {
-	_cleanup_free_ char *text = p->description ? web_definition(p->description) : NULL;
+	_cleanup_free_ char *text = p->description ? web_definition(p->description) : NULL, *args = args_of(p);
 
 	if (text)
 		scene.id = client_send(stage.c, p->command, "{'definition': %s}", text);
 	else
-		scene.id = client_send(stage.c, p->command, "{" WEB "%s}", p->args ? p->args : "");
+		scene.id = client_send(stage.c, p->command, "{" WEB "%s}", args);
 }
 
 /* ---- what there is ---- */

@@ -41,10 +41,10 @@ char *web_definition(const char *description)
 void web_make_things(void)
 {
 	_cleanup_free_ char *raw = rig_shared("raw"), *top = rig_shared("top"), *base = rig_shared("base");
-	_cleanup_free_ char *command = NULL;
+	_cleanup_free_ char *more = rig_shared("more"), *command = NULL;
 
-	command = xasprintf("truncate -s 1M %s %s && qemu-img create -q -f qcow2 -u -b %s -F raw %s 1M", raw, base,
-			    base, top);
+	command = xasprintf("truncate -s 1M %s %s %s && qemu-img create -q -f qcow2 -u -b %s -F raw %s 1M", raw, base,
+			    more, base, top);
 	ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): paths of our own */
 	if (!if_nametoindex(BRIDGE))
 		netns_bridge(BRIDGE);
@@ -86,6 +86,37 @@ void web_ask(const char *command, const char *more)
 
 /* ---- what there is ---- */
 
+/* The names in the list that QEMU answers with, if it does; the caller's. */
+static char *names(const char *command, const char *args, const char *member)
+{
+	int id = client_send(stage.c, "instance-qmp", "{" WEB ", 'execute': '%s', 'arguments': %s}", command, args);
+	_cleanup_json_ struct json_object *reply = client_reply(stage.c, id);
+	struct json_object *list = json_get_typed(reply, "return", json_type_array);
+	char *text = xstrdup("");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		_cleanup_free_ char *old = text;
+
+		text = xasprintf("%s %s", old, json_get_str(json_object_array_get_idx(list, i), member));
+	}
+	return text;
+}
+
+/* Of FULL, what is told of an instance that runs: the devices that the record and QEMU have; the caller's. */
+static char *devices_of(struct json_object *full)
+{
+	_cleanup_free_ char *nodes = NULL, *devices = NULL, *disks = NULL, *nics = NULL;
+	struct json_object *runtime = json_get_typed(full, "runtime", json_type_object);
+
+	if (!runtime)
+		return xstrdup("");
+	nodes = names("query-named-block-nodes", "{}", "node-name");
+	devices = names("qom-list", "{'path': '/machine/peripheral'}", "name");
+	disks = json_print(json_object_object_get(runtime, "disks"));
+	nics = json_print(json_object_object_get(runtime, "nics"));
+	return xasprintf(", disks %s, nics %s, nodes%s, devices%s", disks, nics, nodes, devices);
+}
+
 char *web_world(void)
 {
 	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
@@ -96,11 +127,13 @@ char *web_world(void)
 		const char *name = str_at(o, "name"), *state = str_at(o, "state");
 		_cleanup_free_ char *old = text, *stored = rig_file(stage.r, "lib/instances/%s/definition.json", name);
 		_cleanup_json_ struct json_object *full = client_ok(stage.c, "query-instance", "{" WEB "}");
+		_cleanup_free_ char *devices = NULL;
 
 		if (str_eq(state, "crashed"))
 			state = "shutoff";
-		text = xasprintf("%s%s is %s: %s, pending: %s\n", old, name, state, stored,
-				 json_object_to_json_string(json_object_object_get(full, "pending")));
+		devices = devices_of(full);
+		text = xasprintf("%s%s is %s: %s, pending: %s%s\n", old, name, state, stored,
+				 json_object_to_json_string(json_object_object_get(full, "pending")), devices);
 	}
 	return text;
 }

@@ -20,7 +20,7 @@ void web_write(void);
 void web_ask(const char *command, const char *more);
 
 /* Files (the last state and logs apart), processes and control groups; what is told of each instance, the whole text of
- * its definition, and what of that does not run yet. The caller's. */
+ * its definition, what of that does not run yet, and the devices of its record and its QEMU. The caller's. */
 char *web_world(void);
 /* How often PART is in a text. */
 unsigned web_count(const char *text, const char *part);
