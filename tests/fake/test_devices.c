@@ -157,6 +157,28 @@ START_TEST(block_is_no_lock)
 }
 END_TEST
 
+/* A runtime record that says that a device is there, and not what it is: nothing is guessed. */
+START_TEST(half_recorded)
+{
+	_cleanup_json_ struct json_object *record = NULL, *e = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	set("");
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}"));
+	json_object_put(done("nic-attach", "'nic': {'mode': 'none', 'mac': '" MAC "'}"));
+	stage_kill();
+	text = rig_file(stage.r, "run/instances/web/runtime.json");
+	record = json_tokener_parse(text);
+	json_object_object_del(at(record, "definition"), "disks");
+	stage_write("run/instances/web/runtime.json", json_object_to_json_string(record));
+	stage_restart();
+	stage_settle();
+	e = fails("WrongState", "devices-change", "'detach': ['" A "', '" MAC "']");
+	ck_assert_msg(strstr(str_at(e, "desc"), A_ID), "%s", str_at(e, "desc"));
+	check_first(A, A);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("devices");
@@ -168,6 +190,7 @@ static Suite *suite(void)
 	tcase_add_test(t, refused);
 	tcase_add_test(t, asleep);
 	tcase_add_test(t, block_is_no_lock);
+	tcase_add_test(t, half_recorded);
 	suite_add_tcase(s, t);
 	return s;
 }
