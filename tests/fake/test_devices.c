@@ -102,14 +102,20 @@ START_TEST(another_of_this_name_runs)
 END_TEST
 
 static const struct {
-	const char *class, *command, *args, *parameter;
+	const char *class, *command, *args, *parameter, *words;
 } refusals[] = {
 	{ "InvalidParameter", "devices-change",
 	  "'attach': {'disks': [{'uuid': '" A "', 'path': '@/one'}, {'uuid': '" A "', 'path': '@/one'}]}",
 	  "attach.disks[1]" },
 	{ "InvalidParameter", "devices-change", "'detach': ['x', '" A "']", "detach[1]" },
+	{ "NotFound", "disk-detach", "'disk': 'nic0'", "disk", "no disk 'nic0'" },
+	{ "NotFound", "nic-detach", "'nic': 'x'", "nic", "no network card 'x'" },
+	{ "NotFound", "devices-change", "'detach': ['x', 'y']", "detach[1]", "no device 'y'" },
 	{ "Exists", "disk-attach", "'disk': {'path': '@/two', 'name': 'x'}", "disk.name" },
 	{ "Exists", "disk-attach", "'disk': {'uuid': '" A "', 'path': '@/two'}", "disk" },
+	{ "InvalidParameter", "devices-change",
+	  "'attach': {'disks': [{'path': '@/two', 'bootindex': 1}, {'path': '@/two', 'bootindex': 1}]}",
+	  "attach.disks[1].bootindex", "1 is attach.disks[0]'s already" },
 	{ "InvalidParameter", "nic-attach", "'nic': {'mode': 'none', 'mac': '" MAC "'}", "nic.mac" },
 	{ "InvalidParameter", "devices-change", "'attach': {'nics': [{'mode': 'none'}, {'mac': '" MAC "'}]}",
 	  "attach.nics[1].mac" },
@@ -129,6 +135,8 @@ START_TEST(refused)
 
 		ck_assert_str_eq(str_at(e, "parameter"), refusals[i].parameter);
 		ck_assert_msg(str_starts(str_at(e, "desc"), words), "%s", str_at(e, "desc"));
+		ck_assert_msg(!refusals[i].words || strstr(str_at(e, "desc"), refusals[i].words), "%s",
+			      str_at(e, "desc"));
 		stage_check_unchanged();
 	}
 }
