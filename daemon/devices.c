@@ -76,13 +76,25 @@ static enum verdict take_before(struct op *op, void *arg)
 	return OP_DONE;
 }
 
+/* Behind that on the way back: one that could not be written, on a full disk, is not told of. */
+static enum verdict see_before(struct op *op, void *arg)
+{
+	const struct change *c = arg;
+
+	if (!store_has(c->inst->rt, c->inst->name, c->between))
+		return take_before(op, arg);
+	if (op->err)
+		err_add(op->err, "undone", json_object_new_boolean(false));
+	return take_between(op, arg);
+}
+
 static enum verdict nothing(struct op *op, void *arg)
 {
 	return OP_DONE;
 }
 
 /* On the way back what is in memory follows what was written. */
-static const struct step step_keep = { "keep the definition", nothing, take_before };
+static const struct step step_keep = { "keep the definition", nothing, see_before };
 static const struct step step_put = { "write the definition", put_between, put_before, .timeout_ms = WRITE_MS };
 static const struct step step_take = { "take it over", take_between, take_before };
 

@@ -123,21 +123,22 @@ static struct json_object *complete(const struct choice *c, struct json_object *
 	return definition_store(definition, &ctx, e);
 }
 
-/* "disks[3].path" of the definition is "disk.path" of the request. */
+/* "disks[3].path" of the definition is "disk.path" of the request; also where another is blamed. Where there are several,
+ * the first comes first: what it was renamed to is not renamed again. */
 static bool rename_parameter(struct err **e, const char *list, size_t index, const char *parameter)
 {
 	_cleanup_free_ char *prefix = xasprintf("%s[%zu]", list, index), *renamed = NULL, *desc = NULL;
-	const char *name = e && *e ? json_get_str((*e)->extra, "parameter") : NULL;
-	size_t len = strlen(prefix);
+	const char *name = e && *e ? json_get_str((*e)->extra, "parameter") : NULL, *words;
 
-	if (!name || strncmp(name, prefix, len) != 0)
-		return false;
-	renamed = xasprintf("%s%s", parameter, name + len);
-	if (str_starts((*e)->desc, "'") && strncmp((*e)->desc + 1, name, strlen(name)) == 0) {
+	words = name ? strstr((*e)->desc, prefix) : NULL;
+	if (words) {
 		desc = (*e)->desc;
-		(*e)->desc = xasprintf("'%s%s", renamed, desc + 1 + strlen(name));
+		(*e)->desc = xasprintf("%.*s%s%s", (int)(words - desc), desc, parameter, words + strlen(prefix));
 	}
-	err_add(*e, "parameter", json_object_new_string(renamed));
+	if (name && str_starts(name, prefix)) {
+		renamed = xasprintf("%s%s", parameter, name + strlen(prefix));
+		err_add(*e, "parameter", json_object_new_string(renamed));
+	}
 	return false;
 }
 
@@ -303,13 +304,17 @@ static bool is_ambiguous(const struct instance *inst, const char *text)
 
 static bool detach_one(struct choice *c, const char *text, const char *parameter, struct err **e)
 {
-	const char *id, *list = NULL;
+	const char *only = c->wish->only, *id, *list = NULL;
 	struct json_object *there, *runs;
 
-	devices_find(c->inst, c->wish->only, text, &runs, &there);
+	devices_find(c->inst, only, text, &runs, &there);
 	if (!there && !runs)
-		return devices_fail_at(e, ERR_NOT_FOUND, parameter, "'%s' has no device '%s'", c->inst->name, text);
-	if (!c->wish->only && is_ambiguous(c->inst, text))
+		return devices_fail_at(e, ERR_NOT_FOUND, parameter, "'%s' has no %s '%s'", c->inst->name,
+				       !only                  ? "device" :
+				       str_eq(only, lists[0]) ? "disk" :
+								"network card",
+				       text);
+	if (!only && is_ambiguous(c->inst, text))
 		return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter,
 				       "a disk and a card are called '%s'; say an id", text);
 	if (there && !c->live)

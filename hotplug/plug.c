@@ -44,15 +44,20 @@ struct qmp *plug_qmp(const struct plug *p)
 
 /* ---- which devices ---- */
 
-static void find_device(const struct plug *p, const char *id, struct device *d)
+static bool find_device(const struct plug *p, const char *id, struct device *d, struct err **e)
 {
-	*d = (struct device){ .id = id };
 	for (size_t i = 0; i < p->def.disks.n; i++)
-		if (str_eq(definition_disk(&p->def, i)->hvinfo.id, id))
-			d->index = i;
+		if (str_eq(definition_disk(&p->def, i)->hvinfo.id, id)) {
+			*d = (struct device){ .index = i, .id = id };
+			return true;
+		}
 	for (size_t i = 0; i < p->def.nics.n; i++)
-		if (str_eq(definition_nic(&p->def, i)->hvinfo.id, id))
+		if (str_eq(definition_nic(&p->def, i)->hvinfo.id, id)) {
 			*d = (struct device){ .nic = true, .index = i, .id = id };
+			return true;
+		}
+	return err_set(e, ERR_WRONG_STATE, "what '%s' runs with is not known: its record has no definition of '%s'",
+		       p->inst->name, id);
 }
 
 const struct device *plug_device_of(const struct plug *p, const char *name)
@@ -161,7 +166,8 @@ struct plug *plug_new(struct op *op, struct instance *inst, struct json_object *
 	p->n = json_object_array_length(ids);
 	p->devices = xcalloc(p->n + 1, sizeof(*p->devices));
 	for (size_t i = 0; i < p->n; i++)
-		find_device(p, json_object_get_string(json_object_array_get_idx(ids, i)), &p->devices[i]);
+		if (!find_device(p, json_object_get_string(json_object_array_get_idx(ids, i)), &p->devices[i], e))
+			return NULL;
 	list_files(p);
 	list_taps(p);
 	build_parts(p, &any); /* the names are what they will be */

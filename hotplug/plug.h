@@ -18,7 +18,8 @@ struct plug;
 
 /* For the devices IDS of RUNNING, a definition: that of the record, with the new devices behind the others. NAMES: what an
  * error calls each, by id ("disk", "attach.disks[1]"), or NULL. FIRST_SET: the numbers of the fd sets, plug_sets() of
- * them, from here on. The operation owns it, and a reference of each object. NULL and InvalidParameter if RUNNING is none. */
+ * them, from here on. The operation owns it, and a reference of each object. NULL and InvalidParameter if RUNNING is none,
+ * WrongState if it lacks one of them. */
 struct plug *plug_new(struct op *op, struct instance *inst, struct json_object *running, struct json_object *ids,
 		      struct json_object *names, int64_t first_set, struct err **e);
 /* How many fd sets the devices IDS of RUNNING need. */

@@ -58,6 +58,7 @@ struct plan {
 	bool boots;        /* the guest goes down on the way, and runs at the end */
 	bool deaf;         /* what the guest was asked for it will not do, which nobody can know */
 	bool stays_asked;  /* what the guest was asked to let go of it may let go of when the operation has gone back */
+	int every;         /* only each of so many of its trials is run, but for the long form; 0: all */
 	bool apart;        /* a QEMU without a machine has the image, which ends with droverd, a moment later */
 	const char *between,
 		*halts; /* the state in which what fails halfway leaves it, with its process; another one */

@@ -102,14 +102,20 @@ START_TEST(another_of_this_name_runs)
 END_TEST
 
 static const struct {
-	const char *class, *command, *args, *parameter;
+	const char *class, *command, *args, *parameter, *words;
 } refusals[] = {
 	{ "InvalidParameter", "devices-change",
 	  "'attach': {'disks': [{'uuid': '" A "', 'path': '@/one'}, {'uuid': '" A "', 'path': '@/one'}]}",
 	  "attach.disks[1]" },
 	{ "InvalidParameter", "devices-change", "'detach': ['x', '" A "']", "detach[1]" },
+	{ "NotFound", "disk-detach", "'disk': 'nic0'", "disk", "no disk 'nic0'" },
+	{ "NotFound", "nic-detach", "'nic': 'x'", "nic", "no network card 'x'" },
+	{ "NotFound", "devices-change", "'detach': ['x', 'y']", "detach[1]", "no device 'y'" },
 	{ "Exists", "disk-attach", "'disk': {'path': '@/two', 'name': 'x'}", "disk.name" },
 	{ "Exists", "disk-attach", "'disk': {'uuid': '" A "', 'path': '@/two'}", "disk" },
+	{ "InvalidParameter", "devices-change",
+	  "'attach': {'disks': [{'path': '@/two', 'bootindex': 1}, {'path': '@/two', 'bootindex': 1}]}",
+	  "attach.disks[1].bootindex", "1 is attach.disks[0]'s already" },
 	{ "InvalidParameter", "nic-attach", "'nic': {'mode': 'none', 'mac': '" MAC "'}", "nic.mac" },
 	{ "InvalidParameter", "devices-change", "'attach': {'nics': [{'mode': 'none'}, {'mac': '" MAC "'}]}",
 	  "attach.nics[1].mac" },
@@ -129,6 +135,8 @@ START_TEST(refused)
 
 		ck_assert_str_eq(str_at(e, "parameter"), refusals[i].parameter);
 		ck_assert_msg(str_starts(str_at(e, "desc"), words), "%s", str_at(e, "desc"));
+		ck_assert_msg(!refusals[i].words || strstr(str_at(e, "desc"), refusals[i].words), "%s",
+			      str_at(e, "desc"));
 		stage_check_unchanged();
 	}
 }
@@ -146,6 +154,28 @@ START_TEST(block_is_no_lock)
 }
 END_TEST
 
+/* A runtime record that says that a device is there, and not what it is: nothing is guessed. */
+START_TEST(half_recorded)
+{
+	_cleanup_json_ struct json_object *record = NULL, *e = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	set("");
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}"));
+	json_object_put(done("nic-attach", "'nic': {'mode': 'none', 'mac': '" MAC "'}"));
+	stage_kill();
+	text = rig_file(stage.r, "run/instances/web/runtime.json");
+	record = json_tokener_parse(text);
+	json_object_object_del(at(record, "definition"), "disks");
+	stage_write("run/instances/web/runtime.json", json_object_to_json_string(record));
+	stage_restart();
+	stage_settle();
+	e = fails("WrongState", "devices-change", "'detach': ['" A "', '" MAC "']");
+	ck_assert_msg(strstr(str_at(e, "desc"), A_ID), "%s", str_at(e, "desc"));
+	check_first(A, A);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("devices");
@@ -156,6 +186,7 @@ static Suite *suite(void)
 	tcase_add_test(t, another_of_this_name_runs);
 	tcase_add_test(t, refused);
 	tcase_add_test(t, block_is_no_lock);
+	tcase_add_test(t, half_recorded);
 	suite_add_tcase(s, t);
 	return s;
 }

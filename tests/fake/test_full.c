@@ -174,6 +174,36 @@ START_TEST(a_device_leaves_when_there_is_room)
 }
 END_TEST
 
+/* A change goes back, and there is no room to write what was: then what is told is what the next droverd would read. */
+START_TEST(a_definition_that_cannot_be_put_back)
+{
+	_cleanup_json_ struct json_object *reply = NULL, *o = NULL, *later = NULL;
+	int id;
+
+	set_small();
+	stage_write("image", "an image");
+	stage_define("web", "fake.hold=device_add:%s/go fake.error=device_add:GenericError:no", stage.r->root);
+	stage_start("web");
+	id = client_send(stage.c, "disk-attach", DISK, stage.r->root);
+	stage_await_text("run/operations/instance-web.json", "add the device");
+	fill();
+	stage_write("go", "");
+	reply = client_reply(stage.c, id);
+	ck_assert_str_eq(str_at(reply, "error.class"), "QemuError");
+	ck_assert(!json_object_get_boolean(at(reply, "error.undone")));
+	stage_settle();
+	make_room();
+	o = stage_show("web");
+	ck_assert_str_eq(str_at(o, "definition.disks.0.name"), "one");
+	ck_assert(!has(o, "runtime.disks.0"));
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	stage_restart();
+	later = stage_show("web");
+	ck_assert(json_object_equal(at(later, "definition"), at(o, "definition")));
+	json_object_put(client_ok(stage.c, "disk-detach", "{'instance': 'web', 'disk': 'one'}"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("full disk");
@@ -184,6 +214,7 @@ static Suite *suite(void)
 	tcase_add_test(t, an_end_is_an_end);
 	tcase_add_test(t, an_end_is_recorded_when_there_is_room);
 	tcase_add_test(t, a_device_leaves_when_there_is_room);
+	tcase_add_test(t, a_definition_that_cannot_be_put_back);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -395,6 +395,31 @@ START_TEST(stopped_meanwhile)
 }
 END_TEST
 
+/* A start has its turn before the end has been collected. */
+START_TEST(started_before_that)
+{
+	_cleanup_json_ struct json_object *reply = NULL;
+	int detaching, starting;
+
+	set("fake.unplug=ignore");
+	detach("Timeout");
+	attach(OTHER, "two");
+	detaching = client_send(stage.c, "disk-detach", "{'instance': 'web', 'disk': 'two', 'timeout': 3600}");
+	stage_await_text("run/operations/instance-web.json", "wait for the guest");
+	starting = client_send(stage.c, "instance-start", WEB);
+	while (int_at(reply = stage_show("web"), "queued") == 0)
+		json_object_put(reply);
+	kill(stage_pid("web"), SIGKILL);
+	json_object_put(client_reply(stage.c, detaching));
+	json_object_put(reply);
+	reply = client_reply(stage.c, starting);
+	ck_assert_msg(has(reply, "return"), "%s", json_object_to_json_string(reply));
+	check_state("one", "gone");
+	check_state("two", "gone");
+	stage_settle();
+}
+END_TEST
+
 /* The same while somebody waits for it. */
 START_TEST(stopped_while_it_waits)
 {
@@ -510,6 +535,7 @@ static Suite *suite(void)
 	tcase_add_test(t, busy_until_it_has_gone);
 	tcase_add_loop_test(t, modified_meanwhile, 0, 2);
 	tcase_add_loop_test(t, stopped_meanwhile, 0, 3);
+	tcase_add_test(t, started_before_that);
 	tcase_add_loop_test(t, stopped_while_it_waits, 0, 2);
 	tcase_add_test(t, cancelled_while_it_waits);
 	tcase_add_test(t, kept_on_the_way_back);
