@@ -26,6 +26,8 @@ char *device_outcome(const struct verb *verb, struct json_object *result)
 	if (str_eq(verb->done, "resized"))
 		return xasprintf(json_get_bool(result, "changed", true) ? "resized %s" : "unchanged: %s has that size",
 				 what);
+	if (!json_get_bool(result, "changed", true) && !attach)
+		return xasprintf("unchanged: %s", what);
 	if (!json_get_bool(result, "changed", true))
 		return xasprintf("unchanged: %s is there%s%s", what, address ? ", at " : "", address ? address : "");
 	return xasprintf("%s %s%s%s%s", verb->done, what,

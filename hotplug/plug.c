@@ -204,8 +204,8 @@ bool plug_is_possible(struct json_object *running, const char *id, const char *p
 		if (!str_eq(driver, fixed[i]))
 			continue;
 		err_set(e, ERR_UNSUPPORTED,
-			"'%s': a device of this type (%s) cannot be plugged while the machine runs; "
-			"say live: false, and restart it",
+			"'%s': a device of this type (%s) cannot be plugged while the machine runs; change the "
+			"definition only (live: false), and restart it",
 			parameter, driver);
 		if (e && *e)
 			err_add(*e, "parameter", json_object_new_string(parameter));
@@ -362,17 +362,12 @@ static enum verdict on_nodes(struct op *op, struct json_object *ret, void *arg)
 	return OP_DONE;
 }
 
-/* Of a file it is known since it was opened. */
 static enum verdict ask_sizes(struct op *op, void *arg)
 {
 	struct plug *p = arg;
 	struct json_object *args;
-	bool known = true;
 
-	for (size_t i = 0; i < p->n; i++)
-		if (!p->devices[i].nic)
-			known = known && !definition_disk(&p->def, p->devices[i].index)->uri;
-	if (known || qmp_is_gone(p->inst->qmp))
+	if (qmp_is_gone(p->inst->qmp))
 		return OP_DONE;
 	args = json_object_new_object();
 	json_add_bool(args, "flat", true);
@@ -410,9 +405,19 @@ static enum verdict record_take(struct op *op, void *arg)
 
 static const struct step step_record = { "write the runtime record", record_put, record_take };
 
+/* Of a file the size is known since it was opened. */
+static bool has_unknown_size(const struct plug *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->devices[i].nic && definition_disk(&p->def, p->devices[i].index)->uri)
+			return true;
+	return false;
+}
+
 void plug_record_plan(struct op *op, struct plug *p)
 {
-	op_add(op, &step_sizes, p);
+	if (has_unknown_size(p))
+		op_add(op, &step_sizes, p);
 	op_add(op, &step_record, p);
 }
 

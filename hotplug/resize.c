@@ -115,8 +115,10 @@ static const struct step step_resize = {
 };
 static const struct step step_record = { "record its size", record };
 
+/* NOLINTBEGIN(readability-non-const-parameter): a step writes to CHANGED */
 bool resize_plan(struct op *op, struct instance *inst, struct json_object *stored, const char *id, uint64_t size,
 		 bool live, bool *changed, struct err **e)
+/* NOLINTEND(readability-non-const-parameter) */
 {
 	struct resize *r = op_alloc(op, sizeof(*r));
 

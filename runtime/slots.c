@@ -434,18 +434,18 @@ static bool sit_all(struct map *map, struct seat *seats, size_t n, struct err **
 }
 
 /* The places of those who sit already, each for good; not of those with an id in BUT. */
-static void take_places(struct map *map, struct seat *seats, size_t n, const struct seat *but, size_t n_but)
+static void take_places(struct map *map, struct seat *there, size_t n_there, const struct seat *but, size_t n_but)
 {
 	unsigned place = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n_there; i++) {
 		bool again = false;
 
 		for (size_t k = 0; k < n_but && !again; k++)
-			again = str_eq(but[k].id, seats[i].id);
-		if (!again && has_place(seats[i].info) &&
-		    find_places(map, &seats[i], seats[i].info, ARRAY_SIZE(members), true, &place) == 1)
-			map->owner[seats[i].bus][place] = seats[i].id;
+			again = str_eq(but[k].id, there[i].id);
+		if (!again && has_place(there[i].info) &&
+		    find_places(map, &there[i], there[i].info, ARRAY_SIZE(members), true, &place) == 1)
+			map->owner[there[i].bus][place] = there[i].id;
 	}
 }
 
