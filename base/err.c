@@ -124,7 +124,13 @@ bool err_set_param(struct err **e, const char *name, const char *fmt, ...)
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	err_set(e, ERR_INVALID_PARAMETER, "'%s': %s", name, text);
-	err_add(*e, "parameter", json_object_new_string(name));
+	return err_name_param(e, name);
+}
+
+bool err_name_param(struct err **e, const char *name)
+{
+	if (e && *e)
+		err_add(*e, "parameter", json_object_new_string(name));
 	return false;
 }
 

@@ -66,6 +66,9 @@ bool err_set_errno(struct err **e, enum err_class fallback, int errnum, const ch
 /* InvalidParameter with its "parameter" member. NAME is a path as in "disks[1].cache". */
 bool err_set_param(struct err **e, const char *name, const char *fmt, ...) _printf_(3, 4);
 
+/* Adds that member to an error of another class that has just been set; false. */
+bool err_name_param(struct err **e, const char *name);
+
 /* Moves SRC to *e if *e is empty, else frees SRC: the first error is the one that counts. */
 void err_keep_first(struct err **e, struct err *src);
 struct err *err_copy(const struct err *e);

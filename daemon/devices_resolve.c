@@ -106,9 +106,7 @@ bool devices_fail_at(struct err **e, enum err_class class, const char *parameter
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	err_set(e, class, "'%s': %s", parameter, text);
-	if (e && *e)
-		err_add(*e, "parameter", json_object_new_string(parameter));
-	return false;
+	return err_name_param(e, parameter);
 }
 
 /* ---- what is attached ---- */

@@ -39,8 +39,9 @@ static void compare(struct json_object *list, const char *what, struct json_obje
 	}
 }
 
-/* What the record says: ids, or nodes of disks. */
-static struct json_object *recorded(const struct instance *inst, bool nodes)
+/* What the record says: ids, or nodes of disks. What a guest was asked to let go of may be THERE or not: when it has gone
+ * the record is told of it a moment later. */
+static struct json_object *recorded(const struct instance *inst, bool nodes, struct json_object *there)
 {
 	static const char *const lists[] = { "disks", "nics" };
 	struct json_object *set = json_object_new_object();
@@ -51,11 +52,16 @@ static struct json_object *recorded(const struct instance *inst, bool nodes)
 		for (size_t i = 0; list && i < json_object_array_length(list); i++) {
 			struct json_object *shown = json_object_array_get_idx(list, i);
 			struct json_object *all = json_get_typed(shown, "nodes", json_type_array);
+			bool leaving = device_record_state(shown) == DEVICE_DETACH_PENDING;
 
-			if (!nodes)
+			if (!nodes && (!leaving || has(there, device_id_of(shown))))
 				note(set, device_id_of(shown));
-			for (size_t k = 0; nodes && all && k < json_object_array_length(all); k++)
-				note(set, json_object_get_string(json_object_array_get_idx(all, k)));
+			for (size_t k = 0; nodes && all && k < json_object_array_length(all); k++) {
+				const char *name = json_object_get_string(json_object_array_get_idx(all, k));
+
+				if (!leaving || has(there, name))
+					note(set, name);
+			}
 		}
 	}
 	return set;
@@ -100,8 +106,9 @@ static void on_nodes(struct json_object *ret, const struct err *e, void *data)
 	struct instance *inst = q->inst;
 
 	if (json_object_is_type(ret, json_type_array) && inst->record && q->changes == inst->device_changes) {
-		_cleanup_json_ struct json_object *list = json_object_new_array(), *devices = recorded(inst, false);
-		_cleanup_json_ struct json_object *nodes = recorded(inst, true), *there = names_in(ret, "node-name");
+		_cleanup_json_ struct json_object *list = json_object_new_array(), *there = names_in(ret, "node-name");
+		_cleanup_json_ struct json_object *devices = recorded(inst, false, q->devices);
+		_cleanup_json_ struct json_object *nodes = recorded(inst, true, there);
 
 		compare(list, "device", devices, q->devices);
 		compare(list, "node", nodes, there);

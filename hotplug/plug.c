@@ -92,6 +92,19 @@ struct json_object *plug_named(const char *key, const char *name)
 	return o;
 }
 
+char *plug_called(const struct plug *p, const struct device *d, const char *what)
+{
+	const char *name = json_get_str(p->names, d ? d->id : ""), *rest = strchr(what, ']');
+
+	return name && rest ? xasprintf("%s%s", name, rest + 1) : xstrdup(what);
+}
+
+void plug_blame(struct err *e, const char *name, const char *where)
+{
+	err_prefix(e, "%s: '%s'", name, where);
+	err_name_param(&e, name);
+}
+
 /* Where a file is a block device is known when it is open. */
 static void list_files(struct plug *p)
 {
@@ -100,12 +113,10 @@ static void list_files(struct plug *p)
 			argv_files_add(&p->def, p->devices[i].index, &p->files);
 	for (size_t i = 0; i < p->files.n; i++) {
 		struct argv_file *f = &p->files.items[i];
-		const struct device *d = plug_device_of(p, f->node);
-		const char *name = json_get_str(p->names, d ? d->id : ""), *rest = strchr(f->what, ']');
 		_cleanup_free_ char *was = f->what;
 
 		f->set = (unsigned)p->first_set + (unsigned)i;
-		f->what = name && rest ? xasprintf("%s%s", name, rest + 1) : xstrdup(was);
+		f->what = plug_called(p, plug_device_of(p, f->node), was);
 	}
 }
 
@@ -270,8 +281,12 @@ static enum verdict make_taps(struct op *op, void *arg)
 		tap_name(n->uuid, name);
 		if (tap_open(name, d->n_taps, n->link, n->mtu, d->taps, &e))
 			continue;
-		if (json_get_str(p->names, d->id))
-			err_prefix(e, "%s.link", json_get_str(p->names, d->id));
+		if (json_get_str(p->names, d->id)) {
+			_cleanup_free_ char *parameter = xasprintf("%s.link", json_get_str(p->names, d->id));
+
+			err_prefix(e, "%s", parameter);
+			err_name_param(&e, parameter);
+		}
 		return op_fail_err(op, e);
 	}
 	return OP_DONE;
@@ -423,16 +438,33 @@ void plug_record_plan(struct op *op, struct plug *p)
 
 /* ---- the guest ---- */
 
-/* An image that another QEMU has open is found out when the device wants it. */
+/* An image that somebody has open is found out when the device wants it: that which is to be written, or any that nobody
+ * else is to write to, and QEMU does not say which. */
 static void blame_device(const struct op *op, const struct plug *p, const struct device *d)
 {
+	const struct argv_file *culprit = NULL;
+	const char *name = json_get_str(p->names, d->id);
+	unsigned candidates = 0;
+	bool any;
+
 	if (!op->err || op->err->class != ERR_QEMU || !strstr(op->err->desc, " lock") ||
 	    !str_eq(op->failed, op_step(op)->name))
 		return;
+	any = strstr(op->err->desc, "shared \"");
 	op->err->class = ERR_STORAGE;
-	for (size_t i = 0; i < p->files.n; i++)
-		if (plug_device_of(p, p->files.items[i].node) == d)
-			err_prefix(op->err, "%s: '%s': it is in use", p->files.items[i].what, p->files.items[i].path);
+	for (size_t i = 0; i < p->files.n; i++) {
+		const struct argv_file *f = &p->files.items[i];
+
+		if (plug_device_of(p, f->node) != d || !(any || f->write))
+			continue;
+		culprit = f;
+		candidates++;
+	}
+	err_prefix(op->err, candidates == 1 ? "it is in use" : "one of its images is in use");
+	if (candidates == 1)
+		plug_blame(op->err, culprit->what, culprit->path);
+	else if (name)
+		plug_blame(op->err, name, d->id);
 }
 
 static enum verdict add_device(struct op *op, void *arg)

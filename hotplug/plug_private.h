@@ -51,6 +51,10 @@ struct about {
 struct qmp *plug_qmp(const struct plug *p);
 /* Which device a file or a part is of, by its name; NULL: none, as of a group that disks share. */
 const struct device *plug_device_of(const struct plug *p, const char *name);
+/* WHAT, "disks[3].path" of the running definition, as the client called it: "disk.path". The caller's. */
+char *plug_called(const struct plug *p, const struct device *d, const char *what);
+/* E is about the parameter NAME, which says WHERE. */
+void plug_blame(struct err *e, const char *name, const char *where);
 /* What QEMU is to call one of the queues of a card's tap; the caller's. */
 char *plug_tap_name(const struct device *d, unsigned queue);
 /* A step about one device, file or part. */

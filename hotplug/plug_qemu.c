@@ -68,6 +68,35 @@ static const char *name_of(const struct part *part)
 	return json_get_str(part->o, part->outlet == OUTLET_BLOCKDEV ? "node-name" : "id");
 }
 
+/* A format node is that of the file node with the same number: "ID.f0" of "ID.p0", "ID.b2" of "ID.q2". */
+static char *file_node_of(const char *node)
+{
+	static const char formats[] = "fb", files[] = "pq";
+	char *name = xstrdup(node), *dot = strchr(name, '.');
+	const char *kind = dot ? strchr(formats, dot[1]) : NULL;
+
+	if (kind && *kind)
+		dot[1] = files[kind - formats];
+	return name;
+}
+
+/* The error is about the image that NODE is of. */
+static void blame_node(struct err *e, const struct plug *p, const char *node)
+{
+	_cleanup_free_ char *file = file_node_of(node), *name = NULL, *called = NULL;
+	const char *uri;
+
+	for (size_t i = 0; i < p->files.n; i++)
+		if (str_eq(p->files.items[i].node, file))
+			plug_blame(e, p->files.items[i].what, p->files.items[i].path);
+	if (!remote_is_node(&p->def, node, &name, &uri))
+		return;
+	if (remote_says_no_driver(e->desc))
+		e->class = ERR_UNSUPPORTED;
+	called = plug_called(p, plug_device_of(p, node), name);
+	plug_blame(e, called, uri);
+}
+
 /* PART is the first to be taken back: if it is what failed, QEMU's words are about the disk's image or the card's
  * backend. */
 static void blame(const struct op *op, struct plug *p, const struct part *part)
@@ -84,9 +113,8 @@ static void blame(const struct op *op, struct plug *p, const struct part *part)
 	if (part->outlet == OUTLET_BLOCKDEV && strstr(op->err->desc, " lock"))
 		err_prefix(op->err, "it is in use");
 	op->err->class = classes[part->outlet];
-	for (size_t i = 0; i < p->files.n && part->outlet == OUTLET_BLOCKDEV; i++)
-		if (plug_device_of(p, p->files.items[i].node) == plug_device_of(p, name_of(part)))
-			err_prefix(op->err, "%s: '%s'", p->files.items[i].what, p->files.items[i].path);
+	if (part->outlet == OUTLET_BLOCKDEV)
+		blame_node(op->err, p, name_of(part));
 }
 
 static enum verdict add_part(struct op *op, void *arg)
@@ -123,12 +151,32 @@ static enum verdict remove_part(struct op *op, void *arg)
 	return OP_DONE;
 }
 
+/* E, about a definition, in the words of the request. */
+static void rename_disk(const struct plug *p, struct err *e)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		_cleanup_free_ char *disk = xasprintf("disks[%zu].", p->devices[i].index), *called = NULL, *desc = NULL;
+		const char *name = json_get_str(e->extra, "parameter");
+
+		if (p->devices[i].nic || !name || !str_starts(name, disk) || !str_starts(e->desc, name))
+			continue;
+		called = plug_called(p, &p->devices[i], name);
+		desc = e->desc;
+		e->desc = xasprintf("%s%s", called, desc + strlen(name));
+		err_name_param(&e, called);
+		return;
+	}
+}
+
 static enum verdict on_remote(struct op *op, struct json_object *ret, void *arg)
 {
 	struct plug *p = arg;
 	struct err *e = NULL;
 
-	return remote_check(&p->def, ret, &e) ? OP_DONE : op_fail_err(op, e);
+	if (remote_check(&p->def, ret, &e))
+		return OP_DONE;
+	rename_disk(p, e);
+	return op_fail_err(op, e);
 }
 
 static enum verdict check_remote(struct op *op, void *arg)

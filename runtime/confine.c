@@ -85,9 +85,7 @@ char **confine_argv(const struct confine *c, const char *launcher, char *const *
 static bool no_user(const char *domain, struct err **e)
 {
 	err_set(e, ERR_NOT_FOUND, "there is no user '%s'", domain);
-	if (e)
-		err_add(*e, "parameter", json_object_new_string(DOMAIN));
-	return false;
+	return err_name_param(e, DOMAIN);
 }
 
 /* The row of NAME, or of UID if that is NULL; 0, or the errno. What is not there has errno 0 and no row. */

@@ -404,9 +404,7 @@ static bool check_macs(const struct definition *def, const struct definition_con
 
 		if (ctx->mac_taken && ctx->mac_taken(nic_mac(def, i), ctx->data)) {
 			err_set(e, ERR_EXISTS, "'%s': a card of another instance has %s", path, nic_mac(def, i));
-			if (e && *e)
-				err_add(*e, "parameter", json_object_new_string(path));
-			return false;
+			return err_name_param(e, path);
 		}
 	}
 	return true;

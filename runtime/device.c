@@ -346,7 +346,7 @@ void disk_parts(const struct definition *def, size_t disk, const struct argv_env
 			       .passes = disk_is_passed_through(d, hv) };
 
 	if (disk_has_source(d) && nodes.passes) {
-		add_file_node(&nodes, d->hvinfo.id, false);
+		add_image_node(&nodes, d->uri, d->hvinfo.id, false);
 	} else if (disk_has_source(d)) {
 		add_throttle_group(def, disk, parts);
 		add_layers(&nodes);

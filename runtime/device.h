@@ -8,7 +8,7 @@
  * Names. ID is the device's id ("disk-932df160-7a22-4067"); none is longer than 31 characters.
  *
  *   ID                  the device; the block node it is attached to (a throttle filter, but for scsi-block and
- *                       scsi-generic, where it is the host device itself); the netdev; the disk's throttle group
+ *                       scsi-generic, where it is the device itself); the netdev; the disk's throttle group
  *   group-NAME          a throttle group that disks share
  *   ID.f0, ID.p0        the layer that is written: format node, file node (or that of the driver of its uri). An overlay made while the guest runs is
  *                       ID.f1 over ID.p1, and so on; after the next start the top one is ID.f0 again

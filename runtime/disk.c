@@ -190,9 +190,7 @@ static bool unsupported(struct err **e, const char *prefix, const char *member, 
 	_cleanup_free_ char *path = xasprintf("%s%s", prefix, member);
 
 	err_set(e, ERR_UNSUPPORTED, "'%s': %s", path, why);
-	if (e && *e)
-		err_add(*e, "parameter", json_object_new_string(path));
-	return false;
+	return err_name_param(e, path);
 }
 
 static bool check_source(const struct disk *d, const char *prefix, struct err **e)
@@ -263,8 +261,9 @@ static bool check_device(const struct disk *d, const struct hvparams *hv, const 
 		return fail(e, prefix, "path", "required: a paravirtual cdrom has no tray to be empty");
 	if (d->media == MEDIA_DISK && type == DISK_SCSI_CD)
 		return fail(e, prefix, "type", "scsi-cd is for media cdrom");
-	if (passes && d->uri)
-		return fail(e, prefix, "uri", "a device that is passed through is one of this host, with a path");
+	if (passes && d->uri && !str_starts(d->uri, "iscsi:"))
+		return fail(e, prefix, "uri",
+			    "what is passed through is a device of this host, with a path, or iscsi:");
 	if (passes && d->format != FORMAT_RAW)
 		return fail(e, prefix, "format", "must be raw for a device that is passed through");
 	if (passes && d->mode == DISK_RO)

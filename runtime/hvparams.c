@@ -156,9 +156,7 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 	if (machine_kind(hv->machine_version) == MACHINE_OTHER) {
 		err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' is neither a PC nor a Q35 machine",
 			hv->machine_version);
-		if (e && *e)
-			err_add(*e, "parameter", json_object_new_string("hvparams.machine_version"));
-		return false;
+		return err_name_param(e, "hvparams.machine_version");
 	}
 	if (!str_empty(hv->initrd_path) && str_empty(hv->kernel_path))
 		return err_set_param(e, "hvparams.initrd_path", "needs 'kernel_path'");

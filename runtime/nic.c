@@ -102,9 +102,7 @@ static bool check_mode(const struct nic *n, const char *prefix, struct err **e)
 		if (nic_mode_of(n) == known[i])
 			return true;
 	err_set(e, ERR_UNSUPPORTED, "'%s': this version has the modes bridged, user and none only", path);
-	if (e && *e)
-		err_add(*e, "parameter", json_object_new_string(path));
-	return false;
+	return err_name_param(e, path);
 }
 
 static bool check_link(const struct nic *n, const char *prefix, struct err **e)

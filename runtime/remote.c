@@ -5,7 +5,7 @@
 
 /* A layer with a uri. */
 struct remote {
-	char *what;       /* "disks[0].uri: 'nbd://…'" */
+	char *name;       /* "disks[0].uri" */
 	char *file, *top; /* names of its nodes: protocol, format */
 	const char *uri;
 	bool qcow2, lone; /* nothing is given for it to lie on */
@@ -13,7 +13,7 @@ struct remote {
 
 static void remote_clear(struct remote *r)
 {
-	free(r->what);
+	free(r->name);
 	free(r->file);
 	free(r->top);
 }
@@ -31,12 +31,12 @@ static bool remote_get(const struct definition *def, size_t disk, size_t layer, 
 				.qcow2 = (below ? below->format : d->format) == FORMAT_QCOW2,
 				.lone = layer == d->backing.n };
 	if (below) {
-		ret->what = xasprintf("disks[%zu].backing[%zu].uri: '%s'", disk, layer - 1, uri);
+		ret->name = xasprintf("disks[%zu].backing[%zu].uri", disk, layer - 1);
 		ret->file = xasprintf("%s.q%zu", id, layer - 1);
 		ret->top = xasprintf("%s.b%zu", id, layer - 1);
 	} else {
-		ret->what = xasprintf("disks[%zu].uri: '%s'", disk, uri);
-		ret->file = xasprintf("%s.p0", id);
+		ret->name = xasprintf("disks[%zu].uri", disk);
+		ret->file = disk_is_passed_through(d, &def->hvparams) ? xstrdup(id) : xasprintf("%s.p0", id);
 		ret->top = xasprintf("%s.f0", id);
 	}
 	return true;
@@ -87,9 +87,13 @@ static bool is_unfit(const struct remote *r, void *data)
 	const char *beside = json_get_str(json_get_typed(format, "data", json_type_object), "data-file");
 
 	if (r->lone && below)
-		return !err_set(look->e, ERR_STORAGE, "%s: its header names a backing file, '%s'; give it in 'backing'",
-				r->what, below);
-	return beside && !err_set(look->e, ERR_STORAGE, "%s: has an external data file, '%s'", r->what, beside);
+		err_set(look->e, ERR_STORAGE, "%s: '%s': its header names a backing file, '%s'; give it in 'backing'",
+			r->name, r->uri, below);
+	else if (beside)
+		err_set(look->e, ERR_STORAGE, "%s: '%s': has an external data file, '%s'", r->name, r->uri, beside);
+	else
+		return false;
+	return !err_name_param(look->e, r->name);
 }
 
 bool remote_check(const struct definition *def, struct json_object *nodes, struct err **e)
@@ -103,7 +107,8 @@ bool remote_check(const struct definition *def, struct json_object *nodes, struc
 
 struct complaint {
 	const char *node;
-	char *what;
+	char **name;
+	const char **uri;
 };
 
 static bool is_meant(const struct remote *r, void *data)
@@ -112,16 +117,23 @@ static bool is_meant(const struct remote *r, void *data)
 
 	if (!str_eq(r->file, c->node) && !str_eq(r->top, c->node))
 		return false;
-	c->what = xstrdup(r->what);
+	*c->name = xstrdup(r->name);
+	*c->uri = r->uri;
 	return true;
+}
+
+bool remote_is_node(const struct definition *def, const char *node, char **name, const char **uri)
+{
+	struct complaint c = { node, name, uri };
+
+	return remote_any(def, is_meant, &c);
 }
 
 char *remote_named(const struct definition *def, const char *log)
 {
 	static const char option[] = "-blockdev {", name[] = "\"node-name\":\"";
-	_cleanup_free_ char *node = NULL;
-	struct complaint c = { 0 };
-	const char *last = NULL;
+	_cleanup_free_ char *node = NULL, *parameter = NULL;
+	const char *last = NULL, *uri;
 
 	for (const char *p = log; p && (p = strstr(p, option)); p++)
 		last = p;
@@ -130,14 +142,28 @@ char *remote_named(const struct definition *def, const char *log)
 		return NULL;
 	last += strlen(name);
 	node = xstrndup(last, strcspn(last, "\""));
-	c.node = node;
-	remote_any(def, is_meant, &c);
-	return c.what;
+	return remote_is_node(def, node, &parameter, &uri) ? xasprintf("%s: '%s'", parameter, uri) : NULL;
 }
+
+static const char *const no_driver[] = { ": Unknown driver '", ": Parameter 'driver' does not accept value '" };
 
 bool remote_lacks_driver(const char *log)
 {
-	return strstr(log, "}: Unknown driver '") || strstr(log, "}: Parameter 'driver' does not accept value '");
+	for (size_t i = 0; i < ARRAY_SIZE(no_driver); i++) {
+		_cleanup_free_ char *behind_option = xasprintf("}%s", no_driver[i]);
+
+		if (strstr(log, behind_option))
+			return true;
+	}
+	return false;
+}
+
+bool remote_says_no_driver(const char *desc)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(no_driver); i++)
+		if (strstr(desc, no_driver[i]))
+			return true;
+	return false;
 }
 
 static bool has_scheme(const struct remote *r, void *data)

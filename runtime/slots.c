@@ -207,16 +207,12 @@ static bool fail(struct err **e, const struct seat *s, const char *member, const
 
 static bool no_slot(const struct map *map, const struct seat *s, unsigned first, struct err **e)
 {
+	_cleanup_free_ char *path = xasprintf("%s[%zu]", s->list, s->index);
 	unsigned count = bus_count(map->hv, s->bus);
 
-	err_set(e, ERR_NO_SLOT, "no free %s for %s[%zu]: there are %u", buses[s->bus].what, s->list, s->index,
+	err_set(e, ERR_NO_SLOT, "'%s': no free %s for it: there are %u", path, buses[s->bus].what,
 		count > first ? count - first : 0);
-	if (e && *e) {
-		_cleanup_free_ char *path = xasprintf("%s[%zu]", s->list, s->index);
-
-		err_add(*e, "parameter", json_object_new_string(path));
-	}
-	return false;
+	return err_name_param(e, path);
 }
 
 static void sit(struct map *map, struct seat *s, unsigned n)

@@ -69,11 +69,13 @@ static void opening_expired(struct op *op, void *data)
 	struct opening *o = data;
 	struct err *e = NULL;
 
-	if (o->at < o->n)
+	if (o->at < o->n) {
 		err_set(&e, ERR_TIMEOUT, "%s: '%s': could not be opened within %u.%u s; nothing was changed",
 			o->items[o->at].what, o->items[o->at].path, op->wait_ms / 1000, op->wait_ms % 1000 / 100);
-	else
+		err_name_param(&e, o->items[o->at].what);
+	} else {
 		err_set(&e, ERR_TIMEOUT, "'%s' did not end; nothing was changed", o->opener);
+	}
 	opening_done(o, e);
 }
 
@@ -98,11 +100,15 @@ static bool take_answer(struct opening *o, const struct open_answer *a, int *fd,
 
 	if ((*fd >= 0) != (a->result == OPEN_IMAGE))
 		return garbage(o, "gave a wrong number of descriptors", e);
-	if (a->result == OPEN_FAILED && a->errnum > 0)
-		return err_set_errno(e, ERR_STORAGE, a->errnum, "%s: '%s'%s%.*s", item->what, item->path,
-				     length ? ": " : "", length, a->text);
-	if (a->result == OPEN_REFUSED)
-		return err_set(e, ERR_STORAGE, "%s: '%s': %.*s", item->what, item->path, length, a->text);
+	if (a->result == OPEN_FAILED && a->errnum > 0) {
+		err_set_errno(e, ERR_STORAGE, a->errnum, "%s: '%s'%s%.*s", item->what, item->path, length ? ": " : "",
+			      length, a->text);
+		return err_name_param(e, item->what);
+	}
+	if (a->result == OPEN_REFUSED) {
+		err_set(e, ERR_STORAGE, "%s: '%s': %.*s", item->what, item->path, length, a->text);
+		return err_name_param(e, item->what);
+	}
 	if (boot ? !in_place && a->result != OPEN_COPIED : a->result != OPEN_IMAGE)
 		return garbage(o, "gave an answer that does not fit", e);
 	item->opened = !boot;
@@ -290,8 +296,10 @@ bool open_items_check_twice(const struct open_item *items, size_t n, struct err 
 {
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < i; j++)
-			if (is_clash(&items[j], &items[i]))
-				return err_set(e, ERR_STORAGE, "%s: the same %s as %s", items[i].what,
-					       items[i].block ? "device" : "file", items[j].what);
+			if (is_clash(&items[j], &items[i])) {
+				err_set(e, ERR_STORAGE, "%s: the same %s as %s", items[i].what,
+					items[i].block ? "device" : "file", items[j].what);
+				return err_name_param(e, items[i].what);
+			}
 	return true;
 }

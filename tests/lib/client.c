@@ -89,6 +89,14 @@ void client_free(struct client *c)
 	free(c);
 }
 
+void rig_restart(struct rig *r, struct client **c)
+{
+	rig_kill(r);
+	rig_start(r);
+	client_free(*c);
+	*c = client_new(r);
+}
+
 int client_fd(struct client *c)
 {
 	return c->fd;

@@ -86,6 +86,9 @@ void client_await_state(struct client *c, const char *instance, const char *stat
 /* Waits for TEXT in the console log of an instance. */
 void client_await_console(struct client *c, const char *instance, const char *text);
 
+/* SIGKILL for the daemon, and another one, which *C is connected to. */
+void rig_restart(struct rig *r, struct client **c);
+
 /* Defines and, with START, starts an instance: EXTRA are further members of the definition, in JSON with '. */
 void client_define(struct client *c, const char *name, const char *extra, ...) _printf_(3, 4);
 

@@ -69,7 +69,8 @@ for suite in "${suites[@]}"; do
 	echo "deb [signed-by=$keyring] $mirror $suite main"
 done > "$work/sources.list"
 apt update
-apt --yes --no-install-recommends --download-only -t "${suites[1]}" install qemu-system-x86 qemu-utils > /dev/null
+apt --yes --no-install-recommends --download-only -t "${suites[1]}" install \
+	qemu-system-x86 qemu-utils qemu-block-extra > /dev/null
 
 # --- the tree ---
 

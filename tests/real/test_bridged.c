@@ -5,11 +5,10 @@
  */
 #include "guest.h"
 #include "netns.h"
+#include "peers.h"
 
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define UUID0 "003fc157-66a8-4e6d-8b7e-ec4f69751396"
@@ -43,10 +42,7 @@ static void tear_down(void)
 
 static void restart(void)
 {
-	rig_kill(rig);
-	rig_start(rig);
-	client_free(client);
-	client = client_new(rig);
+	rig_restart(rig, &client);
 }
 
 static void define(const char *name, const char *words, const char *more, const char *nics)
@@ -69,21 +65,6 @@ static void expect_interfaces(const char *names)
 	ck_assert_str_eq(found, names);
 }
 
-/* It leases one address only, and dies with the test. */
-static void start_dhcp(void)
-{
-	_cleanup_free_ char *lease = xasprintf("--dhcp-leasefile=%s/leases", rig->root);
-	_cleanup_free_ char *log = xasprintf("--log-facility=%s/dnsmasq.log", rig->root);
-
-	if (fork() != 0)
-		return;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	execlp("dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=br0",
-	       "--bind-interfaces", "--except-interface=lo", "--dhcp-authoritative", "--no-ping", "--user=root",
-	       "--dhcp-range=10.77.0.42,10.77.0.42,5m", "--pid-file=", lease, log, NULL);
-	_exit(127);
-}
-
 static void ping(void)
 {
 	host_run("ping -c 1 -w %d 10.77.0.42 > /dev/null", RIG_DEADLINE_MS / 1000);
@@ -103,7 +84,7 @@ START_TEST(test_lease)
 	struct json_object *nic;
 	pid_t pid;
 
-	start_dhcp();
+	peer_dhcp(rig, "br0");
 	define("web1", "t.ga=0", roots[_i], CARD);
 	pid = guest_start(client, "web1");
 	ck_assert(netns_on_bridge("br0", TAP0));

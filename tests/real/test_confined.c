@@ -33,10 +33,7 @@ static void tear_down(void)
 
 static void restart(void)
 {
-	rig_kill(rig);
-	rig_start(rig);
-	client_free(client);
-	client = client_new(rig);
+	rig_restart(rig, &client);
 }
 
 static void define_bare(const char *name, const char *hvparams)

@@ -39,10 +39,7 @@ static void tear_down(void)
 
 static void restart(void)
 {
-	rig_kill(rig);
-	rig_start(rig);
-	client_free(client);
-	client = client_new(rig);
+	rig_restart(rig, &client);
 }
 
 static void stop(const char *name)

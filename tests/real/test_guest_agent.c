@@ -25,10 +25,7 @@ static void tear_down(void)
 /* The next life of droverd. */
 static void restart(void)
 {
-	rig_kill(rig);
-	rig_start(rig);
-	client_free(client);
-	client = client_new(rig);
+	rig_restart(rig, &client);
 }
 
 static struct json_object *query_guest(unsigned wait)

@@ -4,6 +4,7 @@
  * and writes there, what is said where nobody answers or something else is there, and what comes of a server that dies.
  */
 #include "guest.h"
+#include "peers.h"
 
 #include "base/file.h"
 
@@ -45,8 +46,7 @@ static void server_end(int server)
 {
 	if (!servers[server])
 		return;
-	kill(servers[server], SIGKILL);
-	waitpid(servers[server], NULL, 0);
+	peer_end(servers[server]);
 	servers[server] = 0;
 }
 
@@ -80,49 +80,13 @@ static void expect_content(const char *name, off_t at_byte, const char *text)
 
 /* ---- servers ---- */
 
-static bool answers(const char *where)
-{
-	struct sockaddr_un local = { .sun_family = AF_UNIX };
-	struct sockaddr_in inet = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	_cleanup_close_ int fd = socket(*where == '/' ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (*where == '/') {
-		snprintf(local.sun_path, sizeof(local.sun_path), "%s", where);
-		return connect(fd, (struct sockaddr *)&local, sizeof(local)) == 0;
-	}
-	inet.sin_port = htons((uint16_t)strtol(where, NULL, 10));
-	return connect(fd, (struct sockaddr *)&inet, sizeof(inet)) == 0;
-}
-
-/* The bytes of an image as export NAME, at a port or (with a slash) a socket. MORE: a further word of qemu-nbd's. */
 static int serve(const char *name, const char *where, const char *more)
 {
-	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name), *log = xasprintf("%s/%s.log", dir, name);
-	const char *const option = *where == '/' ? "-k" : "-p";
-	const char *const argv[] = { "qemu-nbd", "-t",  "-e", "8",  "-f", "raw", "-b", "127.0.0.1",
-				     option,     where, "-x", name, path, more,  NULL };
 	int server = 0;
 
 	while (servers[server])
 		ck_assert_int_lt(++server, SERVERS_MAX);
-	servers[server] = fork();
-	if (servers[server] == 0) {
-		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(fd, 1);
-		dup2(fd, 2);
-		execvp(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	for (int i = 0; !answers(where); i++) {
-		ck_assert_msg(i < RIG_DEADLINE_MS / 20 && waitpid(servers[server], NULL, WNOHANG) == 0,
-			      "'%s' is not served", name);
-		usleep(20000);
-	}
-	/* Who connects has to write to it. */
-	if (*where == '/')
-		ck_assert_int_eq(chmod(where, 0666), 0);
+	servers[server] = peer_nbd(dir, name, where, more);
 	return server;
 }
 
@@ -224,10 +188,7 @@ START_TEST(test_everything)
 	check_record();
 	check_content();
 	/* another droverd finds it as it is */
-	rig_kill(rig);
-	rig_start(rig);
-	client_free(client);
-	client = client_new(rig);
+	rig_restart(rig, &client);
 	guest_expect(client, "web1", "running", "booted");
 	check_record();
 	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));

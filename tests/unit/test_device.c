@@ -228,6 +228,11 @@ static const struct {
 				  "-device scsi-block,id=" DISK0 ",bus=scsi.0,channel=0,scsi-id=0,lun=0,drive=" DISK0
 				  ",bootindex=1,werror=stop,"
 				  "rerror=report\n" },
+	{ "'disks': [{" A ", 'uri': 'iscsi://h/t/1', 'type': 'scsi-generic'}]",
+	  "-blockdev driver=iscsi,node-name=" DISK0 COMMON(
+		  "ignore", "off") ",transport=tcp,portal=h:3260,target=t,lun=1,read-only=off,auto-read-only=off\n"
+				   "-device scsi-generic,id=" DISK0 ",bus=scsi.0,channel=0,scsi-id=0,lun=0,drive=" DISK0
+				   ",bootindex=1\n" },
 	{ "'disks': [{" A ", 'media': 'cdrom'}]", "-device ide-cd,id=" DISK0 ",bus=ide.0,unit=0,rerror=report\n" },
 	{ "'disks': [{" A ", 'media': 'floppy', 'shareable': true}]",
 	  "-device floppy,id=" DISK0 ",unit=0,share-rw=on\n" },

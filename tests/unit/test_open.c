@@ -4,6 +4,8 @@
  */
 #include "open_world.h"
 
+#include "base/json.h"
+
 #include <linux/loop.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
@@ -418,6 +420,7 @@ START_TEST(test_twice)
 		return;
 	ck_assert_int_eq(e->class, ERR_STORAGE);
 	ck_assert_str_eq(e->desc, "disks[2]: the same file as disks[1]");
+	ck_assert_str_eq(json_get_str(e->extra, "parameter"), "disks[2]");
 }
 END_TEST
 

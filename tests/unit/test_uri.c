@@ -242,7 +242,9 @@ static const struct {
 	{ DISKS("{'uri': 'rbd:p/i@s'}"), "InvalidParameter disks[0].mode" },
 	{ DISKS("{'path': '/a', 'format': 'qcow2', 'backing': [{'uri': 'https://h/'}]}"), NULL },
 	/* what is this host's */
-	{ DISKS("{'uri': 'iscsi://h/t/1', 'type': 'scsi-block'}"), "InvalidParameter disks[0].uri" },
+	{ DISKS("{'uri': 'nbd://h/', 'type': 'scsi-block'}"), "InvalidParameter disks[0].uri" },
+	{ DISKS("{'uri': 'iscsi://h/t/1', 'type': 'scsi-block'}, {'uri': 'iscsi://h/t/2', 'type': 'scsi-generic'}"),
+	  NULL },
 	{ DISKS("{'uri': 'nbd://h/', 'aio': 'threads'}"), "InvalidParameter disks[0].aio" },
 	{ DISKS("{'uri': 'nbd://h/', 'format': 'qcow2', 'aio': 'threads', 'backing': [{'path': '/b'}]}"), NULL },
 	{ DISKS("{'path': '/a', 'format': 'qcow2', 'aio': 'threads', 'backing': [{'uri': 'nbd://h/'}]}"), NULL },
