@@ -50,8 +50,8 @@ static void detach(const char *class)
 		client_error(stage.c, class, "disk-detach", "{'instance': 'web', 'disk': 'one', 'timeout': 0.01}"));
 }
 
-/* How many times. */
-static size_t asked(void)
+/* How many times QEMU was sent COMMAND. */
+static size_t sent(const char *command)
 {
 	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-trace", WEB);
 	size_t n = 0;
@@ -59,9 +59,14 @@ static size_t asked(void)
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 
-		n += str_eq(json_get_str(o, "direction"), "out") && str_eq(json_get_str(o, "name"), "device_del");
+		n += str_eq(json_get_str(o, "direction"), "out") && str_eq(json_get_str(o, "name"), command);
 	}
 	return n;
+}
+
+static size_t asked(void)
+{
+	return sent("device_del");
 }
 
 static void await_asked(size_t n)
@@ -242,6 +247,7 @@ START_TEST(another_end_is_none)
 	detach("Timeout");
 	happen(_i == 3 ? "DEVICE_UNPLUG_GUEST_ERROR" : "DEVICE_DELETED");
 	stage_settle();
+	ck_assert_uint_eq(sent("blockdev-del"), 0);
 	check_state("one", "detach-pending");
 }
 END_TEST
