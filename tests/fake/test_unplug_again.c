@@ -502,6 +502,26 @@ START_TEST(kept_on_the_way_back)
 }
 END_TEST
 
+/* One has left, and the other does not: so the first is given back. */
+START_TEST(given_back)
+{
+	_cleanup_json_ struct json_object *list = NULL;
+	bool there = false;
+
+	set("fake.unplug=" OTHER_ID "/ignore");
+	attach(OTHER, "two");
+	json_object_put(client_error(stage.c, "Timeout", "devices-change",
+				     "{'instance': 'web', 'detach': ['one', 'two'], 'timeout': 0.2}"));
+	check_state("one", "attached");
+	check_state("two", "detach-pending");
+	list = client_ok(stage.c, "instance-qmp",
+			 "{'instance': 'web', 'execute': 'qom-list', 'arguments': {'path': '/machine/peripheral'}}");
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		there = there || str_eq(str_at(json_object_array_get_idx(list, i), "name"), ID);
+	ck_assert(there);
+}
+END_TEST
+
 /* What cannot be recorded is not asked for. */
 START_TEST(not_recorded)
 {
@@ -545,6 +565,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, stopped_while_it_waits, 0, 2);
 	tcase_add_test(t, cancelled_while_it_waits);
 	tcase_add_test(t, kept_on_the_way_back);
+	tcase_add_test(t, given_back);
 	tcase_add_test(t, not_recorded);
 	suite_add_tcase(s, t);
 	return s;
