@@ -188,11 +188,29 @@ static char *answer(const char *command, const char *args, const char *member)
 	return text;
 }
 
+/* Which of the cards' back ends QEMU has: it lists none, and finds out when it is asked to set a link. */
+static char *back_ends(void)
+{
+	static const char *const ids[] = { "nic-003fc157-66a8-4e6d", "nic-22222222-66a8-4e6d" };
+	char *text = xstrdup("netdevs");
+
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		int id = client_send(
+			scene.c, "instance-qmp",
+			"{'instance': 'web', 'execute': 'set_link', 'arguments': {'name': '%s', 'up': true}}", ids[i]);
+		_cleanup_json_ struct json_object *reply = client_reply(scene.c, id);
+		_cleanup_free_ char *old = text;
+
+		text = xasprintf("%s%s%s", old, has(reply, "return") ? " " : "", has(reply, "return") ? ids[i] : "");
+	}
+	return text;
+}
+
 /* What the runtime record and QEMU have of devices, of the plans that are about those. */
 static char *describe(pid_t pid)
 {
 	static const char *const about[] = { "disk-", "nic-", "devices-" };
-	_cleanup_free_ char *nodes = NULL, *names = NULL, *sets = NULL, *disks = NULL, *cards = NULL;
+	_cleanup_free_ char *nodes = NULL, *names = NULL, *sets = NULL, *disks = NULL, *cards = NULL, *netdevs = NULL;
 	_cleanup_json_ struct json_object *o = NULL;
 	struct json_object *runtime;
 	bool wanted = false;
@@ -205,11 +223,12 @@ static char *describe(pid_t pid)
 		return xstrdup("");
 	nodes = answer("query-named-block-nodes", "{'flat': true}", "node-name");
 	names = answer("qom-list", "{'path': '/machine/peripheral'}", "name");
+	netdevs = back_ends();
 	/* One that stands still keeps its sets until it goes on. */
 	sets = scene.p->from == PAUSED ? xstrdup("") : answer("query-fdsets", "{}", "fdset-id");
 	disks = json_print(json_object_object_get(runtime, "disks"));
 	cards = json_print(json_object_object_get(runtime, "nics"));
-	return xasprintf("disks %s\nnics %s\n%s\n%s\n%s\n", disks, cards, nodes, names, sets);
+	return xasprintf("disks %s\nnics %s\n%s\n%s\n%s\n%s\n", disks, cards, nodes, names, sets, netdevs);
 }
 
 static const struct machine machine = { .binary = "fake-qemu", .kernel = make_kernel, .describe = describe };

@@ -50,8 +50,8 @@ static void detach(const char *class)
 		client_error(stage.c, class, "disk-detach", "{'instance': 'web', 'disk': 'one', 'timeout': 0.01}"));
 }
 
-/* How many times. */
-static size_t asked(void)
+/* How many times QEMU was sent COMMAND. */
+static size_t sent(const char *command)
 {
 	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-trace", WEB);
 	size_t n = 0;
@@ -59,9 +59,14 @@ static size_t asked(void)
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 
-		n += str_eq(json_get_str(o, "direction"), "out") && str_eq(json_get_str(o, "name"), "device_del");
+		n += str_eq(json_get_str(o, "direction"), "out") && str_eq(json_get_str(o, "name"), command);
 	}
 	return n;
+}
+
+static size_t asked(void)
+{
+	return sent("device_del");
 }
 
 static void await_asked(size_t n)
@@ -242,6 +247,7 @@ START_TEST(another_end_is_none)
 	detach("Timeout");
 	happen(_i == 3 ? "DEVICE_UNPLUG_GUEST_ERROR" : "DEVICE_DELETED");
 	stage_settle();
+	ck_assert_uint_eq(sent("blockdev-del"), 0);
 	check_state("one", "detach-pending");
 }
 END_TEST
@@ -496,6 +502,26 @@ START_TEST(kept_on_the_way_back)
 }
 END_TEST
 
+/* One has left, and the other does not: so the first is given back. */
+START_TEST(given_back)
+{
+	_cleanup_json_ struct json_object *list = NULL;
+	bool there = false;
+
+	set("fake.unplug=" OTHER_ID "/ignore");
+	attach(OTHER, "two");
+	json_object_put(client_error(stage.c, "Timeout", "devices-change",
+				     "{'instance': 'web', 'detach': ['one', 'two'], 'timeout': 0.2}"));
+	check_state("one", "attached");
+	check_state("two", "detach-pending");
+	list = client_ok(stage.c, "instance-qmp",
+			 "{'instance': 'web', 'execute': 'qom-list', 'arguments': {'path': '/machine/peripheral'}}");
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		there = there || str_eq(str_at(json_object_array_get_idx(list, i), "name"), ID);
+	ck_assert(there);
+}
+END_TEST
+
 /* What cannot be recorded is not asked for. */
 START_TEST(not_recorded)
 {
@@ -539,6 +565,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, stopped_while_it_waits, 0, 2);
 	tcase_add_test(t, cancelled_while_it_waits);
 	tcase_add_test(t, kept_on_the_way_back);
+	tcase_add_test(t, given_back);
 	tcase_add_test(t, not_recorded);
 	suite_add_tcase(s, t);
 	return s;
