@@ -343,6 +343,7 @@ void scene_open(const struct plan *p, const char *fault)
 		forget_all();
 	else
 		begin();
+	rig_reap();
 	scene_shrink();
 	if (p->file)
 		forget_file(p->file);

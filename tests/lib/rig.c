@@ -406,8 +406,7 @@ char *rig_world(struct rig *r, bool daemon)
 	return text;
 }
 
-/* Whose parent has died is ours, as process 1, and its remains would be found by each later look at /proc. */
-static void reap_all(void)
+void rig_reap(void)
 {
 	while (getpid() == 1 && waitpid(-1, NULL, WNOHANG) > 0)
 		;
@@ -428,7 +427,7 @@ void rig_free(struct rig *r)
 	each_process(r, end_process, NULL);
 	remove_cgroups(r);
 	if (--rigs == 0)
-		reap_all(); /* no droverd among them, whose end somebody asks for */
+		rig_reap(); /* no droverd among them, whose end somebody asks for */
 	shared = rig_shared("capabilities");
 	own = xasprintf("%s/lib/capabilities", r->root);
 	copy_capabilities(own, shared);
