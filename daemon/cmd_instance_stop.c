@@ -5,6 +5,7 @@
  */
 #include "daemon/commands.h"
 #include "daemon/job.h"
+#include "runtime/observe.h"
 #include "runtime/policy.h"
 #include "runtime/start.h"
 
@@ -46,7 +47,8 @@ const struct command cmd_instance_stop = {
 	.result = job_result_state,
 };
 
-/* The guest powered off, or crashed and is not wanted so; QEMU is held: end it. The reason stays the guest's. */
+/* The guest powered off, or crashed and is not wanted so, and QEMU is held; or somebody has told QEMU to end: see to it that it
+ * does. The reason stays what it was. */
 static bool poweroff(struct job *job, struct err **e)
 {
 	struct instance *inst = instance_find(&job->d->rt, job->name);
@@ -55,7 +57,8 @@ static bool poweroff(struct job *job, struct err **e)
 
 	if (!job_knows(job, inst, e))
 		return false;
-	job->changed = inst && inst->process && (STATE_BIT(inst->state) & HELD || job->recovered);
+	job->changed = inst && inst->process &&
+		       (STATE_BIT(inst->state) & HELD || job->recovered || observe_is_told_to_end(inst));
 	if (!job->changed)
 		return true;
 	inst->obeying = true;

@@ -42,6 +42,9 @@ static void on_qemu_event(struct instance *inst, const char *name, struct json_o
 	json_add_str(o, "event", name);
 	json_add(o, "data", event ? json_object_get(event) : json_object_new_object());
 	event_emit(data, "QEMU_EVENT", o);
+	/* Somebody's SIGTERM ends it; but one that was being asked something may hang on its way out (7.2 does, now and then). */
+	if (str_eq(name, "SHUTDOWN") && str_eq(json_get_str(event, "reason"), "host-signal") && !inst->ending)
+		job_internal(data, "instance-poweroff", inst->name);
 }
 
 static void on_agent_changed(struct instance *inst, bool alive, void *data)

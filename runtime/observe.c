@@ -196,6 +196,11 @@ const char *observe_shutdown_reason(const char *reason, bool guest)
 	return !reason && !guest ? NULL : guest ? "guest-shutdown" : "host-error";
 }
 
+bool observe_is_told_to_end(const struct instance *inst)
+{
+	return str_eq(inst->causes.shutdown, "host-signal");
+}
+
 static void on_shutdown(struct instance *inst, struct json_object *data)
 {
 	const char *reason = json_get_str(data, "reason");
@@ -319,6 +324,8 @@ static void enter_end(struct instance *inst)
 		instance_enter(inst, STATE_CRASHED, "", known);
 	else if (admin)
 		instance_enter(inst, STATE_SHUTOFF, "", "admin");
+	else if (inst->obeying && observe_is_told_to_end(inst) && (quiet || signal == SIGKILL))
+		instance_enter(inst, STATE_SHUTOFF, "", "host");
 	else if (is_guests(inst->causes.shutdown) && (quiet || !inst->exit))
 		instance_enter(inst, STATE_SHUTOFF, "", "guest");
 	else if (!inst->exit)

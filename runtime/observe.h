@@ -18,6 +18,8 @@ void observe_event(struct instance *inst, const char *name, struct json_object *
 void observe_catch_up(struct instance *inst);
 /* The first of the two, for a process that is gone. */
 void observe_recollect(struct instance *inst);
+/* Somebody has sent QEMU a signal that ends it, as it said. */
+bool observe_is_told_to_end(const struct instance *inst);
 /* QEMU's reason of a shutdown as a constant; NULL for none. One that is not known is the guest's or the host's. */
 const char *observe_shutdown_reason(const char *reason, bool guest);
 /* Takes hold of the process that holds the locks of inst->run_dir; false if there is none, or, with *e set, if that
