@@ -38,7 +38,8 @@ static struct plan plans[] = {
 
 	{ "undefine", DEFINED, "instance-undefine" },
 	{ "undefine a broken one", BROKEN, "instance-undefine" },
-	{ "undefine by force", RUNNING, "instance-undefine", .bridged = true, .args = FORCE, .stops_first = true },
+	{ "undefine by force", RUNNING, "instance-undefine", .every = 5, .bridged = true, .args = FORCE,
+	  .stops_first = true },
 	{ "undefine by force without a process", DEFINED, "instance-undefine", .args = FORCE, .stops_first = true,
 	  .idle_commit = true },
 
@@ -47,8 +48,9 @@ static struct plan plans[] = {
 	{ "rename", DEFINED, "instance-rename", .args = "'name': 'web2'" },
 
 	{ "start", DEFINED, "instance-start", .bridged = true, .named = true },
-	{ "start paused", DEFINED, "instance-start", .args = "'paused': true", .named = true, .idle_commit = true },
-	{ "autostart", DEFINED, "instance-autostart", .restart = true, .restarts = true,
+	{ "start paused", DEFINED, "instance-start", .every = 5, .args = "'paused': true", .named = true,
+	  .idle_commit = true },
+	{ "autostart", DEFINED, "instance-autostart", .every = 5, .restart = true, .restarts = true,
 	  .extra = ", \"autostart\": true" },
 
 	{ "stop", RUNNING, "instance-stop", .bridged = true, .named = true },
@@ -91,7 +93,7 @@ static struct plan plans[] = {
 	{ "an order to QEMU", RUNNING, "instance-qmp", .unmarked = true, .untold = true,
 	  .args = "'execute': 'system_reset', 'unsafe': true" },
 
-	{ "restart after a power-off", RUNNING, "instance-restart", .signal = SIGUSR1, .restarts = true,
+	{ "restart after a power-off", RUNNING, "instance-restart", .every = 5, .signal = SIGUSR1, .restarts = true,
 	  .hvparams = ON_POWEROFF_RESTART, .between = "shutdown" },
 	{ "power-off before a restart", RUNNING, "instance-poweroff", .signal = SIGUSR1, .restarts = true,
 	  .hvparams = ON_POWEROFF_RESTART, .between = "shutdown" },
@@ -103,7 +105,7 @@ static struct plan plans[] = {
 	{ "collect", RUNNING, "instance-collect", .bridged = true, .signal = SIGKILL, .between = "off" },
 
 	{ "reboot", RUNNING, "instance-reboot", .named = true, .asks_guest = true, .boots = true },
-	{ "boot anew", RUNNING, "instance-reboot", .named = true, .asks_guest = true, .boots = true,
+	{ "boot anew", RUNNING, "instance-reboot", .every = 5, .named = true, .asks_guest = true, .boots = true,
 	  .patch = "{'vcpus': 2}" },
 
 	{ "attach a disk", RUNNING, "disk-attach", .args = DISK("") },
