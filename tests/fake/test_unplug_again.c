@@ -349,6 +349,8 @@ START_TEST(busy_until_it_has_gone)
 				     stage.r->root));
 	json_object_put(client_error(stage.c, "Busy", "disk-attach",
 				     "{'instance': 'web', 'disk': {'name': 'one', 'path': '%s/one'}}", stage.r->root));
+	json_object_put(
+		client_error(stage.c, "Busy", "disk-resize", "{'instance': 'web', 'disk': 'one', 'size': '64M'}"));
 	/* Its place is not free either. */
 	json_object_put(client_error(stage.c, "InvalidParameter", "disk-attach",
 				     "{'instance': 'web', 'disk': {'uuid': '" OTHER
