@@ -148,6 +148,8 @@ START_TEST(slow_under_an_operation)
 	gate = xasprintf("%s/gate", stage.r->root);
 	stage_define("web", "fake.hold=stop:%s fake.record=%s/asked", gate, stage.r->root);
 	stage_start("web");
+	/* Asked behind the start; an answer to it would be one since. */
+	json_object_put(stage_await_answer("query-named-block-nodes"));
 	client_send(stage.c, "instance-pause", WEB);
 	stage_await_text("asked", "qmp stop");
 	await_monitor("slow");
