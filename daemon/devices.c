@@ -243,7 +243,8 @@ static void add_end(struct op *op, struct change *c)
 
 /* ---- the plan ---- */
 
-/* What detached devices were made of, so that they can be made again; of those that have not gone yet. */
+/* What detached devices were made of, so that they can be made again. Taken up behind its end, some are in no record any
+ * more. */
 static bool add_memory(struct op *op, struct change *c, struct err **e)
 {
 	struct json_object *running = json_get_typed(c->inst->record, "definition", json_type_object);
@@ -251,7 +252,7 @@ static bool add_memory(struct op *op, struct change *c, struct err **e)
 	struct plug *p;
 
 	for (size_t i = 0; i < length(c->detach); i++)
-		if (definition_find_device(running, id_at(c->detach, i), NULL))
+		if (!c->job->recovered || definition_find_device(running, id_at(c->detach, i), NULL))
 			json_object_array_add(there, json_object_new_string(id_at(c->detach, i)));
 	p = plug_new(op, c->inst, running, there, NULL, 0, e);
 	if (!p)
