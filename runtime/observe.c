@@ -318,14 +318,15 @@ static void enter_end(struct instance *inst)
 	bool admin = inst->ending && !inst->obeying, quiet = inst->exit && !signal && !status;
 	enum state was = inst->known_state;
 
+	/* Who saw to it that it ended is not why. */
+	if (inst->obeying && observe_is_told_to_end(inst) && signal == SIGKILL)
+		signal = status = 0;
 	if (was == STATE_SHUTDOWN) /* what ended it is known from then */
 		instance_enter(inst, STATE_SHUTOFF, "", known);
 	else if (was == STATE_CRASHED && (inst->obeying || (quiet && !admin)))
 		instance_enter(inst, STATE_CRASHED, "", known);
 	else if (admin)
 		instance_enter(inst, STATE_SHUTOFF, "", "admin");
-	else if (inst->obeying && observe_is_told_to_end(inst) && (quiet || signal == SIGKILL))
-		instance_enter(inst, STATE_SHUTOFF, "", "host");
 	else if (is_guests(inst->causes.shutdown) && (quiet || !inst->exit))
 		instance_enter(inst, STATE_SHUTOFF, "", "guest");
 	else if (!inst->exit)
