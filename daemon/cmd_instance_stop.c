@@ -47,8 +47,8 @@ const struct command cmd_instance_stop = {
 	.result = job_result_state,
 };
 
-/* The guest powered off, or crashed and is not wanted so, and QEMU is held; or somebody has told QEMU to end: see to it that it
- * does. The reason stays what it was. */
+/* The guest powered off, or crashed and is not wanted so, and QEMU is held; or somebody has told QEMU to end: see to it
+ * that it does. The reason stays what it was. */
 static bool poweroff(struct job *job, struct err **e)
 {
 	struct instance *inst = instance_find(&job->d->rt, job->name);

@@ -276,11 +276,13 @@ static enum verdict compare(struct op *op, void *arg)
 
 enum verdict apart_see_size(struct op *op, struct apart *a, uint64_t size)
 {
-	if (a->plug->files.n == 0)
+	size_t top = plug_top_file(a->plug, &a->plug->devices[0]);
+
+	if (top == a->plug->files.n)
 		return op_fail(op, ERR_UNSUPPORTED, "of a disk that is no file the size is not known");
 	forget_look(a);
 	a->look = xcalloc(1, sizeof(*a->look));
-	*a->look = prepare_item(&a->plug->files.items[0]);
+	*a->look = prepare_item(&a->plug->files.items[top]);
 	a->size = size;
 	return open_items_then(op, a->inst->rt->opener, a->look, 1, NULL, compare, a);
 }

@@ -218,9 +218,7 @@ bool plug_is_possible(struct json_object *running, const char *id, const char *p
 			"'%s': a device of this type (%s) cannot be plugged while the machine runs; change the "
 			"definition only (live: false), and restart it",
 			parameter, driver);
-		if (e && *e)
-			err_add(*e, "parameter", json_object_new_string(parameter));
-		return false;
+		return err_name_param(e, parameter);
 	}
 	return true;
 }
@@ -351,6 +349,17 @@ void plug_describe_plan(struct op *op, struct plug *p, struct json_object *into)
 
 /* ---- the record ---- */
 
+/* The images below it come first. */
+size_t plug_top_file(const struct plug *p, const struct device *d)
+{
+	_cleanup_free_ char *node = xasprintf("%s.p0", d->id);
+	size_t i = 0;
+
+	while (i < p->files.n && !str_eq(p->files.items[i].node, node) && !str_eq(p->files.items[i].node, d->id))
+		i++;
+	return i;
+}
+
 static const char *list_of(const struct device *d)
 {
 	return d->nic ? "nics" : "disks";
@@ -359,15 +368,12 @@ static const char *list_of(const struct device *d)
 static struct json_object *shown_of(const struct plug *p, const struct device *d)
 {
 	static const struct argv_env any = { .binary = "" };
+	size_t top = plug_top_file(p, d);
 	struct json_object *o = d->nic ? record_nic(&p->def, d->index, p->running) :
 					 record_disk(&p->def, d->index, p->running, &any, &p->files);
 
-	for (size_t i = 0; i < p->files.n && p->items; i++) {
-		if (plug_device_of(p, p->files.items[i].node) != d)
-			continue;
-		json_add_uint(o, "size", (p->items[i].size + SECTOR - 1) / SECTOR * SECTOR);
-		break; /* those behind it are its backing images */
-	}
+	if (p->items && top < p->files.n)
+		json_add_uint(o, "size", (p->items[top].size + SECTOR - 1) / SECTOR * SECTOR);
 	return o;
 }
 

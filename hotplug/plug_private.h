@@ -51,6 +51,8 @@ struct about {
 struct qmp *plug_qmp(const struct plug *p);
 /* Which device a file or a part is of, by its name; NULL: none, as of a group that disks share. */
 const struct device *plug_device_of(const struct plug *p, const char *name);
+/* Which file the disk D is written to, which has its size: an index; the number of files if that is none. */
+size_t plug_top_file(const struct plug *p, const struct device *d);
 /* WHAT, "disks[3].path" of the running definition, as the client called it: "disk.path". The caller's. */
 char *plug_called(const struct plug *p, const struct device *d, const char *what);
 /* E is about the parameter NAME, which says WHERE. */

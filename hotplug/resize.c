@@ -43,10 +43,9 @@ static enum verdict on_size(struct op *op, struct json_object *ret, void *arg)
 	*r->changed = (uint64_t)size != r->size;
 	if ((uint64_t)size <= r->size)
 		return OP_DONE;
-	err_set(&e, ERR_INVALID_PARAMETER,
-		"'size': the disk has %" PRId64 " bytes, and only grows: what is beyond a smaller size would be lost",
-		size);
-	err_add(e, "parameter", json_object_new_string("size"));
+	err_set_param(&e, "size",
+		      "the disk has %" PRId64 " bytes, and only grows: what is beyond a smaller size would be lost",
+		      size);
 	return op_fail_err(op, e);
 }
 

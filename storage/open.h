@@ -50,8 +50,8 @@ struct open_owner {
 /* A wait of OP: has the program OPENER open the N items, in order, and fills in their results. ITEMS stay until it has
  * ended, and what they then hold is the caller's, of a failure too: open_items_close() is the undo.
  *
- * Errors name the item, also as "parameter", and its path, and are NotFound, PermissionDenied, NoSpace or, for a thing of the wrong kind as
- * well, StorageError. The first one ends the wait. Its expiry and a cancel end it at once, with nothing changed but,
+ * Errors name the item, also as "parameter", and its path, and are NotFound, PermissionDenied, NoSpace or, for a thing of
+ * the wrong kind as well, StorageError. The first one ends the wait. Its expiry and a cancel end it at once, with nothing changed but,
  * perhaps, a part of a copy in the owner's directory; a descriptor that comes later is closed by the kernel. */
 enum verdict open_items(struct op *op, const char *opener, struct open_item *items, size_t n,
 			const struct open_owner *owner);

@@ -99,7 +99,8 @@ char *rig_world(struct rig *r, bool daemon);
 /* Number of open descriptors of a process; resident memory in KiB. */
 unsigned process_fds(pid_t pid);
 unsigned process_rss(pid_t pid);
-/* Whose parent has died is ours, as process 1, and its remains would be found by each later look at /proc, and hold a uid. */
+/* Whose parent has died is ours, as process 1, and its remains would be found by each later look at /proc, and hold a
+ * uid. */
 void rig_reap(void);
 /* Waits until a process is gone (by pidfd). */
 void process_await_end(pid_t pid);

@@ -110,6 +110,18 @@ START_TEST(of_a_guest)
 	grows("disk2", "2097152", true);
 	expect_guest("echo 1 > /sys/block/sda/device/rescan; cat /sys/block/sda/size", "4096");
 
+	/* One that comes while it runs has the size of its top layer, whatever is below it. */
+	host_run("qemu-img create -q -f qcow2 -F qcow2 -b %s/base %s/other 5M", dir, dir);
+	{
+		_cleanup_json_ struct json_object *o = client_ok(
+			client, "disk-attach",
+			"{'instance': '" VM "', 'disk': {'name': 'other', 'path': '%s/other', 'format': 'qcow2', "
+			"'backing': [{'path': '%s/base', 'format': 'qcow2'}]}}",
+			dir, dir);
+
+		ck_assert_int_eq(int_at(o, "disk.size"), 5 * 1048576);
+	}
+
 	refused("InvalidParameter", "size", "only grows", "'disk': 'disk0', 'size': 1048576");
 	refused("InvalidParameter", "size", "multiple of 512", "'disk': 'disk0', 'size': 2097153");
 	refused("InvalidParameter", "size", "512 to", "'disk': 'disk0', 'size': 0");
