@@ -250,13 +250,25 @@ static void op_end(struct op *op)
 		queue_kick(queue);
 }
 
+/* Whether a next life would do anything else here than at the step marked last. On the way to the commit it goes back
+ * from there, and what has no effect, or none that is undone, need not be known. Behind it what was done without a wait is
+ * done again, as it is when it is cut off at its end. */
+static bool is_place(const struct op *op)
+{
+	const struct step *s = op_step(op);
+
+	if (op->phase != OP_FORWARD || op->at == 0 || s->commit || s->again)
+		return true;
+	if (op->committed)
+		return s->timeout_ms || op->plan[op->at - 1].step->commit;
+	return s->run && s->undo;
+}
+
 /* False: where it stands could not be made durable, so it must not go forward. */
 static bool op_mark(struct op *op)
 {
 	struct err *e = NULL;
 
-	if (op->ops->changed)
-		op->ops->changed(op);
 	if (!op->ops->mark || op->ops->mark(op, &e))
 		return true;
 	log_warning("%s %s: %s", op->name, op->id, e->desc);
@@ -277,7 +289,9 @@ static void op_walk(struct op *op)
 		enum op_fault fault;
 		enum verdict v;
 
-		if (!op_mark(op)) {
+		if (op->ops->changed)
+			op->ops->changed(op);
+		if (is_place(op) && !op_mark(op)) {
 			op_turn(op);
 			continue;
 		}
@@ -461,6 +475,8 @@ static void wait_cancel(struct op *op, const struct op_wait_ops *wait, struct er
 		return;
 	}
 	err_keep_first(&op->err, reason);
+	if (op->ops->changed)
+		op->ops->changed(op);
 	op_mark(op); /* a next life must not go on with it; that it cannot be noted changes nothing in this one */
 	if (p->step->stop)
 		p->step->stop(op, p->arg);

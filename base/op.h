@@ -10,8 +10,9 @@
  * there is no way back: what follows is done as well as it can be, and an error stays in op->err.
  * A commit that failed or is in doubt is settled by its probe().
  *
- * Before each step the owner's mark() makes "where it stands" durable, so that op_recover() in a
- * later life of the process takes the same plan up at the same step.
+ * Before each step that has something to take back, and behind the commit each that waits, the owner's mark() makes
+ * "where it stands" durable, so that op_recover() in a later life of the process takes the same plan up there. A step
+ * behind the commit may run twice, and so may those without a wait that come before it.
  *
  * A wait that expires: one that knows better decides itself (op_extend, op_stall, op_resume), any
  * other is forgotten and fails with Timeout. A stalled operation waits without a deadline.
@@ -31,7 +32,7 @@ typedef enum verdict step_fn(struct op *op, void *arg);
 
 struct step {
 	const char *name; /* in the log, query-jobs and errors: "spawn QEMU" */
-	step_fn *run, *undo, *probe;
+	step_fn *run, *undo, *probe; /* each optional */
 	void (*stop)(struct op *op, void *arg); /* optional: makes a wait of run() end early */
 	unsigned timeout_ms;                    /* of each wait of the step; needed by all that wait */
 	bool commit;

@@ -88,15 +88,10 @@ static enum verdict see_before(struct op *op, void *arg)
 	return take_between(op, arg);
 }
 
-static enum verdict nothing(struct op *op, void *arg)
-{
-	return OP_DONE;
-}
-
 /* On the way back what is in memory follows what was written. */
-static const struct step step_keep = { "keep the definition", nothing, see_before };
+static const struct step step_keep = { "keep the definition", NULL, see_before };
 static const struct step step_put = { "write the definition", put_between, put_before, .timeout_ms = WRITE_MS };
-static const struct step step_take = { "take it over", take_between, take_before };
+static const struct step step_take = { "take it over", take_between };
 
 /* ---- taking from the guest ---- */
 
@@ -167,7 +162,7 @@ static enum verdict see_given_back(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-static const struct step step_see = { "see what the guest has", nothing, see_given_back };
+static const struct step step_see = { "see what the guest has", NULL, see_given_back };
 static const struct step step_leave = { "wait for the guest", wait_for_guest, give_back, .timeout_ms = CALL_MS };
 static const struct step step_leave_last = { "wait for the guest",  wait_for_guest, give_back,    probe_gone,
 					     .timeout_ms = CALL_MS, .commit = true, .again = true };
@@ -370,7 +365,7 @@ static enum verdict see_later(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-static const struct step step_gone = { "see that the guest has let go", nothing, see_later, .commit = true,
+static const struct step step_gone = { "see that the guest has let go", NULL, see_later, .commit = true,
 				       .again = true };
 
 static bool resolve_gone(struct job *job, struct instance *inst)

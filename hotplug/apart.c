@@ -228,12 +228,7 @@ static enum verdict kill_it(struct op *op, void *arg)
 	return await_end(op, a);
 }
 
-static enum verdict nothing(struct op *op, void *arg)
-{
-	return OP_DONE;
-}
-
-static const struct step step_words = { "give the image to no guest", nothing, see_words };
+static const struct step step_words = { "give the image to no guest", NULL, see_words };
 static const struct step step_run = { "run a QEMU without a machine", run, kill_it, .timeout_ms = RUN_MS };
 
 void apart_begin_plan(struct op *op, struct apart *a)

@@ -521,12 +521,7 @@ static enum verdict see_removed(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-static enum verdict nothing(struct op *op, void *arg)
-{
-	return OP_DONE;
-}
-
-static const struct step step_settle = { "see what the guest has", nothing, see_removed };
+static const struct step step_settle = { "see what the guest has", NULL, see_removed };
 static const struct step step_device = { "add the device", add_device, remove_device, probe_device,
 					 .timeout_ms = LEAVE_MS };
 static const struct step step_device_last = { "add the device",       add_device,    remove_device, probe_device,

@@ -68,6 +68,7 @@ struct rig *bench_rig_new(void)
 	struct rig *r = rig_new("droverd");
 	_cleanup_free_ char *run = run_of(r);
 
+	r->quiet = true;
 	ck_assert(file_make_dirs(run, 0755, NULL));
 	if (mount("tmpfs", run, "tmpfs", 0, "mode=0755") < 0)
 		printf("run is not in memory: %m\n");

@@ -146,7 +146,7 @@ static void child_exec(struct rig *r, pid_t parent)
 		unsetenv("DROVER_FAULT");
 	if (r->traced && ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 		_exit(125);
-	execl(r->program, r->program, "--root", r->root, "--log-level", "debug", NULL);
+	execl(r->program, r->program, "--root", r->root, "--log-level", r->quiet ? "info" : "debug", NULL);
 	_exit(127);
 }
 

@@ -23,6 +23,7 @@ struct rig {
 	char *fault;   /* DROVER_FAULT for droverd-faulty, or NULL */
 	pid_t pid;     /* 0: not running */
 	uid_t uid;     /* whom it runs as; 0: as the test does */
+	bool quiet;    /* it logs what it does without being asked to, not all */
 	bool traced;   /* it stops in front of its first instruction, as a tracee of ours (stepper.h) */
 };
 

@@ -46,6 +46,7 @@ static struct world {
 	/* the mark that would be found after a crash */
 	enum op_phase marked_phase;
 	int marked_at;
+	char marks[STEPS + 1]; /* on the way forward, by letter */
 	bool marked_committed, marked_cancelled;
 	enum op_phase mark_fails_in;
 	int mark_fails_at;
@@ -134,7 +135,8 @@ static inline enum verdict part_run(struct op *op, void *arg)
 	int i = *(int *)arg;
 
 	ck_assert_int_eq(op->phase, OP_FORWARD);
-	assert_marked(op, i);
+	if (w.plan[i].undo)
+		assert_marked(op, i);
 	note('+', i);
 	if (w.kind.style != SYNC)
 		return part_wait(op);
@@ -206,6 +208,8 @@ static inline bool on_mark(struct op *op, struct err **e)
 		err_set(e, ERR_NO_SPACE, "cannot mark %s", op_step(op)->name);
 	w.marked_phase = op->phase;
 	w.marked_at = op->at;
+	if (op->phase == OP_FORWARD && strlen(w.marks) < STEPS)
+		w.marks[strlen(w.marks)] = (char)('a' + op->at);
 	w.marked_committed = op->committed;
 	w.marked_cancelled = op->cancelled;
 	return !(op->phase == w.mark_fails_in && op->at == w.mark_fails_at);

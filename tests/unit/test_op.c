@@ -110,6 +110,31 @@ START_TEST(test_steps_without_functions)
 }
 END_TEST
 
+/* Where the next life would do as at the step before, nothing is made durable. */
+START_TEST(test_marks)
+{
+	static const struct step before[STEPS] = {
+		STEP("a"), { .name = "b", .run = part_run }, { .name = "c", .undo = part_undo }, COMMIT_STEP, STEP("e")
+	};
+	static const struct step again[STEPS] = {
+		STEP("a"), { .name = "b", .run = part_run, .again = true }, STEP("c"), COMMIT_STEP, STEP("e")
+	};
+	static const struct step behind[STEPS] = {
+		STEP("a"), STEP("b"), COMMIT_STEP, { .name = "f", .run = part_run }, { .name = "g", .run = part_run }
+	};
+	static const struct {
+		const struct step *plan;
+		const char *marks;
+	} rows[] = { { before, "ade" }, { again, "abcde" }, { behind, "abcd" } };
+
+	clear();
+	w.plan = rows[_i].plan;
+	start();
+	drive();
+	ck_assert_str_eq(w.marks, rows[_i].marks);
+}
+END_TEST
+
 /* After the commit each step is tried; the first error is told, the others are in the log. */
 START_TEST(test_errors_after_the_commit)
 {
@@ -387,6 +412,7 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, test_commit_without_probe, 0, n);
 	tcase_add_test(tc, test_commit_of_the_dead);
 	tcase_add_test(tc, test_steps_without_functions);
+	tcase_add_loop_test(tc, test_marks, 0, 3);
 	tcase_add_test(tc, test_errors_after_the_commit);
 	tcase_add_loop_test(tc, test_failed_undo, 0, 2);
 	tcase_add_test(tc, test_undo_that_expires);
