@@ -471,6 +471,7 @@ START_TEST(test_schema)
 	_cleanup_json_ struct json_object *schema = client_ok(c, "query-schema", NULL);
 	struct json_object *commands = at(schema, "commands");
 	size_t n = json_object_array_length(names);
+	const char *last = "";
 
 	ck_assert_int_gt(n, 10);
 	ck_assert_int_eq(json_object_array_length(commands), n);
@@ -479,6 +480,8 @@ START_TEST(test_schema)
 		struct json_object *args = at(row, "arguments");
 
 		ck_assert_str_eq(str_at(row, "name"), str_at(json_object_array_get_idx(names, i), "name"));
+		ck_assert_msg(strcmp(last, str_at(row, "name")) < 0, "'%s' behind '%s'", str_at(row, "name"), last);
+		last = str_at(row, "name");
 		ck_assert_int_gt(strlen(str_at(row, "doc")), 10);
 		ck_assert_str_ne(str_at(row, "returns"), "");
 		ck_assert_ptr_nonnull(strstr("qacl", str_at(row, "class")));
