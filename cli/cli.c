@@ -43,7 +43,7 @@ void cli_clear(struct cli *cli)
 struct client *cli_client(struct cli *cli, struct err **e)
 {
 	if (!cli->client)
-		cli->client = client_open(args_get(&cli->args, "socket"), e);
+		cli->client = client_open(args_get(&cli->args, "socket"), args_get(&cli->args, "host"), e);
 	return cli->client;
 }
 

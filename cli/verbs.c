@@ -443,6 +443,14 @@ const struct verb cli_verbs[] = {
 		.run = verb_help,
 	},
 	{
+		.name = "proxy",
+		.usage = "",
+		.summary = "Copy the standard input and output to and from the daemon's socket.",
+		.detail = "What --host runs on the other host.",
+		.hidden = true,
+		.run = verb_proxy,
+	},
+	{
 		.name = "version",
 		.usage = "",
 		.summary = "Print the versions of this program and of the daemon.",

@@ -45,6 +45,7 @@ int verb_trace(struct cli *cli);
 int verb_events(struct cli *cli);
 int verb_call(struct cli *cli);
 int verb_console(struct cli *cli);
+int verb_proxy(struct cli *cli);
 int verb_help(struct cli *cli);
 int verb_version(struct cli *cli);
 

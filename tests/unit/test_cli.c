@@ -422,8 +422,8 @@ START_TEST(test_help_fits)
 	fclose(f);
 	check_help(text);
 	for (const struct verb *v = cli_verbs; v->name; v++) {
-		ck_assert_msg(strstr(text, v->name), "%s", v->name);
-		ck_assert_msg(strstr(text, v->summary), "%s does not fit in a line", v->name);
+		ck_assert_msg(v->hidden || strstr(text, v->name), "%s", v->name);
+		ck_assert_msg(v->hidden || strstr(text, v->summary), "%s does not fit in a line", v->name);
 	}
 	free(text);
 	for (const struct verb *v = cli_verbs; v->name; v++) {
