@@ -116,7 +116,7 @@ static void fact(struct table *t, enum style style, const char *key, const char 
 
 static void facts_print(struct cli *cli, struct json_object *o)
 {
-	static const struct column columns[] = { { .title = "GUEST" }, { .title = "" } };
+	static const struct column columns[] = { { .title = "GUEST" }, { .title = "", .min = 20 } };
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *os = json_get_typed(o, "os", json_type_object);
 	_cleanup_free_ char *age = shape_age(o, "as-of"), *old = NULL;
@@ -136,7 +136,7 @@ static void facts_print(struct cli *cli, struct json_object *o)
 static void interfaces_print(struct cli *cli, struct json_object *list)
 {
 	static const struct column columns[] = { { .title = "INTERFACE", .min = 9 },
-						 { .title = "MAC" },
+						 { .title = "MAC", .min = 17 },
 						 { .title = "ADDRESS", .min = 15 } };
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
@@ -163,7 +163,7 @@ static void interfaces_print(struct cli *cli, struct json_object *list)
 static void filesystems_print(struct cli *cli, struct json_object *list)
 {
 	static const struct column columns[] = { { .title = "MOUNTED", .min = 12 },
-						 { .title = "TYPE" },
+						 { .title = "TYPE", .min = 6 },
 						 { .title = "USED", .right = true },
 						 { .title = "SIZE", .right = true } };
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
