@@ -22,6 +22,11 @@ static const struct cli_option modify_options[] = {
 	CLI_OPTION_END,
 };
 
+static const struct cli_option edit_options[] = {
+	{ "yes", OPTION_FLAG, .doc = "Apply the plan without asking." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option reboot_options[] = {
 	{ "timeout", OPTION_SECONDS, "SECONDS", .member = "timeout",
 	  .doc = "How long the guest may take to power off (120)." },
@@ -155,6 +160,21 @@ const struct verb cli_verbs[] = {
 		.max = WORDS_ANY,
 		.command = "instance-modify",
 		.run = verb_modify,
+	},
+	{
+		.name = "edit",
+		.usage = "NAME [--yes]",
+		.summary = "Change an instance's definition in an editor.",
+		.detail =
+			"The editor is $VISUAL, else $EDITOR, else vi. Before anything is changed, what would hold at "
+			"once "
+			"and what waits for the next start is shown, and asked for. A text that cannot be taken may be "
+			"edited again, or is kept.",
+		.options = edit_options,
+		.min = 1,
+		.max = 1,
+		.command = "instance-modify",
+		.run = verb_edit,
 	},
 	{
 		.name = "rename",

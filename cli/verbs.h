@@ -24,6 +24,9 @@ char *verb_outcome(const struct verb *verb, struct json_object *result);
 void verb_print(const struct cli *cli, const char *subject, struct json_object *result, char *given);
 int verb_define(struct cli *cli);
 int verb_modify(struct cli *cli);
+/* What instance-modify says that it changed, or (DRY_RUN) would. The caller's. */
+char *modify_outcome(struct json_object *result, bool dry_run);
+int verb_edit(struct cli *cli);
 int verb_rename(struct cli *cli);
 
 /* `disk attach`, `nic detach` and so on: the first word is the member that the request and its result have. */
