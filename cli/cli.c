@@ -21,6 +21,11 @@ static unsigned terminal_width(void)
 	return n > 0 && n < 10000 ? (unsigned)n : 80;
 }
 
+void cli_measure(struct cli *cli)
+{
+	cli->screen.width = cli->screen.tty ? terminal_width() : 0;
+}
+
 void cli_init(struct cli *cli)
 {
 	const char *term = getenv("TERM");
@@ -28,10 +33,9 @@ void cli_init(struct cli *cli)
 	*cli = (struct cli){ 0 };
 	cli->screen.tty = isatty(STDOUT_FILENO);
 	cli->screen.utf8 = str_eq(nl_langinfo(CODESET), "UTF-8");
-	if (!cli->screen.tty)
-		return;
-	cli->screen.width = terminal_width();
-	cli->screen.colour = str_empty(getenv("NO_COLOR")) && !str_empty(term) && !str_eq(term, "dumb");
+	cli_measure(cli);
+	cli->screen.colour = cli->screen.tty && str_empty(getenv("NO_COLOR")) && !str_empty(term) &&
+			     !str_eq(term, "dumb");
 }
 
 void cli_clear(struct cli *cli)

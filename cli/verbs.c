@@ -48,6 +48,22 @@ static const struct cli_option shutdown_options[] = {
 	CLI_OPTION_END,
 };
 
+static const struct cli_option list_options[] = {
+	{ "watch", OPTION_FLAG, .doc = "Draw it again with each event." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option stats_options[] = {
+	{ "watch", OPTION_FLAG, .doc = "Ask and draw again and again." },
+	{ "interval", OPTION_SECONDS, "SECONDS", .doc = "How long --watch waits in between (2)." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option wait_options[] = {
+	{ "timeout", OPTION_SECONDS, "SECONDS", .doc = "Give up after that long: Timeout." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option show_options[] = {
 	{ "slots", OPTION_FLAG, .doc = "Only the map of places: which device sits where, how many are free." },
 	CLI_OPTION_END,
@@ -83,6 +99,7 @@ static const struct cli_option log_options[] = {
 	{ "which", OPTION_CHOICE, "LOG", log_choices, "which",
 	  "QEMU's own words (qemu) or the guest's serial console." },
 	{ "bytes", OPTION_UINT, "N", .member = "bytes", .doc = "At most the last N bytes (65536)." },
+	{ "follow", OPTION_FLAG, .doc = "Then print what comes, until interrupted." },
 	CLI_OPTION_END,
 };
 
@@ -108,8 +125,9 @@ static const struct cli_option events_options[] = {
 const struct verb cli_verbs[] = {
 	{
 		.name = "list",
-		.usage = "[NAME...]",
+		.usage = "[NAME...] [--watch]",
 		.summary = "List instances and their states.",
+		.options = list_options,
 		.max = WORDS_ANY,
 		.command = "query-instances",
 		.run = verb_list,
@@ -334,8 +352,9 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "stats",
-		.usage = "[NAME...]",
+		.usage = "[NAME...] [--watch [--interval SECONDS]]",
 		.summary = "Show what running instances use.",
+		.options = stats_options,
 		.detail = "They are asked, all at once; one that does not answer within a second is shown as it was.",
 		.max = WORDS_ANY,
 		.command = "query-stats",
@@ -376,8 +395,12 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "log",
-		.usage = "NAME [--which LOG] [--bytes N]",
+		.usage = "NAME [--which LOG] [--bytes N] [--follow]",
 		.summary = "Print QEMU's or the console's log.",
+		.detail = "To follow the console's log is to read the console (which somebody else may type at) until "
+			  "the "
+			  "process ends. QEMU's own log is asked for each second; what of it was written and rotated "
+			  "away in between is not seen.",
 		.options = log_options,
 		.min = 1,
 		.max = 1,
@@ -406,6 +429,17 @@ const struct verb cli_verbs[] = {
 		.options = events_options,
 		.command = "query-events",
 		.run = verb_events,
+	},
+	{
+		.name = "wait",
+		.usage = "NAME STATE... [--timeout SECONDS]",
+		.summary = "Wait until an instance is in one of these states.",
+		.detail = "It is not polled; 'drover help states' lists the states.",
+		.options = wait_options,
+		.min = 2,
+		.max = WORDS_ANY,
+		.command = "query-instance",
+		.run = verb_wait,
 	},
 	{
 		.name = "host",

@@ -44,6 +44,7 @@ int verb_stats(struct cli *cli);
 int verb_guest(struct cli *cli);
 int verb_jobs(struct cli *cli);
 int verb_log(struct cli *cli);
+int verb_wait(struct cli *cli);
 int verb_trace(struct cli *cli);
 int verb_events(struct cli *cli);
 int verb_call(struct cli *cli);

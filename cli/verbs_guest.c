@@ -3,6 +3,7 @@
 #include "cli/shapes.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/watch.h"
 
 #include <math.h>
 
@@ -68,7 +69,7 @@ static void stats_row(struct table *t, struct json_object *o)
 	table_cell(t, STYLE_WARN, stale);
 }
 
-int verb_stats(struct cli *cli)
+static bool draw_stats(struct cli *cli, struct err **e)
 {
 	static const struct column columns[] = {
 		{ .title = "NAME", .min = 24 },
@@ -82,17 +83,16 @@ int verb_stats(struct cli *cli)
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
-	_cleanup_err_ struct err *e = NULL;
 	struct json_object *names = json_object_new_array();
 
 	for (size_t i = 0; i < cli->args.n_words; i++)
 		json_object_array_add(names, json_object_new_string(cli->args.words[i]));
 	json_add(arguments, "instances", names);
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return cli_fail(cli, NULL, e);
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, e))
+		return false;
 	if (cli->json) {
 		cli_print_json(cli, result);
-		return 0;
+		return true;
 	}
 	for (size_t i = 0; i < length(result); i++)
 		stats_row(t, json_object_array_get_idx(result, i));
@@ -100,7 +100,17 @@ int verb_stats(struct cli *cli)
 		table_print(t, stdout, 0, &cli->screen);
 	else
 		cli_note("Nothing runs.\n");
-	return 0;
+	return true;
+}
+
+int verb_stats(struct cli *cli)
+{
+	const char *interval = args_get(&cli->args, "interval");
+	_cleanup_err_ struct err *e = NULL;
+
+	if (args_has(&cli->args, "watch"))
+		return watch_draw(cli, draw_stats, false, interval ? fmax(strtod(interval, NULL), 0.1) : 2);
+	return draw_stats(cli, &e) ? 0 : cli_fail(cli, NULL, e);
 }
 
 /* ---- guest ---- */
