@@ -48,6 +48,7 @@ struct verb {
 	unsigned min, max;                /* words after the name */
 	const char *command;              /* of the API, that `run` calls; NULL: the function knows */
 	const char *done;                 /* for verb_each(): what became of an instance that changed, or NULL */
+	bool hidden;                      /* for programs: not in the overview */
 	int (*run)(struct cli *cli);      /* gives the exit status, has reported what failed */
 };
 #define VERB_END             \
@@ -69,7 +70,7 @@ struct args {
 	size_t n_values;
 };
 
-/* --socket, --json, --help, --version. */
+/* --socket, --host, --json, --help, --version. */
 extern const struct cli_option cli_global_options[];
 
 /* Parses argv[1..]; with --help or --version the number of words is not checked. On failure *RET

@@ -21,6 +21,11 @@ static unsigned terminal_width(void)
 	return n > 0 && n < 10000 ? (unsigned)n : 80;
 }
 
+void cli_measure(struct cli *cli)
+{
+	cli->screen.width = cli->screen.tty ? terminal_width() : 0;
+}
+
 void cli_init(struct cli *cli)
 {
 	const char *term = getenv("TERM");
@@ -28,10 +33,9 @@ void cli_init(struct cli *cli)
 	*cli = (struct cli){ 0 };
 	cli->screen.tty = isatty(STDOUT_FILENO);
 	cli->screen.utf8 = str_eq(nl_langinfo(CODESET), "UTF-8");
-	if (!cli->screen.tty)
-		return;
-	cli->screen.width = terminal_width();
-	cli->screen.colour = str_empty(getenv("NO_COLOR")) && !str_empty(term) && !str_eq(term, "dumb");
+	cli_measure(cli);
+	cli->screen.colour = cli->screen.tty && str_empty(getenv("NO_COLOR")) && !str_empty(term) &&
+			     !str_eq(term, "dumb");
 }
 
 void cli_clear(struct cli *cli)
@@ -43,7 +47,7 @@ void cli_clear(struct cli *cli)
 struct client *cli_client(struct cli *cli, struct err **e)
 {
 	if (!cli->client)
-		cli->client = client_open(args_get(&cli->args, "socket"), e);
+		cli->client = client_open(args_get(&cli->args, "socket"), args_get(&cli->args, "host"), e);
 	return cli->client;
 }
 
@@ -145,6 +149,10 @@ static const struct {
 	{ ERR_BUSY, NULL, "parameter",
 	  "'drover show {}' shows it as detach-pending; it leaves when the guest answers or the process ends" },
 	{ ERR_BUSY, NULL, NULL, "'drover jobs' shows what is under way; try again when it has ended" },
+	{ ERR_WRONG_STATE, "disk attach", NULL, NO_LIVE },
+	{ ERR_WRONG_STATE, "disk detach", NULL, NO_LIVE },
+	{ ERR_WRONG_STATE, "nic attach", NULL, NO_LIVE },
+	{ ERR_WRONG_STATE, "nic detach", NULL, NO_LIVE },
 	{ ERR_WRONG_STATE, NULL, NULL, "'drover show {}' shows the state" },
 	{ ERR_TIMEOUT, NULL, "stalled",
 	  "QEMU does not answer, nothing was undone: 'drover jobs' follows it, 'drover stop {}' ends QEMU" },

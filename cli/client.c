@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/client.h"
 
+#include "cli/args.h"
+#include "cli/remote.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +20,7 @@ enum { SIDE_BY_SIDE = 64 };
 
 struct client {
 	int fd;
+	pid_t ssh; /* 0: the daemon is of this host */
 	char *path, *epoch;
 	struct json_reader *reader;
 	char *buffer;
@@ -63,6 +67,10 @@ static bool fill(struct client *c, struct err **e)
 	do
 		n = read(c->fd, c->buffer, BUFFER);
 	while (n < 0 && errno == EINTR);
+	if (n == 0 && c->ssh) {
+		shutdown(c->fd, SHUT_RDWR);
+		return remote_fail(c->path, c->ssh, e);
+	}
 	if (n == 0)
 		return err_set(e, ERR_UNAVAILABLE, "the daemon at '%s' closed the connection", c->path);
 	if (n < 0 && errno == EAGAIN)
@@ -259,12 +267,14 @@ static bool greet(struct client *c, struct err **e)
 	return client_call(c, "qmp_capabilities", NULL, &nothing, e);
 }
 
-struct client *client_new(int fd, const char *path, struct err **e)
+static struct client *open_session(int fd, pid_t ssh, const char *path, struct err **e)
 {
 	_cleanup_(client_freep) struct client *c = xcalloc(1, sizeof(*c));
-	struct timeval patience = { .tv_sec = GREETING_SECONDS }, forever = { 0 };
+	/* ssh may have to be told a password first, and has patience of its own. */
+	struct timeval patience = { .tv_sec = ssh ? 0 : GREETING_SECONDS }, forever = { 0 };
 
 	c->fd = fd;
+	c->ssh = ssh;
 	c->path = xstrdup(path);
 	c->reader = json_reader_new(&json_limits_qemu);
 	c->buffer = xcalloc(1, BUFFER);
@@ -273,6 +283,11 @@ struct client *client_new(int fd, const char *path, struct err **e)
 		return NULL;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
 	return TAKE_PTR(c);
+}
+
+struct client *client_new(int fd, const char *path, struct err **e)
+{
+	return open_session(fd, 0, path, e);
 }
 
 struct client *client_free(struct client *c)
@@ -307,7 +322,7 @@ static int dial(const char *path)
 	return TAKE_FD(fd);
 }
 
-struct client *client_open(const char *option, struct err **e)
+int client_dial(const char *option, char **path, struct err **e)
 {
 	_cleanup_(client_paths_freep) char **paths = client_paths(option, getenv("DROVER_SOCKET"),
 								  getenv("XDG_RUNTIME_DIR"));
@@ -318,8 +333,10 @@ struct client *client_open(const char *option, struct err **e)
 		int fd = dial(*p);
 		char *more;
 
-		if (fd >= 0)
-			return client_new(fd, *p, e);
+		if (fd >= 0) {
+			*path = xstrdup(*p);
+			return fd;
+		}
 		denied |= fd == -EACCES;
 		more = xasprintf("%s%s'%s' (%s)", tried ? tried : "", tried ? ", " : "", *p,
 				 fd == -ENAMETOOLONG ? "longer than 107 bytes" : strerror(-fd));
@@ -329,7 +346,37 @@ struct client *client_open(const char *option, struct err **e)
 	err_set(e, ERR_UNAVAILABLE, "no daemon answers; tried %s", tried ? tried : "nothing");
 	if (e && denied)
 		err_add(*e, "hint", json_object_new_string("the socket is for root and the group 'drover'"));
-	return NULL;
+	return -1;
+}
+
+/* The host that was named, or NULL; false if a socket was as well. */
+static bool choose_host(const char *socket, const char *option, const char **host, struct err **e)
+{
+	const char *drover_socket = getenv("DROVER_SOCKET"), *drover_host = getenv("DROVER_HOST");
+
+	*host = NULL;
+	if (!str_empty(socket) && !str_empty(option))
+		return err_set_usage(e, xstrdup("name one of them"), "'--socket' and '--host' are two daemons");
+	if (!str_empty(option))
+		*host = option;
+	if (!str_empty(socket) || !str_empty(option) || str_empty(drover_host))
+		return true;
+	*host = drover_host;
+	return str_empty(drover_socket) || err_set_usage(e, xstrdup("unset one of them, or say --socket or --host"),
+							 "DROVER_SOCKET and DROVER_HOST are two daemons");
+}
+
+struct client *client_open(const char *socket, const char *option, struct err **e)
+{
+	_cleanup_free_ char *path = NULL;
+	const char *host;
+	pid_t ssh = 0;
+	int fd;
+
+	if (!choose_host(socket, option, &host, e))
+		return NULL;
+	fd = host ? remote_dial(host, &ssh, e) : client_dial(socket, &path, e);
+	return fd < 0 ? NULL : open_session(fd, ssh, host ? host : path, e);
 }
 
 const char *client_path(const struct client *c)

@@ -9,12 +9,11 @@
 #include "cli/shapes.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/watch.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 struct follow {
 	struct cli *cli;
@@ -175,17 +174,6 @@ static bool take_kept(struct follow *f, struct err **e)
 	return true;
 }
 
-/* Waits for input. False when nobody reads our output any more. */
-static bool wait_input(const struct client *c)
-{
-	struct pollfd p[2] = { { .fd = client_fd(c), .events = POLLIN }, { .fd = STDOUT_FILENO } };
-
-	if (client_buffered(c))
-		return !ferror(stdout);
-	poll(p, ARRAY_SIZE(p), -1);
-	return !ferror(stdout) && !(p[1].revents & (POLLERR | POLLHUP));
-}
-
 int verb_events(struct cli *cli)
 {
 	struct follow f = { .cli = cli, .last = -1 };
@@ -202,7 +190,7 @@ int verb_events(struct cli *cli)
 		ok = catch_up(&f, strtoll(since, NULL, 10), &e);
 	while (ok) {
 		ok = take_kept(&f, &e);
-		if (!ok || !wait_input(c))
+		if (!ok || watch_wait(c, INFINITY) != WATCH_INPUT)
 			break;
 		ok = client_wait(c, &e);
 	}

@@ -41,7 +41,8 @@ void help_overview(const struct verb *verbs, FILE *f)
 	      "droverd.\n\nVerbs:\n",
 	      f);
 	for (const struct verb *v = verbs; v->name; v++)
-		print_pair(f, v->name, v->summary, VERB_COLUMN);
+		if (!v->hidden)
+			print_pair(f, v->name, v->summary, VERB_COLUMN);
 	print_options(f, "Options, before or after the verb", cli_global_options);
 	fputs("\n'drover help VERB' explains a verb.\n", f);
 }

@@ -26,8 +26,13 @@ static void line_full(const struct cli *cli, size_t column, const char *key, enu
 	if (str_empty(text))
 		return;
 	plain = text_plain(text, "");
-	printf("  %s%*s%s%s%s\n", key, width < column ? (int)(column - width) : 2, "", style_on(&cli->screen, style),
-	       plain, style_off(&cli->screen, style));
+	column = width < column ? column : width + 2;
+	printf("  %s%*s%s", key, (int)(column - width), "", style_on(&cli->screen, style));
+	if (cli->screen.width >= TEXT_NARROW)
+		text_wrap(stdout, plain, (unsigned)column + 2, KEY_COLUMN + 2, cli->screen.width);
+	else
+		puts(plain);
+	fputs(style_off(&cli->screen, style), stdout);
 }
 
 static void line_style(const struct cli *cli, const char *key, enum style style, char *value)
@@ -195,8 +200,9 @@ static char *source_of(struct json_object *disk)
 static void show_disks(const struct cli *cli, struct json_object *o)
 {
 	static const struct column columns[] = {
-		{ .title = "NAME" },  { .title = "STATE" }, { .title = "MODE" },   { .title = "SIZE", .right = true },
-		{ .title = "MEDIA" }, { .title = "AT" },    { .title = "SOURCE" },
+		{ .title = "NAME", .min = 8 },      { .title = "STATE" }, { .title = "MODE" },
+		{ .title = "SIZE", .right = true }, { .title = "MEDIA" }, { .title = "AT", .min = 9 },
+		{ .title = "SOURCE", .min = 16 },
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *list = devices_of(o, "disks");
@@ -225,8 +231,13 @@ static void show_disks(const struct cli *cli, struct json_object *o)
 static void show_nics(const struct cli *cli, struct json_object *o)
 {
 	static const struct column columns[] = {
-		{ .title = "NAME" }, { .title = "STATE" }, { .title = "MAC" }, { .title = "MODE" },
-		{ .title = "LINK" }, { .title = "TAP" },   { .title = "AT" },
+		{ .title = "NAME", .min = 6 },
+		{ .title = "STATE", .min = 8 },
+		{ .title = "MAC" },
+		{ .title = "MODE", .min = 7 },
+		{ .title = "LINK", .min = 6, .optional = true },
+		{ .title = "TAP", .min = 8, .optional = true },
+		{ .title = "AT", .min = 9 },
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *list = devices_of(o, "nics");

@@ -22,6 +22,11 @@ static const struct cli_option modify_options[] = {
 	CLI_OPTION_END,
 };
 
+static const struct cli_option edit_options[] = {
+	{ "yes", OPTION_FLAG, .doc = "Apply the plan without asking." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option reboot_options[] = {
 	{ "timeout", OPTION_SECONDS, "SECONDS", .member = "timeout",
 	  .doc = "How long the guest may take to power off (120)." },
@@ -41,6 +46,24 @@ static const struct cli_option shutdown_options[] = {
 	  "Whom to ask: the guest agent, the power button (acpi), or both in turn (auto)." },
 	{ "then", OPTION_CHOICE, "WHAT", shutdown_thens, "then", "What to do if the guest does not obey (fail)." },
 	{ "on-host-shutdown", OPTION_FLAG, .doc = "All guests, as the on_host_shutdown of each says." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option list_options[] = {
+	{ "watch", OPTION_FLAG, .doc = "Draw it again with each event." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option stats_options[] = {
+	{ "watch", OPTION_FLAG, .doc = "Ask and draw again and again." },
+	{ "interval", OPTION_SECONDS, "SECONDS", .doc = "How long --watch waits in between (2)." },
+	{ "prometheus", OPTION_FLAG, .doc = "All numbers, in Prometheus' text format (docs/METRICS.md)." },
+	{ "output", OPTION_TEXT, "FILE", .doc = "With --prometheus: into FILE, which is replaced as a whole." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option wait_options[] = {
+	{ "timeout", OPTION_SECONDS, "SECONDS", .doc = "Give up after that long: Timeout." },
 	CLI_OPTION_END,
 };
 
@@ -64,12 +87,6 @@ static const struct cli_option detach_options[] = {
 	"A guest that runs has to let go of it. One that does not in time is asked again until it does; the device " \
 	"is shown as detach-pending meanwhile, and leaves at the latest when the process ends."
 
-static const struct cli_option stats_options[] = {
-	{ "prometheus", OPTION_FLAG, .doc = "All numbers, in Prometheus' text format (docs/METRICS.md)." },
-	{ "output", OPTION_TEXT, "FILE", .doc = "With --prometheus: into FILE, which is replaced as a whole." },
-	CLI_OPTION_END,
-};
-
 static const struct cli_option guest_options[] = {
 	{ "wait", OPTION_SECONDS, "SECONDS", .member = "wait", .doc = "How long to wait for the agent to come (0)." },
 	CLI_OPTION_END,
@@ -85,6 +102,7 @@ static const struct cli_option log_options[] = {
 	{ "which", OPTION_CHOICE, "LOG", log_choices, "which",
 	  "QEMU's own words (qemu) or the guest's serial console." },
 	{ "bytes", OPTION_UINT, "N", .member = "bytes", .doc = "At most the last N bytes (65536)." },
+	{ "follow", OPTION_FLAG, .doc = "Then print what comes, until interrupted." },
 	CLI_OPTION_END,
 };
 
@@ -110,8 +128,9 @@ static const struct cli_option events_options[] = {
 const struct verb cli_verbs[] = {
 	{
 		.name = "list",
-		.usage = "[NAME...]",
+		.usage = "[NAME...] [--watch]",
 		.summary = "List instances and their states.",
+		.options = list_options,
 		.max = WORDS_ANY,
 		.command = "query-instances",
 		.run = verb_list,
@@ -162,6 +181,21 @@ const struct verb cli_verbs[] = {
 		.max = WORDS_ANY,
 		.command = "instance-modify",
 		.run = verb_modify,
+	},
+	{
+		.name = "edit",
+		.usage = "NAME [--yes]",
+		.summary = "Change an instance's definition in an editor.",
+		.detail =
+			"The editor is $VISUAL, else $EDITOR, else vi. Before anything is changed, what would hold at "
+			"once "
+			"and what waits for the next start is shown, and asked for. A text that cannot be taken may be "
+			"edited again, or is kept.",
+		.options = edit_options,
+		.min = 1,
+		.max = 1,
+		.command = "instance-modify",
+		.run = verb_edit,
 	},
 	{
 		.name = "rename",
@@ -324,7 +358,7 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "stats",
-		.usage = "[NAME...] [--prometheus [--output FILE]]",
+		.usage = "[NAME...] [--watch [--interval SECONDS] | --prometheus [--output FILE]]",
 		.summary = "Show what running instances use.",
 		.detail = "They are asked, all at once; one that does not answer within a second is shown as it was.",
 		.options = stats_options,
@@ -367,8 +401,12 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "log",
-		.usage = "NAME [--which LOG] [--bytes N]",
+		.usage = "NAME [--which LOG] [--bytes N] [--follow]",
 		.summary = "Print QEMU's or the console's log.",
+		.detail = "To follow the console's log is to read the console (which somebody else may type at) until "
+			  "the "
+			  "process ends. QEMU's own log is asked for each second; what of it was written and rotated "
+			  "away in between is not seen.",
 		.options = log_options,
 		.min = 1,
 		.max = 1,
@@ -397,6 +435,17 @@ const struct verb cli_verbs[] = {
 		.options = events_options,
 		.command = "query-events",
 		.run = verb_events,
+	},
+	{
+		.name = "wait",
+		.usage = "NAME STATE... [--timeout SECONDS]",
+		.summary = "Wait until an instance is in one of these states.",
+		.detail = "It is not polled; 'drover help states' lists the states.",
+		.options = wait_options,
+		.min = 2,
+		.max = WORDS_ANY,
+		.command = "query-instance",
+		.run = verb_wait,
 	},
 	{
 		.name = "host",
@@ -452,6 +501,14 @@ const struct verb cli_verbs[] = {
 		.summary = "Explain the verbs.",
 		.max = 2,
 		.run = verb_help,
+	},
+	{
+		.name = "proxy",
+		.usage = "",
+		.summary = "Copy the standard input and output to and from the daemon's socket.",
+		.detail = "What --host runs on the other host.",
+		.hidden = true,
+		.run = verb_proxy,
 	},
 	{
 		.name = "version",

@@ -105,8 +105,7 @@ static char *join(struct json_object *list, const char *key)
 	return text;
 }
 
-/* What of a patch holds now and what waits. */
-static char *modify_outcome(struct json_object *result, bool dry_run)
+char *modify_outcome(struct json_object *result, bool dry_run)
 {
 	_cleanup_free_ char *applied = join(json_get_typed(result, "applied", json_type_array), NULL);
 	_cleanup_free_ char *pending = join(json_get_typed(result, "pending", json_type_array), "path");
@@ -186,29 +185,13 @@ static struct json_object *from_options(const struct args *args, const char *nam
 
 static struct json_object *from_file(const struct args *args, const char *name, struct err **e)
 {
-	_cleanup_json_ struct json_object *o = NULL;
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (args_has(args, parts[i].option)) {
 			err_set_usage(e, xstrdup("'drover help define' shows both forms"),
 				      "'--%s' goes with a name, not with a file", parts[i].option);
 			return NULL;
 		}
-	text = input_read(name, &len, e);
-	if (!text)
-		return NULL;
-	if (!json_parse(text, len, &json_limits_request, &o, e)) {
-		if (e && *e)
-			(*e)->class = ERR_INVALID_PARAMETER;
-		return NULL;
-	}
-	if (!json_object_is_type(o, json_type_object)) {
-		err_set(e, ERR_INVALID_PARAMETER, "a definition is a JSON object");
-		return NULL;
-	}
-	return TAKE_PTR(o);
+	return input_object(name, e);
 }
 
 static struct json_object *definition_of(const struct args *args, const char **subject, struct err **e)

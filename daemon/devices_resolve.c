@@ -474,8 +474,8 @@ bool devices_are_changeable(const struct instance *inst, struct err **e)
 	};
 
 	if (!(STATE_BIT(inst->state) & CHANGEABLE))
-		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s); stop it, or say live: false", inst->name,
-			       state_name(inst->state), inst->reason);
+		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s), which takes no change of devices; stop it first",
+			       inst->name, state_name(inst->state), inst->reason);
 	if (!json_get_typed(inst->record, "definition", json_type_object))
 		return err_set(e, ERR_WRONG_STATE, "what '%s' runs with is not known: it has no runtime record",
 			       inst->name);

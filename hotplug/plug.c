@@ -215,8 +215,7 @@ bool plug_is_possible(struct json_object *running, const char *id, const char *p
 		if (!str_eq(driver, fixed[i]))
 			continue;
 		err_set(e, ERR_UNSUPPORTED,
-			"'%s': a device of this type (%s) cannot be plugged while the machine runs; change the "
-			"definition only (live: false), and restart it",
+			"'%s': a device of this type (%s) cannot be plugged while the machine runs; stop it first",
 			parameter, driver);
 		return err_name_param(e, parameter);
 	}

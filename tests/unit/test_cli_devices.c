@@ -134,6 +134,7 @@ static const struct {
 	{ "nic detach", "{\"class\":\"NotFound\"}", "drover list" },
 	{ "disk attach", "{\"class\":\"NotFound\",\"step\":\"open the images\"}", NULL },
 	{ "nic attach", "{\"class\":\"Unsupported\",\"parameter\":\"nic\"}", "--no-live" },
+	{ "disk detach", "{\"class\":\"WrongState\"}", "--no-live" },
 	{ "nic detach", "{\"class\":\"GuestRefused\"}", "nothing was changed" },
 	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"Failed to get \\\"write\\\" lock\"}", "fuser" },
 	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"QEMU refused 'blockdev-add': no medium\"}", NULL },
