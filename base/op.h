@@ -31,8 +31,8 @@ enum verdict { OP_DONE, OP_WAIT, OP_FAIL };
 typedef enum verdict step_fn(struct op *op, void *arg);
 
 struct step {
-	const char *name; /* in the log, query-jobs and errors: "spawn QEMU" */
-	step_fn *run, *undo, *probe; /* each optional */
+	const char *name;                       /* in the log, query-jobs and errors: "spawn QEMU" */
+	step_fn *run, *undo, *probe;            /* each optional */
 	void (*stop)(struct op *op, void *arg); /* optional: makes a wait of run() end early */
 	unsigned timeout_ms;                    /* of each wait of the step; needed by all that wait */
 	bool commit;
