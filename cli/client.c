@@ -12,6 +12,9 @@
 /* A daemon that takes a connection but says nothing is stopped or no daemon of ours. */
 enum { GREETING_SECONDS = 10, BUFFER = 64 << 10 };
 
+/* Requests under way; with as many droverd stops reading. */
+enum { SIDE_BY_SIDE = 64 };
+
 struct client {
 	int fd;
 	char *path, *epoch;
@@ -183,6 +186,47 @@ bool client_call(struct client *c, const char *command, struct json_object *argu
 		*ret = json_object_get(result);
 		return true;
 	}
+}
+
+static void tell_end(struct json_object *value, size_t i, client_ended ended, void *data)
+{
+	struct json_object *result = NULL;
+	struct err *error = NULL;
+
+	if (json_object_object_get_ex(value, "error", &result)) {
+		take_error(result, &error);
+		ended(i, NULL, error, data);
+		err_free(error);
+		return;
+	}
+	json_object_object_get_ex(value, "return", &result);
+	ended(i, result, NULL, data);
+}
+
+bool client_call_each(struct client *c, const char *command, struct json_object *arguments, client_ended ended,
+		      void *data, struct err **e)
+{
+	size_t n = json_object_array_length(arguments), sent = 0, done = 0;
+	int64_t first = c->id + 1;
+
+	while (done < n) {
+		_cleanup_json_ struct json_object *value = NULL;
+		int64_t id;
+
+		for (; sent < n && sent - done < SIDE_BY_SIDE; sent++)
+			if (!send_request(c, command, json_object_array_get_idx(arguments, sent), e))
+				return false;
+		if (!next_value(c, &value, e))
+			return false;
+		id = json_get_int(value, "id", -1);
+		if (id < first || id > c->id) {
+			see_event(c, value);
+			continue;
+		}
+		tell_end(value, (size_t)(id - first), ended, data);
+		done++;
+	}
+	return true;
 }
 
 bool client_wait(struct client *c, struct err **e)

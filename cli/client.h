@@ -35,6 +35,13 @@ const char *client_epoch(const struct client *c);
 bool client_call(struct client *c, const char *command, struct json_object *arguments, struct json_object **ret,
 		 struct err **e);
 
+/* How the call with the I-th arguments ended: RESULT, or E if that is NULL; both stay the client's. */
+typedef void (*client_ended)(size_t i, struct json_object *result, const struct err *e, void *data);
+/* Calls COMMAND with each object of the array ARGUMENTS, side by side as far as a session may, and tells of each end when
+ * it comes. False: the session is over, and how those ended that were not told of is not known. */
+bool client_call_each(struct client *c, const char *command, struct json_object *arguments, client_ended ended,
+		      void *data, struct err **e);
+
 /* EVENT stays the client's. */
 void client_on_event(struct client *c, void (*fn)(struct json_object *event, void *data), void *data);
 /* Waits for the next value and hands it to that function if it is an event. */

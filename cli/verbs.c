@@ -40,6 +40,7 @@ static const struct cli_option shutdown_options[] = {
 	{ "mode", OPTION_CHOICE, "MODE", shutdown_modes, "mode",
 	  "Whom to ask: the guest agent, the power button (acpi), or both in turn (auto)." },
 	{ "then", OPTION_CHOICE, "WHAT", shutdown_thens, "then", "What to do if the guest does not obey (fail)." },
+	{ "on-host-shutdown", OPTION_FLAG, .doc = "All guests, as the on_host_shutdown of each says." },
 	CLI_OPTION_END,
 };
 
@@ -190,13 +191,16 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "shutdown",
-		.usage = "NAME... [--timeout SECONDS] [--mode MODE] [--then WHAT]",
+		.usage = "{NAME... | --on-host-shutdown} [--timeout SECONDS] [--mode MODE] [--then WHAT]",
 		.summary = "Ask guests to power off, and wait.",
+		.detail = "With --on-host-shutdown those of a later order of autostart come first, those without "
+			  "autostart "
+			  "beside them, those of one order side by side; --timeout is for each of them, and --then is "
+			  "stop unless it is given.",
 		.options = shutdown_options,
-		.min = 1,
 		.max = WORDS_ANY,
 		.command = "instance-shutdown",
-		.run = verb_each,
+		.run = verb_shutdown,
 	},
 	{
 		.name = "reboot",

@@ -22,6 +22,8 @@ int verb_each_job(struct cli *cli);
 char *verb_outcome(const struct verb *verb, struct json_object *result);
 /* "SUBJECT: GIVEN", or with --json RESULT. Consumes GIVEN. */
 void verb_print(const struct cli *cli, const char *subject, struct json_object *result, char *given);
+/* verb_each(), or with --on-host-shutdown all guests, as each one's on_host_shutdown says. */
+int verb_shutdown(struct cli *cli);
 int verb_define(struct cli *cli);
 int verb_modify(struct cli *cli);
 int verb_rename(struct cli *cli);

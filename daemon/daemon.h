@@ -27,6 +27,7 @@ struct daemon {
 	int spare_fd;         /* to be closed where there is no other for a client */
 	bool crowded;         /* no client was let in since that was said */
 	uv_timer_t listen_on; /* after a pause */
+	uv_timer_t watchdog;  /* if a service manager wants it; see service.c */
 	uv_timer_t comparer;  /* of the machines that were found; see recover.c */
 	uv_timer_t collector; /* while there is an end that could not be recorded; see follow.c */
 	LIST_HEAD(session_list, session) sessions;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "daemon/autostart.h"
 #include "daemon/daemon.h"
+#include "daemon/service.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 static const char usage[] = "Usage: droverd [OPTION]...\n"
@@ -41,7 +41,7 @@ static void on_signal(uv_signal_t *handle, int signal)
 {
 	log_notice("signal %d: stopping; guests go on", signal);
 	tell(handle->data, "stopping");
-	sd_notify(0, "STOPPING=1");
+	service_stopping();
 	uv_stop(handle->loop);
 }
 
@@ -64,6 +64,7 @@ static int serve(const char *root)
 		return err_class_info(e->class)->exit;
 	}
 	tell(&d, "started");
+	service_recovering();
 	recover(&d);
 	if (!listener_open(&d, &e)) {
 		log_error("%s", e->desc);
@@ -73,7 +74,7 @@ static int serve(const char *root)
 	catch_signal(loop, &interrupt, SIGINT, &d);
 	tell(&d, "recovered");
 	autostart_begin(&d);
-	sd_notify(0, "READY=1");
+	service_ready(&d);
 	log_info("drover " DROVER_VERSION " serves %s/drover.sock", d.rt.dirs.run);
 	uv_run(loop, UV_RUN_DEFAULT);
 	/* No way back for what is under way: its markers stay, and the next start takes them up. */
