@@ -60,9 +60,10 @@ static bool root_dirs(struct dirs *d, const char *root, struct err **e)
 	return true;
 }
 
+/* NAME NULL: PARENT itself. */
 static int open_below(const char *parent, const char *name, mode_t mode, struct err **e)
 {
-	_cleanup_free_ char *path = xasprintf("%s/%s", parent, name);
+	_cleanup_free_ char *path = name ? xasprintf("%s/%s", parent, name) : xstrdup(parent);
 
 	if (!file_make_dirs(path, mode, e))
 		return -1;
@@ -90,7 +91,7 @@ bool dirs_open(struct dirs *d, const char *root, struct err **e)
 	} else if (!user_dirs(d, e)) {
 		return false;
 	}
-	d->run_fd = open_below(d->run, ".", 0755, e);
+	d->run_fd = open_below(d->run, NULL, 0755, e);
 	if (d->run_fd < 0)
 		return false;
 	d->lib_instances = open_below(d->lib, "instances", 0700, e);
@@ -105,7 +106,7 @@ bool dirs_open(struct dirs *d, const char *root, struct err **e)
 	d->jobs = open_below(d->run, "jobs", 0700, e);
 	if (d->jobs < 0)
 		return false;
-	d->log_fd = open_below(d->log, ".", 0750, e);
+	d->log_fd = open_below(d->log, NULL, 0750, e);
 	if (d->log_fd < 0)
 		return false;
 	d->capabilities = open_below(d->lib, "capabilities", 0700, e);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a person reads of an error of each class, whole: the words, the class, the step, what QEMU said, what to do next. */
+#include "cli/verbs.h"
+
+#include <assert.h>
+#include <check.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static const struct row {
+	const char *verb, *error, *text;
+} rows[] = {
+	[ERR_GENERIC] = { "start", "{\"class\": \"GenericError\", \"desc\": \"no JSON\"}",
+			  "drover: w: no JSON (GenericError)\n" },
+	[ERR_COMMAND_NOT_FOUND] = { "call", "{\"class\": \"CommandNotFound\", \"desc\": \"no command 'x'\"}",
+				    "drover: w: no command 'x' (CommandNotFound)\n"
+				    "hint: 'drover call query-commands' lists the commands\n" },
+	[ERR_INVALID_PARAMETER] = { "define",
+				    "{\"class\": \"InvalidParameter\", \"desc\": \"'memory': too small\", "
+				    "\"parameter\": \"memory\"}",
+				    "drover: w: 'memory': too small (InvalidParameter)\n"
+				    "hint: 'drover call query-schema' describes every member\n" },
+	[ERR_NOT_FOUND] = { "start", "{\"class\": \"NotFound\", \"desc\": \"no instance 'w'\"}",
+			    "drover: w: no instance 'w' (NotFound)\nhint: 'drover list' shows what there is\n" },
+	[ERR_EXISTS] = { "rename", "{\"class\": \"Exists\", \"desc\": \"there is one\"}",
+			 "drover: w: there is one (Exists)\n" },
+	[ERR_WRONG_STATE] = { "pause", "{\"class\": \"WrongState\", \"desc\": \"'w' has no process\"}",
+			      "drover: w: 'w' has no process (WrongState)\n"
+			      "hint: 'drover show w' shows the state\n" },
+	[ERR_BUSY] = { "start", "{\"class\": \"Busy\", \"desc\": \"too many wait\"}",
+		       "drover: w: too many wait (Busy)\n"
+		       "hint: 'drover jobs' shows what is under way; try again when it has ended\n" },
+	[ERR_NO_SLOT] = { "nic attach", "{\"class\": \"NoSlot\", \"desc\": \"no free slot on pci.0\"}",
+			  "drover: w: no free slot on pci.0 (NoSlot)\n"
+			  "hint: 'drover show w --slots' shows who sits where\n" },
+	[ERR_NO_SPACE] = { "define",
+			   "{\"class\": \"NoSpace\", \"desc\": \"No space left\", \"step\": \"write\", \"undone\": "
+			   "true, "
+			   "\"trace\": \"#1\"}",
+			   "drover: w: No space left (NoSpace)\n  step: write, undone; operation #1\n" },
+	[ERR_PERMISSION_DENIED] = { "disk attach",
+				    "{\"class\": \"PermissionDenied\", \"desc\": \"Read-only file system\", \"step\": "
+				    "\"open the images\", \"undone\": true}",
+				    "drover: w: Read-only file system (PermissionDenied)\n"
+				    "  step: open the images, undone\n" },
+	[ERR_UNSUPPORTED] = { "define", "{\"class\": \"Unsupported\", \"desc\": \"no PC\"}",
+			      "drover: w: no PC (Unsupported)\n" },
+	[ERR_TIMEOUT] = { "shutdown",
+			  "{\"class\": \"Timeout\", \"desc\": \"it may still do so\", \"step\": \"wait for the "
+			  "guest\", "
+			  "\"undone\": false}",
+			  "drover: w: it may still do so (Timeout)\n  step: wait for the guest, not undone\n"
+			  "hint: the guest did not obey: --then stop ends it hard, as does 'drover stop w'\n" },
+	[ERR_CANCELLED] = { "shutdown", "{\"class\": \"Cancelled\", \"desc\": \"cancelled\"}",
+			    "drover: w: cancelled (Cancelled)\n" },
+	[ERR_GUEST_REFUSED] = { "disk detach", "{\"class\": \"GuestRefused\", \"desc\": \"the guest keeps it\"}",
+				"drover: w: the guest keeps it (GuestRefused)\n"
+				"hint: nothing was changed; let the guest stop using it, then detach it again\n" },
+	[ERR_GUEST_GONE] = { "nic attach",
+			     "{\"class\": \"GuestGone\", \"desc\": \"QEMU has ended\", \"log\": \"one\\ntwo\\n\"}",
+			     "drover: w: QEMU has ended (GuestGone)\n  the last words of QEMU:\n    one\n    two\n"
+			     "hint: 'drover log w' shows what QEMU said\n" },
+	[ERR_QEMU] = { "start",
+		       "{\"class\": \"QemuError\", \"desc\": \"QEMU refused\", \"step\": \"cont\", \"undone\": true, "
+		       "\"trace\": \"#7\"}",
+		       "drover: w: QEMU refused (QemuError)\n  step: cont, undone; operation #7\n"
+		       "hint: 'drover trace w' shows what it was asked\n" },
+	[ERR_STORAGE] = { "disk attach", "{\"class\": \"StorageError\", \"desc\": \"cannot get a lock\"}",
+			  "drover: w: cannot get a lock (StorageError)\nhint: somebody has it open, 'fuser PATH' shows "
+			  "who; shareable=true is for a disk that several guests write\n" },
+	[ERR_NETWORK] = { "nic attach", "{\"class\": \"NetworkError\", \"desc\": \"there is no bridge 'br7'\"}",
+			  "drover: w: there is no bridge 'br7' (NetworkError)\n" },
+	[ERR_GAP] = { "events", "{\"class\": \"Gap\", \"desc\": \"events were lost\"}",
+		      "drover: w: events were lost (Gap)\nhint: without --since it starts from now\n" },
+	[ERR_UNAVAILABLE] = { "list", "{\"class\": \"Unavailable\", \"desc\": \"no daemon answers\"}",
+			      "drover: w: no daemon answers (Unavailable)\nhint: start it with 'systemctl start "
+			      "droverd', "
+			      "or 'droverd' for your own; --socket PATH names another\n" },
+};
+static_assert(ARRAY_SIZE(rows) == ERR_CLASS_COUNT, "a row for each class");
+
+/* What cli_fail() writes to stderr. */
+static void say(const struct row *row, bool json, char *text, size_t size)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	_cleanup_err_ struct err *e = NULL;
+	_cleanup_close_ int file = memfd_create("stderr", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
+	struct cli cli;
+	ssize_t n;
+	int status;
+
+	cli_init(&cli);
+	cli.json = json;
+	cli.args.verb = verb_find(cli_verbs, row->verb);
+	ck_assert_ptr_nonnull(cli.args.verb);
+	ck_assert(json_parse(row->error, strlen(row->error), &json_limits_request, &o, NULL));
+	e = err_from_json(o);
+	ck_assert_int_eq(e->class, row - rows);
+	fflush(stderr);
+	dup2(file, STDERR_FILENO);
+	status = cli_fail(&cli, "w", e);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	ck_assert_int_eq(status, err_class_info(e->class)->exit);
+	n = pread(file, text, size - 1, 0);
+	ck_assert_int_gt(n, 0);
+	text[n] = '\0';
+	cli_clear(&cli);
+}
+
+START_TEST(test_words)
+{
+	char text[4096];
+
+	say(&rows[_i], false, text, sizeof(text));
+	ck_assert_str_eq(text, rows[_i].text);
+}
+END_TEST
+
+START_TEST(test_json)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	char text[4096];
+
+	say(&rows[_i], true, text, sizeof(text));
+	ck_assert(json_parse(text, strlen(text), &json_limits_request, &o, NULL));
+	ck_assert_str_eq(json_get_str(o, "subject"), "w");
+	ck_assert_str_eq(json_get_str(o, "class"), err_class_info((enum err_class)_i)->name);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("cli_errors");
+	TCase *tc = tcase_create("errors");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_loop_test(tc, test_words, 0, ERR_CLASS_COUNT);
+	tcase_add_loop_test(tc, test_json, 0, ERR_CLASS_COUNT);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
