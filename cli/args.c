@@ -356,6 +356,15 @@ bool args_has(const struct args *a, const char *option)
 	return args_get(a, option) != NULL;
 }
 
+struct json_object *args_words(const struct args *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < a->n_words; i++)
+		json_object_array_add(list, json_object_new_string(a->words[i]));
+	return list;
+}
+
 struct json_object *args_request(const struct args *a)
 {
 	struct json_object *o = json_object_new_object();

@@ -83,6 +83,8 @@ bool args_has(const struct args *a, const char *option);
 const char *args_get(const struct args *a, const char *option);
 /* The next value of a repeated option; *AT starts as 0. NULL: no more. */
 const char *args_next(const struct args *a, const char *option, size_t *at);
+/* The words as an array of text. The caller owns it. */
+struct json_object *args_words(const struct args *a);
 /* The given options that are arguments of the request, as an object. The caller owns it. */
 struct json_object *args_request(const struct args *a);
 

@@ -63,6 +63,12 @@ static const struct cli_option detach_options[] = {
 	"A guest that runs has to let go of it. One that does not in time is asked again until it does; the device " \
 	"is shown as detach-pending meanwhile, and leaves at the latest when the process ends."
 
+static const struct cli_option stats_options[] = {
+	{ "prometheus", OPTION_FLAG, .doc = "All numbers, in Prometheus' text format (docs/METRICS.md)." },
+	{ "output", OPTION_TEXT, "FILE", .doc = "With --prometheus: into FILE, which is replaced as a whole." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option guest_options[] = {
 	{ "wait", OPTION_SECONDS, "SECONDS", .member = "wait", .doc = "How long to wait for the agent to come (0)." },
 	CLI_OPTION_END,
@@ -314,9 +320,10 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "stats",
-		.usage = "[NAME...]",
+		.usage = "[NAME...] [--prometheus [--output FILE]]",
 		.summary = "Show what running instances use.",
 		.detail = "They are asked, all at once; one that does not answer within a second is shown as it was.",
+		.options = stats_options,
 		.max = WORDS_ANY,
 		.command = "query-stats",
 		.run = verb_stats,

@@ -38,6 +38,8 @@ int verb_show(struct cli *cli);
 int verb_host(struct cli *cli);
 int verb_argv(struct cli *cli);
 int verb_stats(struct cli *cli);
+/* What `stats --prometheus` does. */
+int metrics_run(struct cli *cli);
 int verb_guest(struct cli *cli);
 int verb_jobs(struct cli *cli);
 int verb_log(struct cli *cli);

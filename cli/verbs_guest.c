@@ -83,11 +83,14 @@ int verb_stats(struct cli *cli)
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
 	_cleanup_err_ struct err *e = NULL;
-	struct json_object *names = json_object_new_array();
 
-	for (size_t i = 0; i < cli->args.n_words; i++)
-		json_object_array_add(names, json_object_new_string(cli->args.words[i]));
-	json_add(arguments, "instances", names);
+	if (args_has(&cli->args, "prometheus"))
+		return metrics_run(cli);
+	if (args_has(&cli->args, "output")) {
+		err_set_usage(&e, NULL, "'--output' goes with '--prometheus'");
+		return cli_fail(cli, NULL, e);
+	}
+	json_add(arguments, "instances", args_words(&cli->args));
 	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
 		return cli_fail(cli, NULL, e);
 	if (cli->json) {

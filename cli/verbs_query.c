@@ -53,15 +53,6 @@ static void list_row(struct table *t, struct json_object *o)
 	}
 }
 
-static struct json_object *words_of(const struct args *args)
-{
-	struct json_object *list = json_object_new_array();
-
-	for (size_t i = 0; i < args->n_words; i++)
-		json_object_array_add(list, json_object_new_string(args->words[i]));
-	return list;
-}
-
 int verb_list(struct cli *cli)
 {
 	static const struct column columns[] = {
@@ -80,7 +71,7 @@ int verb_list(struct cli *cli)
 	_cleanup_err_ struct err *e = NULL;
 
 	if (cli->args.n_words)
-		json_add(arguments, "instances", words_of(&cli->args));
+		json_add(arguments, "instances", args_words(&cli->args));
 	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
 		return cli_fail(cli, NULL, e);
 	if (cli->json) {
