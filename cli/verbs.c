@@ -69,6 +69,12 @@ static const struct cli_option stats_options[] = {
 	CLI_OPTION_END,
 };
 
+static const struct cli_option top_options[] = {
+	{ "interval", OPTION_SECONDS, "SECONDS",
+	  .doc = "How often the numbers are asked for while something runs (2)." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option guest_options[] = {
 	{ "wait", OPTION_SECONDS, "SECONDS", .member = "wait", .doc = "How long to wait for the agent to come (0)." },
 	CLI_OPTION_END,
@@ -327,6 +333,15 @@ const struct verb cli_verbs[] = {
 		.max = WORDS_ANY,
 		.command = "query-stats",
 		.run = verb_stats,
+	},
+	{
+		.name = "top",
+		.usage = "[--interval SECONDS]",
+		.summary = "Show what instances do, on the whole screen.",
+		.detail = "A table that follows the events, with rates while something runs; ? explains the keys, q "
+			  "quits.",
+		.options = top_options,
+		.run = verb_top,
 	},
 	{
 		.name = "guest",
