@@ -29,6 +29,8 @@ struct client {
 	int64_t id;
 	void (*event)(struct json_object *event, void *data);
 	void *event_data;
+	void (*reply)(struct json_object *reply, void *data);
+	void *reply_data;
 };
 
 char **client_paths(const char *option, const char *drover_socket, const char *xdg_runtime_dir)
@@ -82,25 +84,39 @@ static bool fill(struct client *c, struct err **e)
 	return true;
 }
 
+/* The next value of what was read; *WHOLE false: there is none yet. */
+static bool whole_value(struct client *c, struct json_object **ret, bool *whole, struct err **e)
+{
+	struct err *why = NULL;
+
+	switch (json_reader_next(c->reader, &c->data, &c->len, ret, &why)) {
+	case JSON_VALUE:
+		*whole = true;
+		return true;
+	case JSON_MORE:
+		*whole = false;
+		return true;
+	case JSON_BAD:
+	case JSON_OVERFLOW:
+		break;
+	}
+	err_prefix(why, "what answers at '%s' does not speak drover's protocol", c->path);
+	why->class = ERR_UNAVAILABLE;
+	err_keep_first(e, why);
+	return false;
+}
+
 static bool next_value(struct client *c, struct json_object **ret, struct err **e)
 {
-	for (;;) {
-		struct err *why = NULL;
+	bool whole = false;
 
-		switch (json_reader_next(c->reader, &c->data, &c->len, ret, &why)) {
-		case JSON_VALUE:
-			return true;
-		case JSON_MORE:
-			if (!fill(c, e))
-				return false;
-			break;
-		case JSON_BAD:
-		case JSON_OVERFLOW:
-			err_prefix(why, "what answers at '%s' does not speak drover's protocol", c->path);
-			why->class = ERR_UNAVAILABLE;
-			err_keep_first(e, why);
+	for (;;) {
+		if (!whole_value(c, ret, &whole, e))
 			return false;
-		}
+		if (whole)
+			return true;
+		if (!fill(c, e))
+			return false;
 	}
 }
 
@@ -150,10 +166,15 @@ static bool send_request(struct client *c, const char *command, struct json_obje
 	return send_text(c, line, e);
 }
 
-static void see_event(struct client *c, struct json_object *value)
+/* What no call waits for. */
+static void see(struct client *c, struct json_object *value)
 {
-	if (c->event && json_get_str(value, "event"))
-		c->event(value, c->event_data);
+	if (json_get_str(value, "event")) {
+		if (c->event)
+			c->event(value, c->event_data);
+	} else if (c->reply) {
+		c->reply(value, c->reply_data);
+	}
 }
 
 /* Is VALUE the reply to the last request? A request that the daemon could not read is answered without an id. */
@@ -182,7 +203,7 @@ bool client_call(struct client *c, const char *command, struct json_object *argu
 			return false;
 		}
 		if (!json_object_is_type(value, json_type_object) || !is_reply(c, value)) {
-			see_event(c, value);
+			see(c, value);
 			continue;
 		}
 		if (json_object_object_get_ex(value, "error", &result)) {
@@ -228,7 +249,7 @@ bool client_call_each(struct client *c, const char *command, struct json_object 
 			return false;
 		id = json_get_int(value, "id", -1);
 		if (id < first || id > c->id) {
-			see_event(c, value);
+			see(c, value);
 			continue;
 		}
 		tell_end(value, (size_t)(id - first), ended, data);
@@ -243,7 +264,7 @@ bool client_wait(struct client *c, struct err **e)
 
 	if (!next_value(c, &value, e))
 		return false;
-	see_event(c, value);
+	see(c, value);
 	return true;
 }
 
@@ -393,6 +414,42 @@ void client_on_event(struct client *c, void (*fn)(struct json_object *event, voi
 {
 	c->event = fn;
 	c->event_data = data;
+}
+
+bool client_send(struct client *c, const char *command, struct json_object *arguments, int64_t *id, struct err **e)
+{
+	if (!send_request(c, command, arguments, e))
+		return false;
+	*id = c->id;
+	return true;
+}
+
+void client_on_reply(struct client *c, void (*fn)(struct json_object *reply, void *data), void *data)
+{
+	c->reply = fn;
+	c->reply_data = data;
+}
+
+bool client_take(struct client *c, struct err **e)
+{
+	bool read = c->len > 0; /* what was left over is enough for this time */
+
+	for (;;) {
+		_cleanup_json_ struct json_object *value = NULL;
+		bool whole = false;
+
+		if (!whole_value(c, &value, &whole, e))
+			return false;
+		if (whole) {
+			see(c, value);
+			continue;
+		}
+		if (read)
+			return true;
+		if (!fill(c, e))
+			return false;
+		read = true;
+	}
 }
 
 bool client_buffered(const struct client *c)

@@ -49,6 +49,15 @@ bool client_call_each(struct client *c, const char *command, struct json_object 
 void client_on_event(struct client *c, void (*fn)(struct json_object *event, void *data), void *data);
 /* Waits for the next value and hands it to that function if it is an event. */
 bool client_wait(struct client *c, struct err **e);
+
+/* For those who wait for more than the daemon: sends a request, with the id *ID; what answers it goes to the function of
+ * client_on_reply(), as does what answers nothing, which has no id. */
+bool client_send(struct client *c, const char *command, struct json_object *arguments, int64_t *id, struct err **e);
+/* REPLY, as it came, stays the client's. */
+void client_on_reply(struct client *c, void (*fn)(struct json_object *reply, void *data), void *data);
+/* Takes what is left over, else reads once, for client_fd() is readable; hands out all that is whole by then. */
+bool client_take(struct client *c, struct err **e);
+
 /* Input is at hand that client_wait() would take without reading from client_fd(). */
 bool client_buffered(const struct client *c);
 int client_fd(const struct client *c);

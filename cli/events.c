@@ -21,47 +21,6 @@ struct follow {
 	struct json_object *kept; /* events not looked at yet */
 };
 
-/* Which members of the data say most, in which order; other events show all of theirs. */
-static const struct {
-	const char *event, *members[5];
-} digests[] = {
-	{ "INSTANCE_STATE", { "state", "status", "reason" } },
-	{ "JOB_STATUS_CHANGE", { "id", "type", "status", "step", "error" } },
-};
-
-/* Consumes TEXT. */
-static char *append_member(char *text, const char *key, struct json_object *value)
-{
-	_cleanup_free_ char *shown = shape_value(value);
-	char *longer = xasprintf("%s%s%s=%s", text ? text : "", text ? " " : "", key, shown ? shown : "null");
-
-	free(text);
-	return longer;
-}
-
-static char *digest(const char *event, struct json_object *data)
-{
-	char *text = NULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
-		if (!str_eq(digests[i].event, event))
-			continue;
-		for (size_t k = 0; k < ARRAY_SIZE(digests[i].members) && digests[i].members[k]; k++) {
-			struct json_object *value = NULL;
-
-			if (json_object_object_get_ex(data, digests[i].members[k], &value))
-				text = append_member(text, digests[i].members[k], value);
-		}
-		return text;
-	}
-	if (!json_object_is_type(data, json_type_object))
-		return NULL;
-	json_object_object_foreach(data, key, value)
-		if (!str_eq(key, "instance") && !str_eq(key, "uuid"))
-			text = append_member(text, key, value);
-	return text;
-}
-
 static void print_event(const struct cli *cli, struct json_object *o)
 {
 	struct json_object *stamp = json_get_typed(o, "timestamp", json_type_object);
@@ -77,7 +36,7 @@ static void print_event(const struct cli *cli, struct json_object *o)
 		time = text_time(
 			json_get_double(stamp, "seconds", NAN) + json_get_double(stamp, "microseconds", 0) / 1e6, true);
 		seq = shape_member(o, "seq"); /* what --since takes */
-		rest = digest(event, data);
+		rest = shape_event(o);
 		line = xasprintf("%s  %s  %s  %s%s%s", time, seq ? seq : "-", event, instance ? instance : "-",
 				 rest ? "  " : "", rest ? rest : "");
 		plain = text_plain(line, "");

@@ -87,6 +87,18 @@ static const struct cli_option detach_options[] = {
 	"A guest that runs has to let go of it. One that does not in time is asked again until it does; the device " \
 	"is shown as detach-pending meanwhile, and leaves at the latest when the process ends."
 
+static const struct cli_option stats_options[] = {
+	{ "prometheus", OPTION_FLAG, .doc = "All numbers, in Prometheus' text format (docs/METRICS.md)." },
+	{ "output", OPTION_TEXT, "FILE", .doc = "With --prometheus: into FILE, which is replaced as a whole." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option top_options[] = {
+	{ "interval", OPTION_SECONDS, "SECONDS",
+	  .doc = "How often the numbers are asked for while something runs (2)." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option guest_options[] = {
 	{ "wait", OPTION_SECONDS, "SECONDS", .member = "wait", .doc = "How long to wait for the agent to come (0)." },
 	CLI_OPTION_END,
@@ -365,6 +377,15 @@ const struct verb cli_verbs[] = {
 		.max = WORDS_ANY,
 		.command = "query-stats",
 		.run = verb_stats,
+	},
+	{
+		.name = "top",
+		.usage = "[--interval SECONDS]",
+		.summary = "Show what instances do, on the whole screen.",
+		.detail = "A table that follows the events, with rates while something runs; ? explains the keys, q "
+			  "quits.",
+		.options = top_options,
+		.run = verb_top,
 	},
 	{
 		.name = "guest",

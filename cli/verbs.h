@@ -45,6 +45,7 @@ int verb_argv(struct cli *cli);
 int verb_stats(struct cli *cli);
 /* What `stats --prometheus` does. */
 int metrics_run(struct cli *cli);
+int verb_top(struct cli *cli);
 int verb_guest(struct cli *cli);
 int verb_jobs(struct cli *cli);
 int verb_log(struct cli *cli);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `drover stats --prometheus`: to stdout, or into a file that is whole at any time. */
-#include "base/file.h"
 #include "cli/metrics.h"
 #include "cli/verbs.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { VERSION, INSTANCES, STATS, QUESTIONS };
 
@@ -26,17 +28,44 @@ static bool ask(struct cli *cli, struct json_object *answers[static QUESTIONS], 
 	return true;
 }
 
-/* The temporary name does not end as PATH does, so that nobody takes it for one of those that are collected. */
-static bool write_to(const char *path, const char *text, struct err **e)
+static bool fail(struct err **e, const char *path)
+{
+	return err_set_errno(e, ERR_GENERIC, errno, "cannot write '%s'", path);
+}
+
+static bool write_all(int fd, const char *text, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno != EINTR)
+			return false;
+		text += n < 0 ? 0 : n;
+		len -= n < 0 ? 0 : (size_t)n;
+	}
+	return true;
+}
+
+/* The temporary name does not end as PATH does, so that nobody takes it for one of those that are collected; what was
+ * left over of it is not followed if it is a link. base/file.c would bring libraries along that each start would load. */
+static bool write_to(const char *path, const char *text, size_t len, struct err **e)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	_cleanup_free_ char *parent = slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
-	_cleanup_close_ int dir = -1;
+	_cleanup_free_ char *tmp = xasprintf("%.*s.%s.new", (int)(name - path), path, name);
+	_cleanup_close_ int fd = -1;
 
 	if (!*name)
-		return err_set_usage(e, NULL, "--output takes the name of a file, not '%s'", path);
-	dir = file_open_dir(AT_FDCWD, parent, e);
-	return dir >= 0 && file_write(dir, name, text, 0644, false, e);
+		return err_set_usage(e, NULL, "'--output' takes the name of a file, not '%s'", path);
+	if (unlink(tmp) < 0 && errno != ENOENT)
+		return fail(e, path);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return fail(e, path);
+	if (write_all(fd, text, len) && rename(tmp, path) == 0)
+		return true;
+	fail(e, path);
+	unlink(tmp);
+	return false;
 }
 
 int metrics_run(struct cli *cli)
@@ -61,7 +90,7 @@ int metrics_run(struct cli *cli)
 		fputs(text, stdout);
 	if (!ok)
 		status = cli_fail(cli, NULL, e);
-	if (len && path && !write_to(path, text, &unwritten))
+	if (len && path && !write_to(path, text, len, &unwritten))
 		status = cli_fail(cli, NULL, unwritten);
 	return status;
 }
