@@ -3,6 +3,7 @@
 #include "cli/assign.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/work.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -51,16 +52,16 @@ static int each(struct cli *cli, const char *member)
 		_cleanup_err_ struct err *e = NULL;
 
 		json_add_str(arguments, member, name);
-		if (cli_call(cli, cli->args.verb->command, arguments, &result, &e)) {
+		if (work_call(cli, name, arguments, &result, &e)) {
 			cli_print_warnings(cli, name, result);
 			print_outcome(cli, name, result);
-			continue;
-		}
-		int failed = cli_fail(cli, cli->client ? name : NULL, e);
+		} else {
+			int failed = cli_fail(cli, cli->client ? name : NULL, e);
 
-		status = status ? status : failed;
+			status = status ? status : failed;
+		}
 		/* Without a daemon, or without this session, the others fare no better. */
-		if (e->class == ERR_UNAVAILABLE)
+		if ((e && e->class == ERR_UNAVAILABLE) || work_interrupted())
 			break;
 	}
 	return status;
