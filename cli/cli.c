@@ -121,6 +121,7 @@ void cli_note(const char *fmt, ...)
 #define PENDING                                                                                                     \
 	"it is detach-pending and goes by itself when the guest lets go or the process ends; 'drover show {}' and " \
 	"'drover events' tell"
+#define MEMBERS "'drover help definition', 'help hvparams', 'help disk' and 'help nic' describe every member"
 #define NO_LIVE "--no-live changes the definition, for the next start"
 #define REFUSED "nothing was changed; let the guest stop using it, then detach it again"
 
@@ -135,6 +136,7 @@ static const struct {
 	{ ERR_UNAVAILABLE, NULL, NULL,
 	  "start it with 'systemctl start droverd', or 'droverd' for your own; --socket PATH names another" },
 	{ ERR_COMMAND_NOT_FOUND, "call", NULL, "'drover call query-commands' lists the commands" },
+	{ ERR_COMMAND_NOT_FOUND, NULL, NULL, "'drover version' shows whether the daemon is older than this program" },
 	{ ERR_NOT_FOUND, "jobs cancel", NULL, "'drover jobs' lists the jobs" },
 	{ ERR_NOT_FOUND, "jobs dismiss", NULL, "'drover jobs' lists the jobs" },
 	{ ERR_NOT_FOUND, "call", NULL, NULL }, /* of whatever kind; a file of ours maybe */
@@ -148,6 +150,7 @@ static const struct {
 	{ ERR_BUSY, "console", NULL, "'drover console {} --take' takes it over, --ro only watches" },
 	{ ERR_BUSY, NULL, "parameter",
 	  "'drover show {}' shows it as detach-pending; it leaves when the guest answers or the process ends" },
+	{ ERR_BUSY, NULL, NULL, "an end of 'drover events', a console or a client makes room", .says = "sessions" },
 	{ ERR_BUSY, NULL, NULL, "'drover jobs' shows what is under way; try again when it has ended" },
 	{ ERR_WRONG_STATE, "disk attach", NULL, NO_LIVE },
 	{ ERR_WRONG_STATE, "disk detach", NULL, NO_LIVE },
@@ -165,19 +168,53 @@ static const struct {
 	{ ERR_UNSUPPORTED, "disk detach", "parameter", NO_LIVE },
 	{ ERR_UNSUPPORTED, "nic attach", "parameter", NO_LIVE },
 	{ ERR_UNSUPPORTED, "nic detach", "parameter", NO_LIVE },
+	{ ERR_UNSUPPORTED, NULL, NULL, "'drover host' shows what works here, and what the QEMUs can do" },
+	{ ERR_EXISTS, "rename", NULL, "'drover list' shows the names that are taken" },
+	{ ERR_EXISTS, "define", NULL, "'drover modify' and 'drover edit' change what is defined already" },
+	{ ERR_EXISTS, "disk attach", NULL, "'drover show {}' shows its disks" },
+	{ ERR_EXISTS, "nic attach", NULL, "'drover show {}' shows its cards" },
+	{ ERR_EXISTS, NULL, NULL, "'drover list' shows what there is" },
+	{ ERR_NO_SPACE, NULL, NULL, "make room and try again; 'df' shows what is full" },
+	{ ERR_PERMISSION_DENIED, NULL, NULL, "owner and mode of what is named have to let droverd, or its guests, in" },
 	{ ERR_GUEST_REFUSED, "disk detach", NULL, REFUSED },
 	{ ERR_GUEST_REFUSED, "nic detach", NULL, REFUSED },
+	{ ERR_GUEST_REFUSED, NULL, NULL, "'drover console {}' asks the guest why" },
 	{ ERR_STORAGE, "disk attach", NULL,
 	  "somebody has it open, 'fuser PATH' shows who; shareable=true is for a disk that several guests write",
 	  .says = " lock" },
+	{ ERR_STORAGE, "define", NULL, "make sure of the path or the server that is named" },
+	{ ERR_STORAGE, NULL, NULL, "'drover show {}' shows the disks, 'drover log {}' what QEMU said of them" },
+	{ ERR_NETWORK, NULL, NULL, "'drover show {}' shows the cards, 'ip link' what the host has" },
+	{ ERR_CANCELLED, NULL, "step", "it may be begun again" },
+	{ ERR_GENERIC, NULL, "trace", "'drover trace {}' shows how it came to that; droverd's own log may say more" },
 	{ ERR_GUEST_GONE, NULL, NULL, "'drover log {}' shows what QEMU said" },
 	{ ERR_QEMU, NULL, "trace", "'drover trace {}' shows what it was asked" },
+	{ ERR_QEMU, NULL, NULL, "'drover log {}' shows what it said besides" },
 	{ ERR_GAP, "events", NULL, "without --since it starts from now" },
-	{ ERR_INVALID_PARAMETER, "define", "parameter", "'drover call query-schema' describes every member" },
-	{ ERR_INVALID_PARAMETER, "disk attach", "parameter", "'drover call query-schema' describes every member" },
-	{ ERR_INVALID_PARAMETER, "nic attach", "parameter", "'drover call query-schema' describes every member" },
-	{ ERR_INVALID_PARAMETER, "call", "parameter", "'drover call query-schema' describes every command" },
+	{ ERR_GAP, NULL, NULL, "'drover list' shows how things stand now" },
+	{ ERR_INVALID_PARAMETER, "define", "parameter", MEMBERS },
+	{ ERR_INVALID_PARAMETER, "modify", "parameter", MEMBERS },
+	{ ERR_INVALID_PARAMETER, "edit", "parameter", MEMBERS },
+	{ ERR_INVALID_PARAMETER, "disk attach", "parameter", "'drover help disk' describes every member" },
+	{ ERR_INVALID_PARAMETER, "nic attach", "parameter", "'drover help nic' describes every member" },
+	{ ERR_INVALID_PARAMETER, "call", "parameter", "'drover help COMMAND' describes its arguments" },
 };
+
+/* TEXT with each {} replaced. The caller's. */
+static char *fill_in(const char *text, const char *subject)
+{
+	char *all = xstrdup("");
+	const char *gap;
+
+	for (; (gap = strstr(text, "{}")); text = gap + 2) {
+		_cleanup_free_ char *before = all;
+
+		all = xasprintf("%s%.*s%s", before, (int)(gap - text), text, subject);
+	}
+	_cleanup_free_ char *before = all;
+
+	return xasprintf("%s%s", before, text);
+}
 
 char *cli_hint(const char *verb, const char *subject, const struct err *e)
 {
@@ -186,7 +223,6 @@ char *cli_hint(const char *verb, const char *subject, const struct err *e)
 	if (own)
 		return xstrdup(own);
 	for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
-		const char *text = hints[i].text, *gap;
 		struct json_object *member;
 
 		if (hints[i].class != e->class || (hints[i].verb && !str_eq(hints[i].verb, verb)))
@@ -195,10 +231,7 @@ char *cli_hint(const char *verb, const char *subject, const struct err *e)
 			continue;
 		if (hints[i].says && !strstr(e->desc, hints[i].says))
 			continue;
-		gap = text ? strstr(text, "{}") : NULL;
-		if (!gap)
-			return xstrdup(text);
-		return xasprintf("%.*s%s%s", (int)(gap - text), text, subject ? subject : "NAME", gap + 2);
+		return hints[i].text ? fill_in(hints[i].text, subject ? subject : "NAME") : NULL;
 	}
 	return NULL;
 }

@@ -500,8 +500,11 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "help",
-		.usage = "[VERB]",
-		.summary = "Explain the verbs.",
+		.usage = "[VERB | TOPIC [NAME] | COMMAND [ARGUMENT]]",
+		.summary = "Explain verbs, parameters, errors, states, commands of the API.",
+		.detail =
+			"The topics are hvparams, definition, disk, nic, config, errors and states. All but verbs and "
+			"errors is told by the daemon.",
 		.max = 2,
 		.run = verb_help,
 	},
