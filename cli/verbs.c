@@ -509,6 +509,16 @@ const struct verb cli_verbs[] = {
 		.run = verb_help,
 	},
 	{
+		.name = "complete",
+		.usage = "-- WORD...",
+		.summary = "Print what the last word may become.",
+		.detail = "What the completions of bash and zsh run; a TAB and a remark stand behind each.",
+		.hidden = true,
+		.min = 1,
+		.max = WORDS_ANY,
+		.run = verb_complete,
+	},
+	{
 		.name = "proxy",
 		.usage = "",
 		.summary = "Copy the standard input and output to and from the daemon's socket.",
