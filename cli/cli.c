@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/cli.h"
 
+#include "base/param.h"
 #include "cli/text.h"
 
 #include <langinfo.h>
@@ -279,6 +280,29 @@ static void print_error_json(const char *subject, const struct err *e)
 	fprintf(stderr, "%s\n", plain);
 }
 
+/* The instance that a name which there is none of may have meant, as a hint; or NULL. The caller's. */
+static char *guess_instance(const struct cli *cli, const struct err *e)
+{
+	static const char words[] = "no instance '";
+	_cleanup_json_ struct json_object *list = NULL;
+	_cleanup_free_ struct param *names = NULL;
+	_cleanup_free_ char *name = NULL;
+	const char *meant;
+	size_t n;
+
+	if (e->class != ERR_NOT_FOUND || !str_starts(e->desc, words) || !cli->client ||
+	    !client_call(cli->client, "query-instances", NULL, &list, NULL) ||
+	    !json_object_is_type(list, json_type_array))
+		return NULL;
+	name = xstrndup(e->desc + strlen(words), strcspn(e->desc + strlen(words), "'"));
+	n = json_object_array_length(list);
+	names = xcalloc(n + 1, sizeof(*names));
+	for (size_t i = 0; i < n; i++)
+		names[i].name = json_get_str(json_object_array_get_idx(list, i), "name");
+	meant = param_guess(names, name);
+	return meant ? xasprintf("did you mean '%s'?", meant) : NULL;
+}
+
 int cli_fail(const struct cli *cli, const char *subject, const struct err *e)
 {
 	const char *class = json_get_str(e->extra, "class");
@@ -289,7 +313,9 @@ int cli_fail(const struct cli *cli, const char *subject, const struct err *e)
 		print_error_json(subject, e);
 		return err_class_info(e->class)->exit;
 	}
-	hint = cli_hint(cli->args.verb ? cli->args.verb->name : NULL, subject, e);
+	hint = guess_instance(cli, e);
+	if (!hint)
+		hint = cli_hint(cli->args.verb ? cli->args.verb->name : NULL, subject, e);
 	plain_class = text_plain(class ? class : err_class_info(e->class)->name, "");
 	print_prefix(subject);
 	fprintf(stderr, "%s (%s)\n", desc, plain_class);

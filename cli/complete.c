@@ -254,6 +254,12 @@ static void offer_option_value(struct completion *c)
 		offer(c, c->option->choices[i], "");
 	if (str_eq(c->option->name, "set"))
 		offer_assignment(c, rows_of(c, "hvparams"));
+	if (str_eq(c->option->name, "disk") || str_eq(c->option->name, "nic")) {
+		const char *comma = strrchr(c->cur + c->skip, ',');
+
+		c->skip = comma ? (size_t)(comma - c->cur) + 1 : c->skip;
+		offer_assignment(c, rows_of(c, c->option->name));
+	}
 }
 
 /* What a word of a usage stands for. */

@@ -8,6 +8,8 @@ static const struct cli_option define_options[] = {
 	{ "kernel", OPTION_TEXT, "PATH", .doc = "Boot this kernel (hvparam kernel_path)." },
 	{ "initrd", OPTION_TEXT, "PATH", .doc = "With this initial RAM disk (initrd_path)." },
 	{ "append", OPTION_TEXT, "TEXT", .doc = "And this kernel command line (kernel_args)." },
+	{ "disk", OPTION_TEXT, "KEY=VALUE,...", .doc = "A disk: path=/srv/a.qcow2,format=qcow2; may be repeated." },
+	{ "nic", OPTION_TEXT, "KEY=VALUE,...", .doc = "A network card: mode=user; may be repeated." },
 	{ "set", OPTION_TEXT, "PARAM=VALUE", .doc = "Any other hvparam; may be repeated." },
 	CLI_OPTION_END,
 };

@@ -157,6 +157,29 @@ static char *absolute(const char *path)
 	return here ? xasprintf("%s/%s", here, path) : xstrdup(path);
 }
 
+/* Each --disk and --nic is one device. */
+static bool add_devices(struct json_object *o, const struct args *args, const char *option, const char *member,
+			struct err **e)
+{
+	struct json_object *list = json_object_new_array(), *device;
+	const char *word;
+	size_t at = 0;
+
+	while ((word = args_next(args, option, &at))) {
+		device = json_object_new_object();
+		json_object_array_add(list, device);
+		if (!assign_list(device, word, e)) {
+			json_object_put(list);
+			return false;
+		}
+	}
+	if (json_object_array_length(list))
+		json_add(o, member, list);
+	else
+		json_object_put(list);
+	return true;
+}
+
 static struct json_object *from_options(const struct args *args, const char *name, struct err **e)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
@@ -181,6 +204,8 @@ static struct json_object *from_options(const struct args *args, const char *nam
 			return NULL;
 	if (json_object_object_length(hvparams) == 0)
 		json_object_object_del(o, "hvparams");
+	if (!add_devices(o, args, "disk", "disks", e) || !add_devices(o, args, "nic", "nics", e))
+		return NULL;
 	return TAKE_PTR(o);
 }
 

@@ -75,6 +75,7 @@ static const struct {
 	{ { "modify", "web1", "hvparams.accel=k" }, "hvparams.accel=kvm", NULL },
 	{ { "modify", "web1", "hvparams.acpi=" }, "hvparams.acpi=true hvparams.acpi=false", NULL },
 	{ { "define", "new", "--set", "accel=t" }, "accel=tcg", NULL },
+	{ { "define", "new", "--disk", "path=/a,cach" }, "path=/a,cache=", NULL },
 	{ { "wait", "web1", "run" }, "running", NULL },
 	{ { "wait", "web1", "running", "pau" }, "paused", NULL },
 	{ { "call", "instance-sta" }, "instance-start", NULL },

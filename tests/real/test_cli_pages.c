@@ -253,6 +253,25 @@ START_TEST(test_error)
 }
 END_TEST
 
+/* A name that is misspelt is guessed from those there are. */
+START_TEST(test_misspelt_instance)
+{
+	_cleanup_free_ char *err = NULL;
+	struct client *c;
+
+	rig_start(rig);
+	c = client_new(rig);
+	client_define(c, "web1", "'vcpus': %d", 1);
+	client_free(c);
+	ck_assert_int_eq(person_script(rig, NULL, NULL, &err, "drover", "start", "wbe1", NULL), 3);
+	ck_assert_str_eq(err, "drover: wbe1: no instance 'wbe1' (NotFound)\nhint: did you mean 'web1'?\n");
+	free(err);
+	ck_assert_int_eq(person_script(rig, NULL, NULL, &err, "drover", "list", "other", NULL), 3);
+	ck_assert_ptr_nonnull(strstr(err, "'drover list' shows"));
+	rig_stop(rig);
+}
+END_TEST
+
 START_TEST(test_no_daemon)
 {
 	_cleanup_free_ char *err = NULL;
@@ -292,7 +311,7 @@ END_TEST
 #define INSTANCE                                                                                                 \
 	"'name': '" LONG "', 'uuid': '5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10', 'state': 'pmsuspended', 'status': " \
 	"'" EVIL "', 'reason': 'a-reason-" EVIL "', 'since': 1700000000.25, 'monitor': 'slow', 'pid': 4194304, " \
-	"'vcpus': 288, 'autostart': true, 'operation': {'command': "                            \
+	"'vcpus': 288, 'autostart': true, 'operation': {'command': "                                             \
 	"'instance-shutdown', 'step': '" WORDS "', 'job-id': '" LONG "', 'since': 1700000000}"
 
 static const struct {
@@ -440,6 +459,7 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, test_error, 0, ARRAY_SIZE(errors));
+	tcase_add_test(tc, test_misspelt_instance);
 	tcase_add_test(tc, test_no_daemon);
 	tcase_add_test(tc, test_all_classes);
 	tcase_add_loop_test(tc, test_page, 0, ARRAY_SIZE(pages));
