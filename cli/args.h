@@ -48,6 +48,7 @@ struct verb {
 	unsigned min, max;                /* words after the name */
 	const char *command;              /* of the API, that `run` calls; NULL: the function knows */
 	const char *done;                 /* for verb_each(): what became of an instance that changed, or NULL */
+	bool lengthy;                     /* `command` may be a job */
 	bool hidden;                      /* for programs: not in the overview */
 	int (*run)(struct cli *cli);      /* gives the exit status, has reported what failed */
 };

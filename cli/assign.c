@@ -155,3 +155,28 @@ bool assign_word(struct json_object *o, const char *word, struct err **e)
 	}
 	return parse_value(key, text, len, json, &value, e) && place(o, key, value, e);
 }
+
+/* Does TEXT begin with "KEY=" or "KEY:="? */
+static bool is_assignment(const char *text)
+{
+	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
+
+	return n > 0 && (text[n] == '=' || str_starts(text + n, ":="));
+}
+
+bool assign_list(struct json_object *o, const char *text, struct err **e)
+{
+	for (;;) {
+		size_t n = strcspn(text, ",");
+		_cleanup_free_ char *word = NULL;
+
+		while (text[n] && !is_assignment(text + n + 1))
+			n += 1 + strcspn(text + n + 1, ",");
+		word = xstrndup(text, n);
+		if (!assign_word(o, word, e))
+			return false;
+		if (!text[n])
+			return true;
+		text += n + 1;
+	}
+}

@@ -10,11 +10,27 @@
 
 enum { KEY_COLUMN = 14, KEY_WIDEST = 40 };
 
+/* The cursor stands at column AT. */
+static void print_wrapped(const struct cli *cli, enum style style, const char *plain, size_t at, unsigned indent)
+{
+	_cleanup_free_ char *lines = NULL;
+	size_t len;
+	FILE *f;
+
+	if (cli->screen.width >= TEXT_NARROW) {
+		f = open_memstream(&lines, &len);
+		text_wrap(f, plain, (unsigned)at, indent, cli->screen.width);
+		fclose(f);
+		lines[len - 1] = '\0'; /* the style ends before the line does */
+	}
+	printf("%s%s%s\n", style_on(&cli->screen, style), lines ? lines : plain, style_off(&cli->screen, style));
+}
+
 static void title(const struct cli *cli, const char *text)
 {
 	_cleanup_free_ char *plain = text_plain(text, "");
 
-	printf("%s%s%s\n", style_on(&cli->screen, STYLE_TITLE), plain, style_off(&cli->screen, STYLE_TITLE));
+	print_wrapped(cli, STYLE_TITLE, plain, 0, 0);
 }
 
 /* Consumes VALUE; NULL or "" prints nothing. COLUMN: where values begin. */
@@ -26,13 +42,16 @@ static void line_full(const struct cli *cli, size_t column, const char *key, enu
 	if (str_empty(text))
 		return;
 	plain = text_plain(text, "");
-	column = width < column ? column : width + 2;
-	printf("  %s%*s%s", key, (int)(column - width), "", style_on(&cli->screen, style));
-	if (cli->screen.width >= TEXT_NARROW)
-		text_wrap(stdout, plain, (unsigned)column + 2, KEY_COLUMN + 2, cli->screen.width);
-	else
-		puts(plain);
-	fputs(style_off(&cli->screen, style), stdout);
+	if (width > KEY_WIDEST && cli->screen.width) { /* it gets lines of its own */
+		fputs("  ", stdout);
+		print_wrapped(cli, STYLE_NONE, key, 2, 2);
+		printf("%*s", KEY_COLUMN + 2, "");
+		column = KEY_COLUMN;
+	} else {
+		column = width < column ? column : width + 2;
+		printf("  %s%*s", key, (int)(column - width), "");
+	}
+	print_wrapped(cli, style, plain, column + 2, KEY_COLUMN + 2);
 }
 
 static void line_style(const struct cli *cli, const char *key, enum style style, char *value)

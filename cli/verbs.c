@@ -8,6 +8,8 @@ static const struct cli_option define_options[] = {
 	{ "kernel", OPTION_TEXT, "PATH", .doc = "Boot this kernel (hvparam kernel_path)." },
 	{ "initrd", OPTION_TEXT, "PATH", .doc = "With this initial RAM disk (initrd_path)." },
 	{ "append", OPTION_TEXT, "TEXT", .doc = "And this kernel command line (kernel_args)." },
+	{ "disk", OPTION_TEXT, "KEY=VALUE,...", .doc = "A disk: path=/srv/a.qcow2,format=qcow2; may be repeated." },
+	{ "nic", OPTION_TEXT, "KEY=VALUE,...", .doc = "A network card: mode=user; may be repeated." },
 	{ "set", OPTION_TEXT, "PARAM=VALUE", .doc = "Any other hvparam; may be repeated." },
 	CLI_OPTION_END,
 };
@@ -86,12 +88,6 @@ static const struct cli_option detach_options[] = {
 #define DETACH_DETAIL                                                                                                \
 	"A guest that runs has to let go of it. One that does not in time is asked again until it does; the device " \
 	"is shown as detach-pending meanwhile, and leaves at the latest when the process ends."
-
-static const struct cli_option stats_options[] = {
-	{ "prometheus", OPTION_FLAG, .doc = "All numbers, in Prometheus' text format (docs/METRICS.md)." },
-	{ "output", OPTION_TEXT, "FILE", .doc = "With --prometheus: into FILE, which is replaced as a whole." },
-	CLI_OPTION_END,
-};
 
 static const struct cli_option top_options[] = {
 	{ "interval", OPTION_SECONDS, "SECONDS",
@@ -239,6 +235,7 @@ const struct verb cli_verbs[] = {
 		.min = 1,
 		.max = WORDS_ANY,
 		.command = "instance-start",
+		.lengthy = true,
 		.run = verb_each,
 	},
 	{
@@ -252,6 +249,7 @@ const struct verb cli_verbs[] = {
 		.options = shutdown_options,
 		.max = WORDS_ANY,
 		.command = "instance-shutdown",
+		.lengthy = true,
 		.run = verb_shutdown,
 	},
 	{
@@ -263,6 +261,7 @@ const struct verb cli_verbs[] = {
 		.min = 1,
 		.max = WORDS_ANY,
 		.command = "instance-reboot",
+		.lengthy = true,
 		.done = "rebooted",
 		.run = verb_each,
 	},
@@ -273,6 +272,7 @@ const struct verb cli_verbs[] = {
 		.min = 1,
 		.max = WORDS_ANY,
 		.command = "instance-stop",
+		.lengthy = true,
 		.run = verb_each,
 	},
 	{
@@ -315,6 +315,7 @@ const struct verb cli_verbs[] = {
 		.min = 2,
 		.max = WORDS_ANY,
 		.command = "disk-attach",
+		.lengthy = true,
 		.done = "attached",
 		.run = verb_attach,
 	},
@@ -327,6 +328,7 @@ const struct verb cli_verbs[] = {
 		.min = 2,
 		.max = 2,
 		.command = "disk-detach",
+		.lengthy = true,
 		.done = "detached",
 		.run = verb_detach,
 	},
@@ -340,6 +342,7 @@ const struct verb cli_verbs[] = {
 		.min = 3,
 		.max = 3,
 		.command = "disk-resize",
+		.lengthy = true,
 		.done = "resized",
 		.run = verb_resize,
 	},
@@ -353,6 +356,7 @@ const struct verb cli_verbs[] = {
 		.min = 2,
 		.max = WORDS_ANY,
 		.command = "nic-attach",
+		.lengthy = true,
 		.done = "attached",
 		.run = verb_attach,
 	},
@@ -365,6 +369,7 @@ const struct verb cli_verbs[] = {
 		.min = 2,
 		.max = 2,
 		.command = "nic-detach",
+		.lengthy = true,
 		.done = "detached",
 		.run = verb_detach,
 	},
@@ -518,10 +523,23 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "help",
-		.usage = "[VERB]",
-		.summary = "Explain the verbs.",
+		.usage = "[VERB | TOPIC [NAME] | COMMAND [ARGUMENT]]",
+		.summary = "Explain verbs, parameters, errors, states, commands of the API.",
+		.detail =
+			"The topics are hvparams, definition, disk, nic, config, errors and states. All but verbs and "
+			"errors is told by the daemon.",
 		.max = 2,
 		.run = verb_help,
+	},
+	{
+		.name = "complete",
+		.usage = "-- WORD...",
+		.summary = "Print what the last word may become.",
+		.detail = "What the completions of bash and zsh run; a TAB and a remark stand behind each.",
+		.hidden = true,
+		.min = 1,
+		.max = WORDS_ANY,
+		.run = verb_complete,
 	},
 	{
 		.name = "proxy",

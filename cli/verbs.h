@@ -56,6 +56,7 @@ int verb_call(struct cli *cli);
 int verb_console(struct cli *cli);
 int verb_proxy(struct cli *cli);
 int verb_help(struct cli *cli);
+int verb_complete(struct cli *cli);
 int verb_version(struct cli *cli);
 
 #endif

@@ -3,6 +3,7 @@
 #include "cli/assign.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/work.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -51,16 +52,16 @@ static int each(struct cli *cli, const char *member)
 		_cleanup_err_ struct err *e = NULL;
 
 		json_add_str(arguments, member, name);
-		if (cli_call(cli, cli->args.verb->command, arguments, &result, &e)) {
+		if (work_call(cli, name, arguments, &result, &e)) {
 			cli_print_warnings(cli, name, result);
 			print_outcome(cli, name, result);
-			continue;
-		}
-		int failed = cli_fail(cli, cli->client ? name : NULL, e);
+		} else {
+			int failed = cli_fail(cli, cli->client ? name : NULL, e);
 
-		status = status ? status : failed;
+			status = status ? status : failed;
+		}
 		/* Without a daemon, or without this session, the others fare no better. */
-		if (e->class == ERR_UNAVAILABLE)
+		if ((e && e->class == ERR_UNAVAILABLE) || work_interrupted())
 			break;
 	}
 	return status;
@@ -156,6 +157,29 @@ static char *absolute(const char *path)
 	return here ? xasprintf("%s/%s", here, path) : xstrdup(path);
 }
 
+/* Each --disk and --nic is one device. */
+static bool add_devices(struct json_object *o, const struct args *args, const char *option, const char *member,
+			struct err **e)
+{
+	struct json_object *list = json_object_new_array(), *device;
+	const char *word;
+	size_t at = 0;
+
+	while ((word = args_next(args, option, &at))) {
+		device = json_object_new_object();
+		json_object_array_add(list, device);
+		if (!assign_list(device, word, e)) {
+			json_object_put(list);
+			return false;
+		}
+	}
+	if (json_object_array_length(list))
+		json_add(o, member, list);
+	else
+		json_object_put(list);
+	return true;
+}
+
 static struct json_object *from_options(const struct args *args, const char *name, struct err **e)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
@@ -180,6 +204,8 @@ static struct json_object *from_options(const struct args *args, const char *nam
 			return NULL;
 	if (json_object_object_length(hvparams) == 0)
 		json_object_object_del(o, "hvparams");
+	if (!add_devices(o, args, "disk", "disks", e) || !add_devices(o, args, "nic", "nics", e))
+		return NULL;
 	return TAKE_PTR(o);
 }
 

@@ -178,6 +178,36 @@ START_TEST(test_assign)
 }
 END_TEST
 
+START_TEST(test_assign_list)
+{
+	static const struct {
+		const char *text, *json; /* NULL: refused */
+	} rows[] = {
+		{ "mode=user", "{\"mode\":\"user\"}" },
+		{ "path=/a.raw,format=raw", "{\"path\":\"/a.raw\",\"format\":\"raw\"}" },
+		{ "path=/a,b.raw,format=raw", "{\"path\":\"/a,b.raw\",\"format\":\"raw\"}" },
+		{ "forward=[\"tcp:1:2\",\"tcp:3:4\"],up=true", "{\"forward\":[\"tcp:1:2\",\"tcp:3:4\"],\"up\":true}" },
+		{ "throttle.bps_total=1,name:=\"7\"", "{\"throttle\":{\"bps_total\":1},\"name\":\"7\"}" },
+		{ "forward=tcp:1:2,tcp:3:4", "{\"forward\":\"tcp:1:2,tcp:3:4\"}" },
+		{ "path=/a,", "{\"path\":\"/a,\"}" },
+		{ "path", NULL },
+		{ "", NULL },
+		{ "a=1,a=2", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ struct json_object *o = json_object_new_object();
+		_cleanup_free_ char *text = NULL;
+		bool ok = assign_list(o, rows[i].text, NULL);
+
+		text = json_print(o);
+		ck_assert_msg(ok == !!rows[i].json, "%s", rows[i].text);
+		if (ok)
+			ck_assert_str_eq(text, rows[i].json);
+	}
+}
+END_TEST
+
 START_TEST(test_files)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
@@ -294,7 +324,8 @@ START_TEST(test_hints)
 		{ "start", NULL, "{\"class\":\"Unavailable\"}", "systemctl start droverd" },
 		{ "stop", "w", "{\"class\":\"Timeout\",\"stalled\":true}", "drover stop w" },
 		{ "shutdown", "w", "{\"class\":\"Timeout\"}", "--then stop" },
-		{ "define", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"memory\"}", "query-schema" },
+		{ "define", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"memory\"}",
+		  "drover help definition" },
 		{ "define", "w", "{\"class\":\"InvalidParameter\"}", NULL },
 		{ "define", "w", "{\"class\":\"NotFound\"}", NULL },
 		{ "start", "w", "{\"class\":\"Cancelled\"}", NULL },
@@ -494,8 +525,9 @@ int main(void)
 	setlocale(LC_CTYPE, "C.UTF-8");
 	suite_add_tcase(suite, tc);
 	tcase_add_loop_test(tc, test_command_line, 0, ARRAY_SIZE(command_lines));
-	add_tests(tc, test_global_options, test_assign, test_files, test_help_fits, test_verbs_are_sound, test_outcomes,
-		  test_hints, test_paths, test_call, test_no_daemon, test_skip_eol, test_console, NULL);
+	add_tests(tc, test_global_options, test_assign, test_assign_list, test_files, test_help_fits,
+		  test_verbs_are_sound, test_outcomes, test_hints, test_paths, test_call, test_no_daemon, test_skip_eol,
+		  test_console, NULL);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -137,9 +137,10 @@ static const struct {
 	{ "disk detach", "{\"class\":\"WrongState\"}", "--no-live" },
 	{ "nic detach", "{\"class\":\"GuestRefused\"}", "nothing was changed" },
 	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"Failed to get \\\"write\\\" lock\"}", "fuser" },
-	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"QEMU refused 'blockdev-add': no medium\"}", NULL },
-	{ "disk attach", "{\"class\":\"InvalidParameter\",\"parameter\":\"disk.path\"}", "query-schema" },
-	{ "nic attach", "{\"class\":\"InvalidParameter\",\"parameter\":\"nic.mode\"}", "query-schema" },
+	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"QEMU refused 'blockdev-add': no medium\"}",
+	  "drover log w" },
+	{ "disk attach", "{\"class\":\"InvalidParameter\",\"parameter\":\"disk.path\"}", "drover help disk" },
+	{ "nic attach", "{\"class\":\"InvalidParameter\",\"parameter\":\"nic.mode\"}", "drover help nic" },
 };
 
 START_TEST(test_hints)
