@@ -250,6 +250,25 @@ START_TEST(test_console)
 }
 END_TEST
 
+/* ^C reaches all of the terminal's processes; the connection is needed to take back what runs. */
+START_TEST(test_interrupt)
+{
+	_cleanup_free_ char *uri = uri_of(PORT);
+	_cleanup_client_ struct client *c = client_new(rig);
+	_cleanup_person_ struct person *p = NULL;
+
+	guest_define_bare(c, "deaf");
+	guest_start(c, "deaf");
+	p = person_come(NULL, "drover", "--host", uri, "shutdown", "deaf", "--mode", "acpi", "--timeout", "600", NULL);
+	person_await(p, "deaf: instance-shutdown: ");
+	person_type(p, "\3");
+	person_await(p, "asked to take it back");
+	person_await(p, "(Cancelled)");
+	ck_assert_int_eq(person_leave(p), 12);
+	json_object_put(client_ok(c, "instance-stop", "{'instance': 'deaf'}"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("drover --host");
@@ -262,6 +281,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_much);
 	tcase_add_loop_test(tc, test_failures, 0, ARRAY_SIZE(failures));
 	tcase_add_test(tc, test_console);
+	tcase_add_test(tc, test_interrupt);
 	tcase_add_test(tc, test_daemon_goes);
 	suite_add_tcase(s, tc);
 	return s;
