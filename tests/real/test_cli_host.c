@@ -151,6 +151,14 @@ START_TEST(test_environment)
 	/* both are named: neither is taken in silence */
 	ck_assert_int_eq(person_script(rig, NULL, NULL, &err, "drover", "list", NULL), 2);
 	ck_assert_msg(strstr(err, "DROVER_SOCKET and DROVER_HOST"), "%s", err);
+	free(err);
+	ck_assert_int_eq(person_script(NULL, NULL, NULL, &err, "drover", "--socket", "/x", "--host", uri, "list", NULL),
+			 2);
+	ck_assert_msg(strstr(err, "'--socket' and '--host' are two daemons"), "%s", err);
+	/* an option outranks a variable */
+	free(out);
+	ck_assert_int_eq(person_script(rig, NULL, &out, NULL, "drover", "--host", uri, "version", NULL), 0);
+	ck_assert_ptr_nonnull(strstr(out, " at ssh://"));
 	unsetenv("DROVER_HOST");
 }
 END_TEST
