@@ -35,8 +35,8 @@ void cli_init(struct cli *cli)
 	cli->screen.tty = isatty(STDOUT_FILENO);
 	cli->screen.utf8 = str_eq(nl_langinfo(CODESET), "UTF-8");
 	cli_measure(cli);
-	cli->screen.colour = cli->screen.tty && str_empty(getenv("NO_COLOR")) && !str_empty(term) &&
-			     !str_eq(term, "dumb");
+	cli->screen.dumb = str_empty(term) || str_eq(term, "dumb");
+	cli->screen.colour = cli->screen.tty && str_empty(getenv("NO_COLOR")) && !cli->screen.dumb;
 }
 
 void cli_clear(struct cli *cli)

@@ -387,17 +387,17 @@ static bool choose_host(const char *socket, const char *option, const char **hos
 							 "DROVER_SOCKET and DROVER_HOST are two daemons");
 }
 
-struct client *client_open(const char *socket, const char *option, struct err **e)
+struct client *client_open(const char *socket, const char *host, struct err **e)
 {
 	_cleanup_free_ char *path = NULL;
-	const char *host;
+	const char *chosen;
 	pid_t ssh = 0;
 	int fd;
 
-	if (!choose_host(socket, option, &host, e))
+	if (!choose_host(socket, host, &chosen, e))
 		return NULL;
-	fd = host ? remote_dial(host, &ssh, e) : client_dial(socket, &path, e);
-	return fd < 0 ? NULL : open_session(fd, ssh, host ? host : path, e);
+	fd = chosen ? remote_dial(chosen, &ssh, e) : client_dial(socket, &path, e);
+	return fd < 0 ? NULL : open_session(fd, ssh, chosen ? chosen : path, e);
 }
 
 const char *client_path(const struct client *c)

@@ -329,25 +329,40 @@ static void note_value(struct completion *c, const struct cli_option *o, const c
 	c->remote |= str_eq(o->name, "host");
 }
 
+/* An option among the N whole words that are left; how many of them it takes. */
+static size_t read_option(struct completion *c, const char *const *words, size_t n)
+{
+	const char *name = words[0] + 2, *equals = strchr(name, '=');
+	const struct cli_option *o = find_option(c, name, strcspn(name, "="));
+
+	if (!o || o->type == OPTION_FLAG)
+		return 1;
+	if (equals) {
+		note_value(c, o, equals + 1);
+		return 1;
+	}
+	if (n > 1) {
+		note_value(c, o, words[1]);
+		return 2;
+	}
+	c->option = o; /* its value is what is to be completed */
+	return 1;
+}
+
 /* The whole words; FAMILY is "disk" where a second word of the verb is to come. */
 static void read_words(struct completion *c, const char *const *words, size_t n, const char **family)
 {
-	for (size_t i = 0; i < n; i++) {
-		const char *w = words[i], *value;
+	for (size_t i = 0; i < n;) {
+		const char *w = words[i];
 		_cleanup_free_ char *both = *family ? xasprintf("%s %s", *family, w) : NULL;
 		const struct verb *longer = both && !c->n ? verb_find(cli_verbs, both) : NULL;
 
-		c->option = NULL;
 		if (str_starts(w, "--")) {
-			c->option = find_option(c, w + 2, strcspn(w + 2, "="));
-			value = strchr(w, '=') ? strchr(w, '=') + 1 : i + 1 < n ? words[i + 1] : NULL;
-			if (!c->option || c->option->type == OPTION_FLAG || strchr(w, '=') || value) {
-				i += c->option && c->option->type != OPTION_FLAG && !strchr(w, '=');
-				if (c->option && value)
-					note_value(c, c->option, value);
-				c->option = NULL;
-			}
-		} else if (longer) {
+			i += read_option(c, words + i, n - i);
+			continue;
+		}
+		i++;
+		if (longer) {
 			c->verb = longer;
 			*family = NULL;
 		} else if (!c->verb && !*family) {

@@ -81,7 +81,7 @@ int watch_draw(struct cli *cli, bool (*draw)(struct cli *cli, struct err **e), b
 	client_on_event(c, note_event, on_events ? &event : &ignored);
 	do {
 		event = false;
-		if (cli->screen.tty)
+		if (cli->screen.tty && !cli->screen.dumb)
 			fputs("\033[H\033[J", stdout);
 		else if (!first && !cli->json)
 			putchar('\n');

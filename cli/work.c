@@ -97,7 +97,7 @@ static void draw_line(struct work *w, struct json_object *job)
 	unsigned width = w->cli->screen.width ? w->cli->screen.width : 80;
 	_cleanup_free_ char *cut = text_cut(line, width - 1, "~");
 
-	if (seconds < patience)
+	if (seconds < patience || w->cli->screen.dumb)
 		return;
 	clear_line(w);
 	fputs(cut, stderr);
@@ -229,7 +229,9 @@ static bool run(struct work *w, struct json_object *arguments, struct json_objec
 		"\ndrover: it goes on without you; 'drover jobs' shows it as %s, 'drover jobs dismiss %s' forgets it\n",
 		w->id, w->id);
 	interrupt.times = 0;
-	sigaction(SIGINT, &action, &w->old);
+	sigaction(SIGINT, NULL, &w->old);
+	if (w->old.sa_handler != SIG_IGN)
+		sigaction(SIGINT, &action, NULL);
 	client_on_event(w->cli->client, note_status, w);
 	ok = cli_call(w->cli, w->cli->args.verb->command, arguments, &accepted, e) && follow(w, ret, e);
 	client_on_event(w->cli->client, NULL, NULL);

@@ -310,7 +310,7 @@ END_TEST
 #define HVINFO "'hvinfo': {'id': 'disk-932df160-7a22-4067', 'bus': 'pci.0', 'addr': '0xc'}"
 #define INSTANCE                                                                                                 \
 	"'name': '" LONG "', 'uuid': '5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10', 'state': 'pmsuspended', 'status': " \
-	"'" EVIL "', 'reason': 'a-reason-" EVIL "', 'since': 1700000000.25, 'monitor': 'slow', 'pid': 4194304, " \
+	"'" EVIL "', 'reason': '" EVIL "', 'since': 1700000000.25, 'monitor': 'slow', 'pid': 4194304, "          \
 	"'vcpus': 288, 'autostart': true, 'operation': {'command': "                                             \
 	"'instance-shutdown', 'step': '" WORDS "', 'job-id': '" LONG "', 'since': 1700000000}"
 

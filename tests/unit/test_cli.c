@@ -5,6 +5,7 @@
 #include "cli/help.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "daemon/commands.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -291,6 +292,25 @@ START_TEST(test_verbs_are_sound)
 }
 END_TEST
 
+/* The table of verbs says of the daemon's commands what their rows say. */
+START_TEST(test_verbs_match_commands)
+{
+	for (const struct verb *v = cli_verbs; v->name; v++) {
+		const struct command *c = v->command ? command_find(v->command) : NULL;
+
+		ck_assert_msg(!v->command == !c, "%s", v->name);
+		ck_assert_msg(v->lengthy == (c && c->class == CLASS_LONG), "%s", v->name);
+		for (const struct cli_option *o = v->options; o && o->name; o++) {
+			const struct param *row = c && o->member ? param_find(c->params, o->member) : NULL;
+
+			ck_assert_msg(!o->member == !row, "%s --%s", v->name, o->name);
+			for (size_t i = 0; row && o->choices && (i == 0 || o->choices[i - 1]); i++)
+				ck_assert_pstr_eq(o->choices[i], row->choices[i]);
+		}
+	}
+}
+END_TEST
+
 static char *outcome(const char *verb, const char *text)
 {
 	_cleanup_json_ struct json_object *result = NULL;
@@ -526,8 +546,8 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tcase_add_loop_test(tc, test_command_line, 0, ARRAY_SIZE(command_lines));
 	add_tests(tc, test_global_options, test_assign, test_assign_list, test_files, test_help_fits,
-		  test_verbs_are_sound, test_outcomes, test_hints, test_paths, test_call, test_no_daemon, test_skip_eol,
-		  test_console, NULL);
+		  test_verbs_are_sound, test_verbs_match_commands, test_outcomes, test_hints, test_paths, test_call,
+		  test_no_daemon, test_skip_eol, test_console, NULL);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
