@@ -190,7 +190,7 @@ END_TEST
 /* A command whose reply comes to the next droverd is settled as after any restart: it took effect. */
 START_TEST(command_under_way)
 {
-	_cleanup_free_ char *gate = NULL, *words = NULL;
+	_cleanup_free_ char *gate = NULL;
 	_cleanup_json_ struct json_object *o = NULL;
 
 	stage_set("%s", "");
