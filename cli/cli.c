@@ -164,7 +164,7 @@ static const struct {
 	  .says = " lock" },
 	{ ERR_GUEST_GONE, NULL, NULL, "'drover log {}' shows what QEMU said" },
 	{ ERR_QEMU, NULL, "trace", "'drover trace {}' shows what it was asked" },
-	{ ERR_UNSUPPORTED, "top", NULL, "'drover stats' prints the numbers once, 'drover events' what happens" },
+	{ ERR_UNSUPPORTED, "top", NULL, "'drover list --watch' follows the states, 'drover stats' prints the numbers" },
 	{ ERR_GAP, "events", NULL, "without --since it starts from now" },
 	{ ERR_INVALID_PARAMETER, "define", "parameter", "'drover call query-schema' describes every member" },
 	{ ERR_INVALID_PARAMETER, "disk attach", "parameter", "'drover call query-schema' describes every member" },

@@ -389,8 +389,8 @@ START_TEST(any_size)
 	top_take_instances(m, list);
 	for (int i = 0; i < 40; i++)
 		event(m, json("{'event': 'E', 'data': {'text': '\\u6f22\\u5b57x\\n'}}"));
-	for (size_t height = 0; height < 40; height++)
-		for (size_t width = 1; width < 100; width += 3)
+	for (size_t height = 0; height < 20; height++)
+		for (size_t width = 1; width < 100; width += 7)
 			for (int at = 0; at < 3; at++) {
 				_cleanup_free_ char *text = NULL;
 
