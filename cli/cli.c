@@ -169,7 +169,7 @@ static const struct {
 	{ ERR_UNSUPPORTED, "disk detach", "parameter", NO_LIVE },
 	{ ERR_UNSUPPORTED, "nic attach", "parameter", NO_LIVE },
 	{ ERR_UNSUPPORTED, "nic detach", "parameter", NO_LIVE },
-	{ ERR_UNSUPPORTED, "top", NULL, "'drover stats' prints the numbers once, 'drover events' what happens" },
+	{ ERR_UNSUPPORTED, "top", NULL, "'drover list --watch' follows the states, 'drover stats' prints the numbers" },
 	{ ERR_UNSUPPORTED, NULL, NULL, "'drover host' shows what works here, and what the QEMUs can do" },
 	{ ERR_EXISTS, "rename", NULL, "'drover list' shows the names that are taken" },
 	{ ERR_EXISTS, "define", NULL, "'drover modify' and 'drover edit' change what is defined already" },

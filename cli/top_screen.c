@@ -81,11 +81,14 @@ static bool can_place_cursor(void)
 {
 	int status;
 	const char *cup;
+	bool can;
 
 	if (setupterm(NULL, STDOUT_FILENO, &status) == ERR)
 		return false;
 	cup = tigetstr("cup");
-	return cup && cup != (char *)-1;
+	can = cup && cup != (char *)-1;
+	del_curterm(cur_term); /* newterm() makes one of its own */
+	return can;
 }
 
 static void set_colours(void)

@@ -30,7 +30,7 @@ static bool ask(struct cli *cli, struct json_object *answers[static QUESTIONS], 
 
 static bool fail(struct err **e, const char *path)
 {
-	return err_set_errno(e, ERR_GENERIC, errno, "cannot write '%s'", path);
+	return err_set(e, ERR_GENERIC, "cannot write '%s': %s", path, strerror(errno));
 }
 
 static bool write_all(int fd, const char *text, size_t len)

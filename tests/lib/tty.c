@@ -230,8 +230,8 @@ static void erase(struct tty *t, char what, int how)
 			blank(t, y, 0, t->columns);
 }
 
-/* ESC [ PRIVATE P... FINAL */
-static void control(struct tty *t, char marked, const int *p, int n, char final)
+/* ESC [ MARK P... FINAL */
+static void control(struct tty *t, char mark, const int *p, int n, char final)
 {
 	int first = n > 0 && p[0] > 0 ? p[0] : 1, second = n > 1 && p[1] > 0 ? p[1] : 1;
 
@@ -286,13 +286,14 @@ static void control(struct tty *t, char marked, const int *p, int n, char final)
 		break;
 	case 'h':
 	case 'l':
-		if (marked == '?')
+		if (mark == '?')
 			set_mode(t, p, n, final == 'h');
 		break;
 	case 't': /* the window's title is kept */
+	case 'n': /* a shell asks where the cursor is, and can do without */
 		break;
 	default:
-		ck_abort_msg("ESC [ %c %c is not known here", marked, final);
+		ck_abort_msg("ESC [ %c %c is not known here", mark, final);
 	}
 }
 
@@ -301,7 +302,7 @@ static size_t take_sequence(struct tty *t, const char *s, size_t len)
 {
 	int p[PARAMETERS] = { 0 }, n = 0;
 	size_t i = 2;
-	char marked = 0;
+	char mark = 0;
 
 	if (len < 2)
 		return 0;
@@ -316,7 +317,7 @@ static size_t take_sequence(struct tty *t, const char *s, size_t len)
 		return len < 3 ? 0 : 3;
 	ck_assert_msg(s[1] == '[', "ESC 0x%02x is not known here", (unsigned)s[1]);
 	if (i < len && s[i] == '?')
-		marked = s[i++];
+		mark = s[i++];
 	for (; i < len && (s[i] == ';' || (s[i] >= '0' && s[i] <= '9')); i++) {
 		n = n ? n : 1;
 		if (s[i] == ';')
@@ -327,7 +328,7 @@ static size_t take_sequence(struct tty *t, const char *s, size_t len)
 	}
 	if (i == len)
 		return 0;
-	control(t, marked, p, n, s[i]);
+	control(t, mark, p, n, s[i]);
 	return i + 1;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `drover top` without a terminal: rates of two samples, order, selection, and screens of any size. */
+#include "cli/client.h"
 #include "cli/text.h"
 #include "cli/top_view.h"
 
@@ -8,6 +9,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static struct json_object *parse(const char *text)
 {
@@ -389,8 +392,8 @@ START_TEST(any_size)
 	top_take_instances(m, list);
 	for (int i = 0; i < 40; i++)
 		event(m, json("{'event': 'E', 'data': {'text': '\\u6f22\\u5b57x\\n'}}"));
-	for (size_t height = 0; height < 40; height++)
-		for (size_t width = 1; width < 100; width += 3)
+	for (size_t height = 0; height < 20; height++)
+		for (size_t width = 1; width < 100; width += 7)
 			for (int at = 0; at < 3; at++) {
 				_cleanup_free_ char *text = NULL;
 
@@ -401,10 +404,75 @@ START_TEST(any_size)
 }
 END_TEST
 
+/* ---- the session ---- */
+
+struct heard {
+	unsigned events, replies;
+	int64_t id;
+};
+
+static void on_event(struct json_object *event, void *data)
+{
+	struct heard *h = data;
+
+	h->events++;
+}
+
+static void on_reply(struct json_object *reply, void *data)
+{
+	struct heard *h = data;
+
+	h->replies++;
+	h->id = json_get_int(reply, "id", -1);
+}
+
+static void put(int fd, const char *text)
+{
+	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+/* No reply is waited for, and no end of what has only begun; what is left over of the greeting is taken without reading. */
+START_TEST(session)
+{
+	_cleanup_(client_freep) struct client *c = NULL;
+	_cleanup_err_ struct err *e = NULL;
+	struct heard h = { 0 };
+	char asked[256] = "";
+	int64_t id = 0;
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	put(fds[1], "{\"QMP\":{}}\r\n{\"return\":{},\"id\":1}\r\n{\"event\":\"A\"}\r\n");
+	c = client_new(fds[0], "/socket", &e);
+	ck_assert_msg(c, "%s", e ? e->desc : "");
+	ck_assert_int_gt(read(fds[1], asked, sizeof(asked) - 1), 0);
+	client_on_event(c, on_event, &h);
+	client_on_reply(c, on_reply, &h);
+	ck_assert(client_buffered(c));
+	ck_assert(client_take(c, &e));
+	ck_assert_uint_eq(h.events, 1);
+	ck_assert(client_send(c, "query-stats", NULL, &id, &e));
+	memset(asked, 0, sizeof(asked));
+	ck_assert_int_gt(read(fds[1], asked, sizeof(asked) - 1), 0);
+	ck_assert_str_eq(asked, "{\"execute\":\"query-stats\",\"id\":2}\n");
+	put(fds[1], "{\"event\":\"B\"}\r\n{\"return\":[],\"i");
+	ck_assert(client_take(c, &e));
+	ck_assert_uint_eq(h.events, 2);
+	ck_assert_uint_eq(h.replies, 0);
+	put(fds[1], "d\":2}\r\n{\"error\":{\"class\":\"Gap\",\"desc\":\"lost\"}}\r\n");
+	ck_assert(client_take(c, &e));
+	ck_assert_uint_eq(h.replies, 2);
+	ck_assert_int_eq(h.id, -1); /* the last one answered nothing */
+	close(fds[1]);
+	ck_assert(!client_take(c, &e));
+	ck_assert_int_eq(e->class, ERR_UNAVAILABLE);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = { rates,  rates_of_devices, processes,    strange,      order,   selection,
-				       counts, events,           whole_screen, small_screen, any_size };
+	const TTest *const tests[] = { rates,  rates_of_devices, processes,    strange,      order,    selection,
+				       counts, events,           whole_screen, small_screen, any_size, session };
 	Suite *suite = suite_create("drover top, without a terminal");
 	TCase *tc = tcase_create("top");
 	SRunner *runner;
