@@ -95,6 +95,8 @@ static bool plan(struct job *job, struct err **e)
 	json_object_deep_copy(definition_of(job), &given, NULL);
 	if (!job->recovered && !settle_identity(job, given, e))
 		return false;
+	if (!job->recovered)
+		config_complete(&job->d->config, given);
 	if (inst && !job->recovered)
 		keep_machine(given, inst->stored);
 	stored = definition_store(given, instance_context(&job->d->rt, job->name, &question), e);

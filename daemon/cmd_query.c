@@ -67,7 +67,7 @@ static bool schema(struct call *call, struct json_object **ret, struct err **e)
 	json_add(*ret, "definition", param_describe(definition_rows));
 	json_add(*ret, "disk", param_describe(disk_rows));
 	json_add(*ret, "nic", param_describe(nic_rows));
-	json_add(*ret, "config", json_object_new_array());
+	json_add(*ret, "config", param_describe(config_rows));
 	json_add(*ret, "errors", err_describe());
 	json_add(*ret, "states", state_describe());
 	return true;

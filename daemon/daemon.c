@@ -64,9 +64,8 @@ static int take_lock(int dir, struct err **e)
 }
 
 /* What guests are started with, for which the programs beside us are needed. */
-static bool open_gear(struct runtime *rt, const char *root, struct err **e)
+static bool open_gear(struct runtime *rt, const struct config *config, const char *root, struct err **e)
 {
-	enum { UID_FIRST = 2130000, UID_LAST = 2139999 };
 	_cleanup_free_ char *prober = NULL;
 	const char *words[] = { NULL, "--once", "--die-with-parent", "--", NULL, NULL };
 	uint32_t tag = confine_tag(root ? rt->dirs.run : NULL);
@@ -76,7 +75,7 @@ static bool open_gear(struct runtime *rt, const char *root, struct err **e)
 	prober = rt->opener ? find_program("drover-probe", e) : NULL;
 	if (!prober)
 		return false;
-	rt->uids = uid_pool_new(UID_FIRST, UID_LAST, tag, e);
+	rt->uids = uid_pool_new(config->uid_first, config->uid_last, tag, e);
 	if (!rt->uids)
 		return false;
 	cgroups_open(&rt->cgroups, tag);
@@ -116,7 +115,7 @@ bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err
 		return false;
 	keep_spare(d); /* before the guests take what there is */
 	file_list(d->rt.dirs.run_instances, record_sweep, &d->rt, NULL);
-	return open_gear(&d->rt, root, e);
+	return config_read(&d->config, d->rt.dirs.etc, e) && open_gear(&d->rt, &d->config, root, e);
 }
 
 /* ---- clients ---- */

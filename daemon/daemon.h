@@ -6,6 +6,7 @@
 #define DROVER_DAEMON_DAEMON_H
 
 #include "base/queue.h"
+#include "daemon/config.h"
 #include "daemon/event.h"
 #include "runtime/instance.h"
 
@@ -20,6 +21,7 @@ struct daemon {
 	struct runtime rt;
 	struct queues *queues;
 	struct events events;
+	struct config config;
 	char epoch[37]; /* a uuid of this run */
 
 	uv_poll_t listener;

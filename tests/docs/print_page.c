@@ -166,6 +166,11 @@ static void print_definition(void)
 	print_params(definition_rows);
 }
 
+static void print_config(void)
+{
+	print_params(config_rows);
+}
+
 static void print_disk(void)
 {
 	print_params(disk_rows);
@@ -300,9 +305,10 @@ static const struct {
 	const char *name;
 	void (*print)(void);
 } parts[] = {
-	{ "commands", print_commands }, { "definition", print_definition }, { "disk", print_disk },
-	{ "errors", print_errors },     { "hvparams", print_hvparams },     { "nic", print_nic },
-	{ "options", print_options },   { "states", print_states },         { "verbs", print_verbs },
+	{ "commands", print_commands }, { "config", print_config },   { "definition", print_definition },
+	{ "disk", print_disk },         { "errors", print_errors },   { "hvparams", print_hvparams },
+	{ "nic", print_nic },           { "options", print_options }, { "states", print_states },
+	{ "verbs", print_verbs },
 };
 
 static bool print_part(const char *name)
