@@ -250,18 +250,16 @@ static void op_end(struct op *op)
 		queue_kick(queue);
 }
 
-/* Whether a next life would do anything else here than at the step marked last. On the way to the commit it goes back
- * from there, and what has no effect, or none that is undone, need not be known. Behind it what was done without a wait is
- * done again, as it is when it is cut off at its end. */
+/* Whether a next life would do, or say, anything else here than at the step marked last. On the way to the commit it goes
+ * back from there, and what has no effect, or none that is undone, need not be known. Behind it what was done without a
+ * wait is done again, as it is when it is cut off at its end. Where a wait was cut off is told. */
 static bool is_place(const struct op *op)
 {
 	const struct step *s = op_step(op);
 
-	if (op->phase != OP_FORWARD || op->at == 0 || s->commit || s->again)
+	if (op->phase != OP_FORWARD || op->at == 0 || s->commit || s->again || s->timeout_ms)
 		return true;
-	if (op->committed)
-		return s->timeout_ms || op->plan[op->at - 1].step->commit;
-	return s->run && s->undo;
+	return op->committed ? op->plan[op->at - 1].step->commit : s->run && s->undo;
 }
 
 /* False: where it stands could not be made durable, so it must not go forward. */

@@ -10,7 +10,7 @@
  * there is no way back: what follows is done as well as it can be, and an error stays in op->err.
  * A commit that failed or is in doubt is settled by its probe().
  *
- * Before each step that has something to take back, and behind the commit each that waits, the owner's mark() makes
+ * Before each step that waits, or on the way to the commit has something to take back, the owner's mark() makes
  * "where it stands" durable, so that op_recover() in a later life of the process takes the same plan up there. A step
  * behind the commit may run twice, and so may those without a wait that come before it.
  *
@@ -31,8 +31,8 @@ enum verdict { OP_DONE, OP_WAIT, OP_FAIL };
 typedef enum verdict step_fn(struct op *op, void *arg);
 
 struct step {
-	const char *name; /* in the log, query-jobs and errors: "spawn QEMU" */
-	step_fn *run, *undo, *probe; /* each optional */
+	const char *name;                       /* in the log, query-jobs and errors: "spawn QEMU" */
+	step_fn *run, *undo, *probe;            /* each optional */
 	void (*stop)(struct op *op, void *arg); /* optional: makes a wait of run() end early */
 	unsigned timeout_ms;                    /* of each wait of the step; needed by all that wait */
 	bool commit;

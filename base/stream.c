@@ -481,6 +481,13 @@ size_t stream_queued(const struct stream *s)
 	return s->queued;
 }
 
+int stream_settled_fd(const struct stream *s)
+{
+	bool half = s->head || s->in_len || json_reader_held(s->reader);
+
+	return half || s->error || s->dead || s->eof || s->broken || s->finished || s->ended ? -1 : s->fd;
+}
+
 void stream_pause(struct stream *s, bool pause)
 {
 	s->paused = pause;

@@ -51,6 +51,8 @@ DEFINE_CLEANUP(struct stream *, stream_free, stream_freep)
 void stream_send(struct stream *s, struct json_object *value, int fd);
 /* Bytes queued and not yet taken by the socket. */
 size_t stream_queued(const struct stream *s);
+/* The socket while nothing is half-way, neither in nor out; else -1. It stays the stream's. */
+int stream_settled_fd(const struct stream *s);
 /* Stops and starts reading (values that are already read stay back as well). While paused a
  * hang-up of the peer is noticed only when there is something to write, or by hung_up(). */
 void stream_pause(struct stream *s, bool pause);

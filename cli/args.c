@@ -9,7 +9,9 @@
 #include <string.h>
 
 const struct cli_option cli_global_options[] = {
-	{ "socket", OPTION_TEXT, "PATH", .doc = "The daemon's socket." },
+	{ "socket", OPTION_TEXT, "PATH", .doc = "The daemon's socket; else $DROVER_SOCKET." },
+	{ "host", OPTION_TEXT, "URI",
+	  .doc = "The daemon of another host, ssh://[user@]host[:port]; else $DROVER_HOST." },
 	{ "json", OPTION_FLAG, .doc = "Print results and errors as JSON." },
 	{ "help", OPTION_FLAG, .doc = "Print help, with a verb that verb's." },
 	{ "version", OPTION_FLAG, .doc = "Print the version of this program." },
@@ -75,6 +77,8 @@ const char *verb_guess(const struct verb *verbs, const char *name)
 	names = xcalloc(n, sizeof(*names));
 	n = 0;
 	for (const struct verb *v = verbs; v->name; v++) {
+		if (v->hidden)
+			continue;
 		names[n++] = v->name;
 		for (size_t i = 0; v->aliases[i]; i++)
 			names[n++] = v->aliases[i];
@@ -354,6 +358,15 @@ const char *args_get(const struct args *a, const char *option)
 bool args_has(const struct args *a, const char *option)
 {
 	return args_get(a, option) != NULL;
+}
+
+struct json_object *args_words(const struct args *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < a->n_words; i++)
+		json_object_array_add(list, json_object_new_string(a->words[i]));
+	return list;
 }
 
 struct json_object *args_request(const struct args *a)

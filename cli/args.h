@@ -48,6 +48,8 @@ struct verb {
 	unsigned min, max;                /* words after the name */
 	const char *command;              /* of the API, that `run` calls; NULL: the function knows */
 	const char *done;                 /* for verb_each(): what became of an instance that changed, or NULL */
+	bool lengthy;                     /* `command` may be a job */
+	bool hidden;                      /* for programs: not in the overview */
 	int (*run)(struct cli *cli);      /* gives the exit status, has reported what failed */
 };
 #define VERB_END             \
@@ -69,7 +71,7 @@ struct args {
 	size_t n_values;
 };
 
-/* --socket, --json, --help, --version. */
+/* --socket, --host, --json, --help, --version. */
 extern const struct cli_option cli_global_options[];
 
 /* Parses argv[1..]; with --help or --version the number of words is not checked. On failure *RET
@@ -83,6 +85,8 @@ bool args_has(const struct args *a, const char *option);
 const char *args_get(const struct args *a, const char *option);
 /* The next value of a repeated option; *AT starts as 0. NULL: no more. */
 const char *args_next(const struct args *a, const char *option, size_t *at);
+/* The words as an array of text. The caller owns it. */
+struct json_object *args_words(const struct args *a);
 /* The given options that are arguments of the request, as an object. The caller owns it. */
 struct json_object *args_request(const struct args *a);
 

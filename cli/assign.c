@@ -48,6 +48,47 @@ char *input_read(const char *name, size_t *len, struct err **e)
 	return TAKE_PTR(text);
 }
 
+/* In front of the error of a TEXT that cannot be parsed: where. Columns count bytes. */
+static void add_place(struct err *e, const char *text, size_t len)
+{
+	_cleanup_(json_reader_freep) struct json_reader *r = json_reader_new(&json_limits_request);
+	_cleanup_json_ struct json_object *o = NULL;
+	const char *at = text, *start;
+	size_t rest = len, line = 1;
+
+	if (json_reader_next(r, &at, &rest, &o, NULL) == JSON_BAD && at > text)
+		at--; /* it stands behind the byte that is wrong */
+	start = text;
+	for (const char *p = text; p < at; p++)
+		if (*p == '\n') {
+			line++;
+			start = p + 1;
+		}
+	err_prefix(e, "line %zu, column %zu", line, (size_t)(at - start) + 1);
+}
+
+struct json_object *input_object(const char *name, struct err **e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct err *why = NULL;
+	size_t len;
+
+	text = input_read(name, &len, e);
+	if (!text)
+		return NULL;
+	if (!json_parse(text, len, &json_limits_request, &o, &why)) {
+		why->class = ERR_INVALID_PARAMETER;
+		add_place(why, text, len);
+		err_keep_first(e, why);
+		return NULL;
+	}
+	if (json_object_is_type(o, json_type_object))
+		return TAKE_PTR(o);
+	err_set(e, ERR_INVALID_PARAMETER, "a definition is a JSON object");
+	return NULL;
+}
+
 static bool parse_value(const char *key, const char *text, size_t len, bool json, struct json_object **ret,
 			struct err **e)
 {
@@ -113,4 +154,29 @@ bool assign_word(struct json_object *o, const char *word, struct err **e)
 		text = file;
 	}
 	return parse_value(key, text, len, json, &value, e) && place(o, key, value, e);
+}
+
+/* Does TEXT begin with "KEY=" or "KEY:="? */
+static bool is_assignment(const char *text)
+{
+	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
+
+	return n > 0 && (text[n] == '=' || str_starts(text + n, ":="));
+}
+
+bool assign_list(struct json_object *o, const char *text, struct err **e)
+{
+	for (;;) {
+		size_t n = strcspn(text, ",");
+		_cleanup_free_ char *word = NULL;
+
+		while (text[n] && !is_assignment(text + n + 1))
+			n += 1 + strcspn(text + n + 1, ",");
+		word = xstrndup(text, n);
+		if (!assign_word(o, word, e))
+			return false;
+		if (!text[n])
+			return true;
+		text += n + 1;
+	}
 }

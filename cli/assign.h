@@ -17,9 +17,15 @@
 /* Adds the member that WORD describes to O. */
 bool assign_word(struct json_object *o, const char *word, struct err **e);
 
+/* Adds those of "KEY=VALUE,KEY=VALUE" to O; a comma that no KEY= follows belongs to its VALUE. */
+bool assign_list(struct json_object *o, const char *text, struct err **e);
+
 /* All of a file, or of the standard input ("-"), at most a request's 1 MiB; pipes are read to their
  * end. The text, NUL behind its *LEN bytes, is the caller's; NULL on failure. */
 char *input_read(const char *name, size_t *len, struct err **e);
+
+/* The definition in a file: a JSON object, the caller's; NULL with an error that says in which line. */
+struct json_object *input_object(const char *name, struct err **e);
 
 /* Does the argument of `define` name a file (-, with a /, ending in .json) rather than an instance? */
 bool input_is_file(const char *word);

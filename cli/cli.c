@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/cli.h"
 
+#include "base/param.h"
 #include "cli/text.h"
 
 #include <langinfo.h>
@@ -21,6 +22,11 @@ static unsigned terminal_width(void)
 	return n > 0 && n < 10000 ? (unsigned)n : 80;
 }
 
+void cli_measure(struct cli *cli)
+{
+	cli->screen.width = cli->screen.tty ? terminal_width() : 0;
+}
+
 void cli_init(struct cli *cli)
 {
 	const char *term = getenv("TERM");
@@ -28,10 +34,9 @@ void cli_init(struct cli *cli)
 	*cli = (struct cli){ 0 };
 	cli->screen.tty = isatty(STDOUT_FILENO);
 	cli->screen.utf8 = str_eq(nl_langinfo(CODESET), "UTF-8");
-	if (!cli->screen.tty)
-		return;
-	cli->screen.width = terminal_width();
-	cli->screen.colour = str_empty(getenv("NO_COLOR")) && !str_empty(term) && !str_eq(term, "dumb");
+	cli_measure(cli);
+	cli->screen.dumb = str_empty(term) || str_eq(term, "dumb");
+	cli->screen.colour = cli->screen.tty && str_empty(getenv("NO_COLOR")) && !cli->screen.dumb;
 }
 
 void cli_clear(struct cli *cli)
@@ -43,7 +48,7 @@ void cli_clear(struct cli *cli)
 struct client *cli_client(struct cli *cli, struct err **e)
 {
 	if (!cli->client)
-		cli->client = client_open(args_get(&cli->args, "socket"), e);
+		cli->client = client_open(args_get(&cli->args, "socket"), args_get(&cli->args, "host"), e);
 	return cli->client;
 }
 
@@ -117,6 +122,7 @@ void cli_note(const char *fmt, ...)
 #define PENDING                                                                                                     \
 	"it is detach-pending and goes by itself when the guest lets go or the process ends; 'drover show {}' and " \
 	"'drover events' tell"
+#define MEMBERS "'drover help definition', 'help hvparams', 'help disk' and 'help nic' describe every member"
 #define NO_LIVE "--no-live changes the definition, for the next start"
 #define REFUSED "nothing was changed; let the guest stop using it, then detach it again"
 
@@ -131,6 +137,7 @@ static const struct {
 	{ ERR_UNAVAILABLE, NULL, NULL,
 	  "start it with 'systemctl start droverd', or 'droverd' for your own; --socket PATH names another" },
 	{ ERR_COMMAND_NOT_FOUND, "call", NULL, "'drover call query-commands' lists the commands" },
+	{ ERR_COMMAND_NOT_FOUND, NULL, NULL, "'drover version' shows whether the daemon is older than this program" },
 	{ ERR_NOT_FOUND, "jobs cancel", NULL, "'drover jobs' lists the jobs" },
 	{ ERR_NOT_FOUND, "jobs dismiss", NULL, "'drover jobs' lists the jobs" },
 	{ ERR_NOT_FOUND, "call", NULL, NULL }, /* of whatever kind; a file of ours maybe */
@@ -144,7 +151,12 @@ static const struct {
 	{ ERR_BUSY, "console", NULL, "'drover console {} --take' takes it over, --ro only watches" },
 	{ ERR_BUSY, NULL, "parameter",
 	  "'drover show {}' shows it as detach-pending; it leaves when the guest answers or the process ends" },
+	{ ERR_BUSY, NULL, NULL, "an end of 'drover events', a console or a client makes room", .says = "sessions" },
 	{ ERR_BUSY, NULL, NULL, "'drover jobs' shows what is under way; try again when it has ended" },
+	{ ERR_WRONG_STATE, "disk attach", NULL, NO_LIVE },
+	{ ERR_WRONG_STATE, "disk detach", NULL, NO_LIVE },
+	{ ERR_WRONG_STATE, "nic attach", NULL, NO_LIVE },
+	{ ERR_WRONG_STATE, "nic detach", NULL, NO_LIVE },
 	{ ERR_WRONG_STATE, NULL, NULL, "'drover show {}' shows the state" },
 	{ ERR_TIMEOUT, NULL, "stalled",
 	  "QEMU does not answer, nothing was undone: 'drover jobs' follows it, 'drover stop {}' ends QEMU" },
@@ -157,19 +169,54 @@ static const struct {
 	{ ERR_UNSUPPORTED, "disk detach", "parameter", NO_LIVE },
 	{ ERR_UNSUPPORTED, "nic attach", "parameter", NO_LIVE },
 	{ ERR_UNSUPPORTED, "nic detach", "parameter", NO_LIVE },
+	{ ERR_UNSUPPORTED, "top", NULL, "'drover list --watch' follows the states, 'drover stats' prints the numbers" },
+	{ ERR_UNSUPPORTED, NULL, NULL, "'drover host' shows what works here, and what the QEMUs can do" },
+	{ ERR_EXISTS, "rename", NULL, "'drover list' shows the names that are taken" },
+	{ ERR_EXISTS, "define", NULL, "'drover modify' and 'drover edit' change what is defined already" },
+	{ ERR_EXISTS, "disk attach", NULL, "'drover show {}' shows its disks" },
+	{ ERR_EXISTS, "nic attach", NULL, "'drover show {}' shows its cards" },
+	{ ERR_EXISTS, NULL, NULL, "'drover list' shows what there is" },
+	{ ERR_NO_SPACE, NULL, NULL, "make room and try again; 'df' shows what is full" },
+	{ ERR_PERMISSION_DENIED, NULL, NULL, "owner and mode of what is named have to let droverd, or its guests, in" },
 	{ ERR_GUEST_REFUSED, "disk detach", NULL, REFUSED },
 	{ ERR_GUEST_REFUSED, "nic detach", NULL, REFUSED },
+	{ ERR_GUEST_REFUSED, NULL, NULL, "'drover console {}' asks the guest why" },
 	{ ERR_STORAGE, "disk attach", NULL,
 	  "somebody has it open, 'fuser PATH' shows who; shareable=true is for a disk that several guests write",
 	  .says = " lock" },
+	{ ERR_STORAGE, "define", NULL, "make sure of the path or the server that is named" },
+	{ ERR_STORAGE, NULL, NULL, "'drover show {}' shows the disks, 'drover log {}' what QEMU said of them" },
+	{ ERR_NETWORK, NULL, NULL, "'drover show {}' shows the cards, 'ip link' what the host has" },
+	{ ERR_CANCELLED, NULL, "step", "it may be begun again" },
+	{ ERR_GENERIC, NULL, "trace", "'drover trace {}' shows how it came to that; droverd's own log may say more" },
 	{ ERR_GUEST_GONE, NULL, NULL, "'drover log {}' shows what QEMU said" },
 	{ ERR_QEMU, NULL, "trace", "'drover trace {}' shows what it was asked" },
+	{ ERR_QEMU, NULL, NULL, "'drover log {}' shows what it said besides" },
 	{ ERR_GAP, "events", NULL, "without --since it starts from now" },
-	{ ERR_INVALID_PARAMETER, "define", "parameter", "'drover call query-schema' describes every member" },
-	{ ERR_INVALID_PARAMETER, "disk attach", "parameter", "'drover call query-schema' describes every member" },
-	{ ERR_INVALID_PARAMETER, "nic attach", "parameter", "'drover call query-schema' describes every member" },
-	{ ERR_INVALID_PARAMETER, "call", "parameter", "'drover call query-schema' describes every command" },
+	{ ERR_GAP, NULL, NULL, "'drover list' shows how things stand now" },
+	{ ERR_INVALID_PARAMETER, "define", "parameter", MEMBERS },
+	{ ERR_INVALID_PARAMETER, "modify", "parameter", MEMBERS },
+	{ ERR_INVALID_PARAMETER, "edit", "parameter", MEMBERS },
+	{ ERR_INVALID_PARAMETER, "disk attach", "parameter", "'drover help disk' describes every member" },
+	{ ERR_INVALID_PARAMETER, "nic attach", "parameter", "'drover help nic' describes every member" },
+	{ ERR_INVALID_PARAMETER, "call", "parameter", "'drover help COMMAND' describes its arguments" },
 };
+
+/* TEXT with each {} replaced. The caller's. */
+static char *fill_in(const char *text, const char *subject)
+{
+	char *all = xstrdup("");
+	const char *gap;
+
+	for (; (gap = strstr(text, "{}")); text = gap + 2) {
+		_cleanup_free_ char *before = all;
+
+		all = xasprintf("%s%.*s%s", before, (int)(gap - text), text, subject);
+	}
+	_cleanup_free_ char *before = all;
+
+	return xasprintf("%s%s", before, text);
+}
 
 char *cli_hint(const char *verb, const char *subject, const struct err *e)
 {
@@ -178,7 +225,6 @@ char *cli_hint(const char *verb, const char *subject, const struct err *e)
 	if (own)
 		return xstrdup(own);
 	for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
-		const char *text = hints[i].text, *gap;
 		struct json_object *member;
 
 		if (hints[i].class != e->class || (hints[i].verb && !str_eq(hints[i].verb, verb)))
@@ -187,10 +233,7 @@ char *cli_hint(const char *verb, const char *subject, const struct err *e)
 			continue;
 		if (hints[i].says && !strstr(e->desc, hints[i].says))
 			continue;
-		gap = text ? strstr(text, "{}") : NULL;
-		if (!gap)
-			return xstrdup(text);
-		return xasprintf("%.*s%s%s", (int)(gap - text), text, subject ? subject : "NAME", gap + 2);
+		return hints[i].text ? fill_in(hints[i].text, subject ? subject : "NAME") : NULL;
 	}
 	return NULL;
 }
@@ -238,6 +281,29 @@ static void print_error_json(const char *subject, const struct err *e)
 	fprintf(stderr, "%s\n", plain);
 }
 
+/* The instance that a name which there is none of may have meant, as a hint; or NULL. The caller's. */
+static char *guess_instance(const struct cli *cli, const struct err *e)
+{
+	static const char words[] = "no instance '";
+	_cleanup_json_ struct json_object *list = NULL;
+	_cleanup_free_ struct param *names = NULL;
+	_cleanup_free_ char *name = NULL;
+	const char *meant;
+	size_t n;
+
+	if (e->class != ERR_NOT_FOUND || !str_starts(e->desc, words) || !cli->client ||
+	    !client_call(cli->client, "query-instances", NULL, &list, NULL) ||
+	    !json_object_is_type(list, json_type_array))
+		return NULL;
+	name = xstrndup(e->desc + strlen(words), strcspn(e->desc + strlen(words), "'"));
+	n = json_object_array_length(list);
+	names = xcalloc(n + 1, sizeof(*names));
+	for (size_t i = 0; i < n; i++)
+		names[i].name = json_get_str(json_object_array_get_idx(list, i), "name");
+	meant = param_guess(names, name);
+	return meant ? xasprintf("did you mean '%s'?", meant) : NULL;
+}
+
 int cli_fail(const struct cli *cli, const char *subject, const struct err *e)
 {
 	const char *class = json_get_str(e->extra, "class");
@@ -248,7 +314,9 @@ int cli_fail(const struct cli *cli, const char *subject, const struct err *e)
 		print_error_json(subject, e);
 		return err_class_info(e->class)->exit;
 	}
-	hint = cli_hint(cli->args.verb ? cli->args.verb->name : NULL, subject, e);
+	hint = guess_instance(cli, e);
+	if (!hint)
+		hint = cli_hint(cli->args.verb ? cli->args.verb->name : NULL, subject, e);
 	plain_class = text_plain(class ? class : err_class_info(e->class)->name, "");
 	print_prefix(subject);
 	fprintf(stderr, "%s (%s)\n", desc, plain_class);

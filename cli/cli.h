@@ -22,6 +22,8 @@ struct cli {
 
 void cli_init(struct cli *cli);
 void cli_clear(struct cli *cli);
+/* Looks again how wide the terminal is. */
+void cli_measure(struct cli *cli);
 
 /* Connects if that was not done yet. NULL with *e set when there is no daemon. */
 struct client *cli_client(struct cli *cli, struct err **e);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/client.h"
 
+#include "cli/args.h"
+#include "cli/remote.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +20,7 @@ enum { SIDE_BY_SIDE = 64 };
 
 struct client {
 	int fd;
+	pid_t ssh; /* 0: the daemon is of this host */
 	char *path, *epoch;
 	struct json_reader *reader;
 	char *buffer;
@@ -25,6 +29,8 @@ struct client {
 	int64_t id;
 	void (*event)(struct json_object *event, void *data);
 	void *event_data;
+	void (*reply)(struct json_object *reply, void *data);
+	void *reply_data;
 };
 
 char **client_paths(const char *option, const char *drover_socket, const char *xdg_runtime_dir)
@@ -63,6 +69,10 @@ static bool fill(struct client *c, struct err **e)
 	do
 		n = read(c->fd, c->buffer, BUFFER);
 	while (n < 0 && errno == EINTR);
+	if (n == 0 && c->ssh) {
+		shutdown(c->fd, SHUT_RDWR);
+		return remote_fail(c->path, c->ssh, e);
+	}
 	if (n == 0)
 		return err_set(e, ERR_UNAVAILABLE, "the daemon at '%s' closed the connection", c->path);
 	if (n < 0 && errno == EAGAIN)
@@ -74,25 +84,39 @@ static bool fill(struct client *c, struct err **e)
 	return true;
 }
 
+/* The next value of what was read; *WHOLE false: there is none yet. */
+static bool whole_value(struct client *c, struct json_object **ret, bool *whole, struct err **e)
+{
+	struct err *why = NULL;
+
+	switch (json_reader_next(c->reader, &c->data, &c->len, ret, &why)) {
+	case JSON_VALUE:
+		*whole = true;
+		return true;
+	case JSON_MORE:
+		*whole = false;
+		return true;
+	case JSON_BAD:
+	case JSON_OVERFLOW:
+		break;
+	}
+	err_prefix(why, "what answers at '%s' does not speak drover's protocol", c->path);
+	why->class = ERR_UNAVAILABLE;
+	err_keep_first(e, why);
+	return false;
+}
+
 static bool next_value(struct client *c, struct json_object **ret, struct err **e)
 {
-	for (;;) {
-		struct err *why = NULL;
+	bool whole = false;
 
-		switch (json_reader_next(c->reader, &c->data, &c->len, ret, &why)) {
-		case JSON_VALUE:
-			return true;
-		case JSON_MORE:
-			if (!fill(c, e))
-				return false;
-			break;
-		case JSON_BAD:
-		case JSON_OVERFLOW:
-			err_prefix(why, "what answers at '%s' does not speak drover's protocol", c->path);
-			why->class = ERR_UNAVAILABLE;
-			err_keep_first(e, why);
+	for (;;) {
+		if (!whole_value(c, ret, &whole, e))
 			return false;
-		}
+		if (whole)
+			return true;
+		if (!fill(c, e))
+			return false;
 	}
 }
 
@@ -142,10 +166,15 @@ static bool send_request(struct client *c, const char *command, struct json_obje
 	return send_text(c, line, e);
 }
 
-static void see_event(struct client *c, struct json_object *value)
+/* What no call waits for. */
+static void see(struct client *c, struct json_object *value)
 {
-	if (c->event && json_get_str(value, "event"))
-		c->event(value, c->event_data);
+	if (json_get_str(value, "event")) {
+		if (c->event)
+			c->event(value, c->event_data);
+	} else if (c->reply) {
+		c->reply(value, c->reply_data);
+	}
 }
 
 /* Is VALUE the reply to the last request? A request that the daemon could not read is answered without an id. */
@@ -174,7 +203,7 @@ bool client_call(struct client *c, const char *command, struct json_object *argu
 			return false;
 		}
 		if (!json_object_is_type(value, json_type_object) || !is_reply(c, value)) {
-			see_event(c, value);
+			see(c, value);
 			continue;
 		}
 		if (json_object_object_get_ex(value, "error", &result)) {
@@ -220,7 +249,7 @@ bool client_call_each(struct client *c, const char *command, struct json_object 
 			return false;
 		id = json_get_int(value, "id", -1);
 		if (id < first || id > c->id) {
-			see_event(c, value);
+			see(c, value);
 			continue;
 		}
 		tell_end(value, (size_t)(id - first), ended, data);
@@ -235,7 +264,7 @@ bool client_wait(struct client *c, struct err **e)
 
 	if (!next_value(c, &value, e))
 		return false;
-	see_event(c, value);
+	see(c, value);
 	return true;
 }
 
@@ -259,12 +288,14 @@ static bool greet(struct client *c, struct err **e)
 	return client_call(c, "qmp_capabilities", NULL, &nothing, e);
 }
 
-struct client *client_new(int fd, const char *path, struct err **e)
+static struct client *open_session(int fd, pid_t ssh, const char *path, struct err **e)
 {
 	_cleanup_(client_freep) struct client *c = xcalloc(1, sizeof(*c));
-	struct timeval patience = { .tv_sec = GREETING_SECONDS }, forever = { 0 };
+	/* ssh may have to be told a password first, and has patience of its own. */
+	struct timeval patience = { .tv_sec = ssh ? 0 : GREETING_SECONDS }, forever = { 0 };
 
 	c->fd = fd;
+	c->ssh = ssh;
 	c->path = xstrdup(path);
 	c->reader = json_reader_new(&json_limits_qemu);
 	c->buffer = xcalloc(1, BUFFER);
@@ -273,6 +304,11 @@ struct client *client_new(int fd, const char *path, struct err **e)
 		return NULL;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
 	return TAKE_PTR(c);
+}
+
+struct client *client_new(int fd, const char *path, struct err **e)
+{
+	return open_session(fd, 0, path, e);
 }
 
 struct client *client_free(struct client *c)
@@ -307,7 +343,7 @@ static int dial(const char *path)
 	return TAKE_FD(fd);
 }
 
-struct client *client_open(const char *option, struct err **e)
+int client_dial(const char *option, char **path, struct err **e)
 {
 	_cleanup_(client_paths_freep) char **paths = client_paths(option, getenv("DROVER_SOCKET"),
 								  getenv("XDG_RUNTIME_DIR"));
@@ -318,8 +354,10 @@ struct client *client_open(const char *option, struct err **e)
 		int fd = dial(*p);
 		char *more;
 
-		if (fd >= 0)
-			return client_new(fd, *p, e);
+		if (fd >= 0) {
+			*path = xstrdup(*p);
+			return fd;
+		}
 		denied |= fd == -EACCES;
 		more = xasprintf("%s%s'%s' (%s)", tried ? tried : "", tried ? ", " : "", *p,
 				 fd == -ENAMETOOLONG ? "longer than 107 bytes" : strerror(-fd));
@@ -329,7 +367,37 @@ struct client *client_open(const char *option, struct err **e)
 	err_set(e, ERR_UNAVAILABLE, "no daemon answers; tried %s", tried ? tried : "nothing");
 	if (e && denied)
 		err_add(*e, "hint", json_object_new_string("the socket is for root and the group 'drover'"));
-	return NULL;
+	return -1;
+}
+
+/* The host that was named, or NULL; false if a socket was as well. */
+static bool choose_host(const char *socket, const char *option, const char **host, struct err **e)
+{
+	const char *drover_socket = getenv("DROVER_SOCKET"), *drover_host = getenv("DROVER_HOST");
+
+	*host = NULL;
+	if (!str_empty(socket) && !str_empty(option))
+		return err_set_usage(e, xstrdup("name one of them"), "'--socket' and '--host' are two daemons");
+	if (!str_empty(option))
+		*host = option;
+	if (!str_empty(socket) || !str_empty(option) || str_empty(drover_host))
+		return true;
+	*host = drover_host;
+	return str_empty(drover_socket) || err_set_usage(e, xstrdup("unset one of them, or say --socket or --host"),
+							 "DROVER_SOCKET and DROVER_HOST are two daemons");
+}
+
+struct client *client_open(const char *socket, const char *host, struct err **e)
+{
+	_cleanup_free_ char *path = NULL;
+	const char *chosen;
+	pid_t ssh = 0;
+	int fd;
+
+	if (!choose_host(socket, host, &chosen, e))
+		return NULL;
+	fd = chosen ? remote_dial(chosen, &ssh, e) : client_dial(socket, &path, e);
+	return fd < 0 ? NULL : open_session(fd, ssh, chosen ? chosen : path, e);
 }
 
 const char *client_path(const struct client *c)
@@ -346,6 +414,42 @@ void client_on_event(struct client *c, void (*fn)(struct json_object *event, voi
 {
 	c->event = fn;
 	c->event_data = data;
+}
+
+bool client_send(struct client *c, const char *command, struct json_object *arguments, int64_t *id, struct err **e)
+{
+	if (!send_request(c, command, arguments, e))
+		return false;
+	*id = c->id;
+	return true;
+}
+
+void client_on_reply(struct client *c, void (*fn)(struct json_object *reply, void *data), void *data)
+{
+	c->reply = fn;
+	c->reply_data = data;
+}
+
+bool client_take(struct client *c, struct err **e)
+{
+	bool read = c->len > 0; /* what was left over is enough for this time */
+
+	for (;;) {
+		_cleanup_json_ struct json_object *value = NULL;
+		bool whole = false;
+
+		if (!whole_value(c, &value, &whole, e))
+			return false;
+		if (whole) {
+			see(c, value);
+			continue;
+		}
+		if (read)
+			return true;
+		if (!fill(c, e))
+			return false;
+		read = true;
+	}
 }
 
 bool client_buffered(const struct client *c)

@@ -2,8 +2,8 @@
 /*
  * A blocking session with droverd: connect, greeting, capabilities, one call at a time.
  *
- * The socket is the one that was named, by option or $DROVER_SOCKET, and no other; else the
- * system's, else the user's own daemon's. That nobody answers is Unavailable and says what was
+ * The daemon is the one that was named, by --socket or --host, else by $DROVER_SOCKET or $DROVER_HOST, and no other; else
+ * the system's, else the user's own. That nobody answers is Unavailable and says what was
  * tried. Errors of the daemon come out as it sent them (a class this program does not know keeps
  * its name on the wire in the member "class"). Events that come meanwhile go to one function, or
  * nowhere. Signals do not end a wait unless they end the program.
@@ -20,8 +20,11 @@ struct client;
 char **client_paths(const char *option, const char *drover_socket, const char *xdg_runtime_dir);
 void client_paths_free(char **paths);
 
-/* OPTION: the value of --socket or NULL. */
-struct client *client_open(const char *option, struct err **e);
+/* SOCKET, HOST: the values of --socket and --host, or NULL; without them the environment counts. Who names both a socket and
+ * a host is asked which: InvalidParameter. */
+struct client *client_open(const char *socket, const char *host, struct err **e);
+/* A connection to the daemon of this host, and its socket's path, the caller's; or -1. */
+int client_dial(const char *option, char **path, struct err **e);
 /* A session over FD (consumed also on failure), PATH being its name for people. */
 struct client *client_new(int fd, const char *path, struct err **e);
 struct client *client_free(struct client *c);
@@ -46,6 +49,15 @@ bool client_call_each(struct client *c, const char *command, struct json_object 
 void client_on_event(struct client *c, void (*fn)(struct json_object *event, void *data), void *data);
 /* Waits for the next value and hands it to that function if it is an event. */
 bool client_wait(struct client *c, struct err **e);
+
+/* For those who wait for more than the daemon: sends a request, with the id *ID; what answers it goes to the function of
+ * client_on_reply(), as does what answers nothing, which has no id. */
+bool client_send(struct client *c, const char *command, struct json_object *arguments, int64_t *id, struct err **e);
+/* REPLY, as it came, stays the client's. */
+void client_on_reply(struct client *c, void (*fn)(struct json_object *reply, void *data), void *data);
+/* Takes what is left over, else reads once, for client_fd() is readable; hands out all that is whole by then. */
+bool client_take(struct client *c, struct err **e);
+
 /* Input is at hand that client_wait() would take without reading from client_fd(). */
 bool client_buffered(const struct client *c);
 int client_fd(const struct client *c);

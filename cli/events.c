@@ -9,59 +9,17 @@
 #include "cli/shapes.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/watch.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 struct follow {
 	struct cli *cli;
 	int64_t last;             /* printed so far; -1: none */
 	struct json_object *kept; /* events not looked at yet */
 };
-
-/* Which members of the data say most, in which order; other events show all of theirs. */
-static const struct {
-	const char *event, *members[5];
-} digests[] = {
-	{ "INSTANCE_STATE", { "state", "status", "reason" } },
-	{ "JOB_STATUS_CHANGE", { "id", "type", "status", "step", "error" } },
-};
-
-/* Consumes TEXT. */
-static char *append_member(char *text, const char *key, struct json_object *value)
-{
-	_cleanup_free_ char *shown = shape_value(value);
-	char *longer = xasprintf("%s%s%s=%s", text ? text : "", text ? " " : "", key, shown ? shown : "null");
-
-	free(text);
-	return longer;
-}
-
-static char *digest(const char *event, struct json_object *data)
-{
-	char *text = NULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
-		if (!str_eq(digests[i].event, event))
-			continue;
-		for (size_t k = 0; k < ARRAY_SIZE(digests[i].members) && digests[i].members[k]; k++) {
-			struct json_object *value = NULL;
-
-			if (json_object_object_get_ex(data, digests[i].members[k], &value))
-				text = append_member(text, digests[i].members[k], value);
-		}
-		return text;
-	}
-	if (!json_object_is_type(data, json_type_object))
-		return NULL;
-	json_object_object_foreach(data, key, value)
-		if (!str_eq(key, "instance") && !str_eq(key, "uuid"))
-			text = append_member(text, key, value);
-	return text;
-}
 
 static void print_event(const struct cli *cli, struct json_object *o)
 {
@@ -78,7 +36,7 @@ static void print_event(const struct cli *cli, struct json_object *o)
 		time = text_time(
 			json_get_double(stamp, "seconds", NAN) + json_get_double(stamp, "microseconds", 0) / 1e6, true);
 		seq = shape_member(o, "seq"); /* what --since takes */
-		rest = digest(event, data);
+		rest = shape_event(o);
 		line = xasprintf("%s  %s  %s  %s%s%s", time, seq ? seq : "-", event, instance ? instance : "-",
 				 rest ? "  " : "", rest ? rest : "");
 		plain = text_plain(line, "");
@@ -175,17 +133,6 @@ static bool take_kept(struct follow *f, struct err **e)
 	return true;
 }
 
-/* Waits for input. False when nobody reads our output any more. */
-static bool wait_input(const struct client *c)
-{
-	struct pollfd p[2] = { { .fd = client_fd(c), .events = POLLIN }, { .fd = STDOUT_FILENO } };
-
-	if (client_buffered(c))
-		return !ferror(stdout);
-	poll(p, ARRAY_SIZE(p), -1);
-	return !ferror(stdout) && !(p[1].revents & (POLLERR | POLLHUP));
-}
-
 int verb_events(struct cli *cli)
 {
 	struct follow f = { .cli = cli, .last = -1 };
@@ -202,7 +149,7 @@ int verb_events(struct cli *cli)
 		ok = catch_up(&f, strtoll(since, NULL, 10), &e);
 	while (ok) {
 		ok = take_kept(&f, &e);
-		if (!ok || !wait_input(c))
+		if (!ok || watch_wait(c, INFINITY) != WATCH_INPUT)
 			break;
 		ok = client_wait(c, &e);
 	}

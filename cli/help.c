@@ -2,6 +2,7 @@
 #include "cli/help.h"
 
 #include "cli/text.h"
+#include "cli/topic.h"
 #include "cli/verbs.h"
 
 #include <string.h>
@@ -35,15 +36,33 @@ static void print_options(FILE *f, const char *title, const struct cli_option *o
 	}
 }
 
+static void print_topics(FILE *f)
+{
+	_cleanup_free_ char *all = xstrdup("");
+
+	for (size_t i = 0; topics[i]; i++) {
+		_cleanup_free_ char *before = all;
+
+		all = xasprintf("%s%s%s", before, *before ? ", " : "", topics[i]);
+	}
+	_cleanup_free_ char *text = xasprintf("%s, and each command of the API: 'drover help hvparams', 'drover help "
+					      "disk cache', 'drover help instance-start'.",
+					      all);
+
+	text_wrap(f, text, 3, 0, HELP_WIDTH);
+}
+
 void help_overview(const struct verb *verbs, FILE *f)
 {
 	fputs("usage: drover [OPTIONS] VERB [ARGUMENTS]\n\nRuns virtual machines: the command line of "
 	      "droverd.\n\nVerbs:\n",
 	      f);
 	for (const struct verb *v = verbs; v->name; v++)
-		print_pair(f, v->name, v->summary, VERB_COLUMN);
+		if (!v->hidden)
+			print_pair(f, v->name, v->summary, VERB_COLUMN);
 	print_options(f, "Options, before or after the verb", cli_global_options);
-	fputs("\n'drover help VERB' explains a verb.\n", f);
+	fputs("\n'drover help VERB' explains a verb. The daemon knows types, defaults and choices\nof ", f);
+	print_topics(f);
 }
 
 /* Is V a verb of two words, the first being WORD? */
@@ -70,6 +89,14 @@ static bool print_family(const struct verb *verbs, const char *word, const char 
 	return any;
 }
 
+static bool is_family(const struct verb *verbs, const char *word)
+{
+	for (const struct verb *v = verbs; v->name; v++)
+		if (of_family(v, word))
+			return true;
+	return false;
+}
+
 bool help_family(const struct verb *verbs, const char *word, FILE *f)
 {
 	return print_family(verbs, word, "", f);
@@ -91,28 +118,75 @@ void help_verb(const struct verb *verbs, const struct verb *v, FILE *f)
 	print_family(verbs, v->name, "\n", f);
 }
 
+/* Of what the daemon knows; of errors we know as well. */
+static int help_topic(struct cli *cli, const char *name, const char *row)
+{
+	_cleanup_json_ struct json_object *schema = NULL;
+	_cleanup_err_ struct err *e = NULL;
+
+	if (str_eq(name, "errors")) {
+		schema = json_object_new_object();
+		json_add(schema, name, err_describe());
+	}
+	if ((schema || cli_call(cli, "query-schema", NULL, &schema, &e)) && topic_print(schema, name, row, stdout, &e))
+		return 0;
+	return cli_fail(cli, NULL, e);
+}
+
+/* The members of a disk, as far as there is a daemon to ask, and the verbs that have to do with it. */
+static int help_topic_and_family(struct cli *cli, const char *name)
+{
+	_cleanup_json_ struct json_object *schema = NULL;
+	_cleanup_err_ struct err *e = NULL;
+
+	if (!cli_call(cli, "query-schema", NULL, &schema, &e)) {
+		help_family(cli_verbs, name, stdout);
+		printf("\nThe daemon would tell more, but it does not answer.\n");
+		return 0;
+	}
+	printf("Members of a %s:\n", name);
+	if (!topic_print(schema, name, NULL, stdout, &e))
+		return cli_fail(cli, NULL, e);
+	putchar('\n');
+	help_family(cli_verbs, name, stdout);
+	return 0;
+}
+
+/* NAME is no verb: it was misspelt, or it is a command of the API. */
+static int help_unknown(struct cli *cli, const char *name)
+{
+	const char *meant = verb_guess(cli_verbs, name);
+	_cleanup_err_ struct err *e = NULL;
+
+	if (topic_may_be_command(name))
+		return help_topic(cli, name, NULL);
+	if (!meant)
+		meant = topic_guess(NULL, name);
+	err_set_usage(&e, meant ? xasprintf("did you mean '%s'?", meant) : xstrdup("'drover help' lists the verbs"),
+		      "unknown verb '%s'", name);
+	return cli_fail(cli, NULL, e);
+}
+
 int verb_help(struct cli *cli)
 {
-	_cleanup_free_ char *name = NULL;
-	_cleanup_err_ struct err *e = NULL;
+	const char *first = cli->args.words[0], *second = cli->args.n_words > 1 ? cli->args.words[1] : NULL;
+	_cleanup_free_ char *name = second ? xasprintf("%s %s", first, second) : xstrdup(first);
 	const struct verb *v;
-	const char *meant;
 
-	if (cli->args.n_words == 0) {
+	if (!first) {
 		help_overview(cli_verbs, stdout);
 		return 0;
 	}
-	name = cli->args.n_words == 1 ? xstrdup(cli->args.words[0]) :
-					xasprintf("%s %s", cli->args.words[0], cli->args.words[1]);
 	v = verb_find(cli_verbs, name);
 	if (v) {
 		help_verb(cli_verbs, v, stdout);
 		return 0;
 	}
+	if (topic_is(first) && !second && is_family(cli_verbs, first))
+		return help_topic_and_family(cli, first);
+	if (topic_is(first) || (second && topic_may_be_command(first)))
+		return help_topic(cli, first, second);
 	if (help_family(cli_verbs, name, stdout))
 		return 0;
-	meant = verb_guess(cli_verbs, name);
-	err_set_usage(&e, meant ? xasprintf("did you mean '%s'?", meant) : xstrdup("'drover help' lists the verbs"),
-		      "unknown verb '%s'", name);
-	return cli_fail(cli, NULL, e);
+	return help_unknown(cli, name);
 }

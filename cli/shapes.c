@@ -88,3 +88,48 @@ char *shape_address(struct json_object *device)
 	}
 	return text;
 }
+
+/* ---- events ---- */
+
+/* Which members of the data say most, in which order; other events show all of theirs. */
+static const struct {
+	const char *event, *members[5];
+} digests[] = {
+	{ "INSTANCE_STATE", { "state", "status", "reason" } },
+	{ "JOB_STATUS_CHANGE", { "id", "type", "status", "step", "error" } },
+};
+
+/* Consumes TEXT. */
+static char *append_member(char *text, const char *key, struct json_object *value)
+{
+	_cleanup_free_ char *shown = shape_value(value);
+	char *longer = xasprintf("%s%s%s=%s", text ? text : "", text ? " " : "", key, shown ? shown : "null");
+
+	free(text);
+	return longer;
+}
+
+char *shape_event(struct json_object *event)
+{
+	struct json_object *data = json_get_typed(event, "data", json_type_object);
+	const char *name = json_get_str(event, "event");
+	char *text = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
+		if (!str_eq(digests[i].event, name))
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(digests[i].members) && digests[i].members[k]; k++) {
+			struct json_object *value = NULL;
+
+			if (json_object_object_get_ex(data, digests[i].members[k], &value))
+				text = append_member(text, digests[i].members[k], value);
+		}
+		return text;
+	}
+	if (!data)
+		return NULL;
+	json_object_object_foreach(data, key, value)
+		if (!str_eq(key, "instance") && !str_eq(key, "uuid"))
+			text = append_member(text, key, value);
+	return text;
+}

@@ -25,6 +25,8 @@ char *shape_size(struct json_object *o, const char *key);
 char *shape_age(struct json_object *o, const char *key);
 /* Where a device sits: "pci.0 0xc", "scsi.0 0:4:0". NULL if that is not said. */
 char *shape_address(struct json_object *device);
+/* What an event says besides its name and its instance: "state=running reason=booted". NULL if that is nothing. */
+char *shape_event(struct json_object *event);
 /* The map of an instance's places, in its "slots", to F: a line for each that is taken, one for those that are free. */
 void shape_slots(FILE *f, const struct screen *screen, struct json_object *instance);
 

@@ -10,11 +10,27 @@
 
 enum { KEY_COLUMN = 14, KEY_WIDEST = 40 };
 
+/* The cursor stands at column AT. */
+static void print_wrapped(const struct cli *cli, enum style style, const char *plain, size_t at, unsigned indent)
+{
+	_cleanup_free_ char *lines = NULL;
+	size_t len;
+	FILE *f;
+
+	if (cli->screen.width >= TEXT_NARROW) {
+		f = open_memstream(&lines, &len);
+		text_wrap(f, plain, (unsigned)at, indent, cli->screen.width);
+		fclose(f);
+		lines[len - 1] = '\0'; /* the style ends before the line does */
+	}
+	printf("%s%s%s\n", style_on(&cli->screen, style), lines ? lines : plain, style_off(&cli->screen, style));
+}
+
 static void title(const struct cli *cli, const char *text)
 {
 	_cleanup_free_ char *plain = text_plain(text, "");
 
-	printf("%s%s%s\n", style_on(&cli->screen, STYLE_TITLE), plain, style_off(&cli->screen, STYLE_TITLE));
+	print_wrapped(cli, STYLE_TITLE, plain, 0, 0);
 }
 
 /* Consumes VALUE; NULL or "" prints nothing. COLUMN: where values begin. */
@@ -26,8 +42,16 @@ static void line_full(const struct cli *cli, size_t column, const char *key, enu
 	if (str_empty(text))
 		return;
 	plain = text_plain(text, "");
-	printf("  %s%*s%s%s%s\n", key, width < column ? (int)(column - width) : 2, "", style_on(&cli->screen, style),
-	       plain, style_off(&cli->screen, style));
+	if (width > KEY_WIDEST && cli->screen.width) { /* it gets lines of its own */
+		fputs("  ", stdout);
+		print_wrapped(cli, STYLE_NONE, key, 2, 2);
+		printf("%*s", KEY_COLUMN + 2, "");
+		column = KEY_COLUMN;
+	} else {
+		column = width < column ? column : width + 2;
+		printf("  %s%*s", key, (int)(column - width), "");
+	}
+	print_wrapped(cli, style, plain, column + 2, KEY_COLUMN + 2);
 }
 
 static void line_style(const struct cli *cli, const char *key, enum style style, char *value)
@@ -195,8 +219,9 @@ static char *source_of(struct json_object *disk)
 static void show_disks(const struct cli *cli, struct json_object *o)
 {
 	static const struct column columns[] = {
-		{ .title = "NAME" },  { .title = "STATE" }, { .title = "MODE" },   { .title = "SIZE", .right = true },
-		{ .title = "MEDIA" }, { .title = "AT" },    { .title = "SOURCE" },
+		{ .title = "NAME", .min = 8 },      { .title = "STATE" }, { .title = "MODE" },
+		{ .title = "SIZE", .right = true }, { .title = "MEDIA" }, { .title = "AT", .min = 9 },
+		{ .title = "SOURCE", .min = 16 },
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *list = devices_of(o, "disks");
@@ -225,8 +250,13 @@ static void show_disks(const struct cli *cli, struct json_object *o)
 static void show_nics(const struct cli *cli, struct json_object *o)
 {
 	static const struct column columns[] = {
-		{ .title = "NAME" }, { .title = "STATE" }, { .title = "MAC" }, { .title = "MODE" },
-		{ .title = "LINK" }, { .title = "TAP" },   { .title = "AT" },
+		{ .title = "NAME", .min = 6 },
+		{ .title = "STATE", .min = 8 },
+		{ .title = "MAC" },
+		{ .title = "MODE", .min = 7 },
+		{ .title = "LINK", .min = 6, .optional = true },
+		{ .title = "TAP", .min = 8, .optional = true },
+		{ .title = "AT", .min = 9 },
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *list = devices_of(o, "nics");

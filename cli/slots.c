@@ -56,8 +56,8 @@ static void add_bus(struct table *t, struct json_object *instance, struct json_o
 void shape_slots(FILE *f, const struct screen *screen, struct json_object *instance)
 {
 	static const struct column columns[] = {
-		{ .title = "BUS" },   { .title = "PLACE" }, { .title = "DEVICE" }, { .title = "NAME", .min = 8 },
-		{ .title = "STATE" },
+		{ .title = "BUS", .min = 8 },  { .title = "PLACE" }, { .title = "DEVICE" },
+		{ .title = "NAME", .min = 8 }, { .title = "STATE" },
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *list = json_get_typed(instance, "slots", json_type_array);

@@ -229,7 +229,12 @@ void table_print(const struct table *t, FILE *f, unsigned indent, const struct s
 	for (size_t r = 0; r < t->n_rows; r++) {
 		fprintf(f, "%*s", (int)indent, "");
 		print_row(f, &t->rows[r], &l, screen);
-		if (t->rows[r].note)
-			fprintf(f, "%*s%s\n", (int)indent + 2, "", t->rows[r].note);
+		if (!t->rows[r].note)
+			continue;
+		fprintf(f, "%*s", (int)indent + 2, "");
+		if (screen->width >= TEXT_NARROW)
+			text_wrap(f, t->rows[r].note, indent + 2, indent + 2, screen->width);
+		else
+			fprintf(f, "%s\n", t->rows[r].note);
 	}
 }

@@ -18,6 +18,7 @@ enum style { STYLE_NONE, STYLE_TITLE, STYLE_GOOD, STYLE_WARN, STYLE_BAD, STYLE_D
 /* What stands behind a FILE. */
 struct screen {
 	bool tty;
+	bool dumb;      /* by $TERM: nothing can be drawn over, here or on stderr */
 	bool colour;    /* only if tty */
 	bool utf8;      /* characters beyond ASCII may be added */
 	unsigned width; /* columns; 0: do not cut */

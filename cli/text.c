@@ -150,13 +150,27 @@ char *text_cut(const char *text, size_t width, const char *mark)
 	return xasprintf("%.*s%s", (int)at, text, width >= text_width(mark) ? mark : "");
 }
 
+/* How many bytes of WORD, N long, fit in ROOM columns; at least a character. */
+static size_t fitting(const char *word, size_t n, size_t room)
+{
+	size_t at = 0, used = 0, len;
+
+	while (at < n) {
+		used += char_width(word + at, &len);
+		if (at > 0 && used > room)
+			break;
+		at += len;
+	}
+	return at < n ? at : n;
+}
+
 void text_wrap(FILE *f, const char *text, unsigned at, unsigned indent, unsigned width)
 {
-	bool first = true;
-	size_t column = at;
+	bool first = true; /* in its line */
+	size_t column = at, room = width > indent ? width - indent : 1;
 
 	while (*text) {
-		size_t n;
+		size_t n, w;
 
 		if (*text == ' ' || *text == '\n') {
 			if (*text++ == '\n') {
@@ -167,10 +181,10 @@ void text_wrap(FILE *f, const char *text, unsigned at, unsigned indent, unsigned
 			continue;
 		}
 		n = strcspn(text, " \n");
+		n = fitting(text, n, room);
 		_cleanup_free_ char *word = xstrndup(text, n);
-		size_t w = text_width(word);
-
-		if (!first && column + 1 + w > width) {
+		w = text_width(word);
+		if ((first ? column > indent && column + w > width : column + 1 + w > width)) {
 			fputc('\n', f);
 			column = 0;
 			first = true;
@@ -181,8 +195,13 @@ void text_wrap(FILE *f, const char *text, unsigned at, unsigned indent, unsigned
 			column += (size_t)fprintf(f, " ");
 		fputs(word, f);
 		column += w;
-		first = false;
 		text += n;
+		/* what is left of a word too long for a line goes on in the next one */
+		first = *text && *text != ' ' && *text != '\n';
+		if (first) {
+			fputc('\n', f);
+			column = 0;
+		}
 	}
 	fputc('\n', f);
 }

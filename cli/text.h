@@ -28,8 +28,11 @@ char *text_plain_json(const char *json);
 size_t text_width(const char *text);
 /* TEXT, or as much of it as fits in WIDTH columns together with MARK behind it. */
 char *text_cut(const char *text, size_t width, const char *mark);
+/* On a screen narrower than that, text is left to the terminal to wrap. */
+enum { TEXT_NARROW = 40 };
 /* Words of TEXT to F in lines of at most WIDTH columns; the cursor stands at column AT already,
- * further lines start with INDENT spaces. A newline in TEXT starts a new line. Ends with a newline. */
+ * further lines start with INDENT spaces. A newline in TEXT starts a new line, a word that no line holds
+ * is broken. Ends with a newline. */
 void text_wrap(FILE *f, const char *text, unsigned at, unsigned indent, unsigned width);
 
 /* "256M": exact where four digits suffice for that, so that it may be given back; else "1.4G". */

@@ -8,6 +8,8 @@ static const struct cli_option define_options[] = {
 	{ "kernel", OPTION_TEXT, "PATH", .doc = "Boot this kernel (hvparam kernel_path)." },
 	{ "initrd", OPTION_TEXT, "PATH", .doc = "With this initial RAM disk (initrd_path)." },
 	{ "append", OPTION_TEXT, "TEXT", .doc = "And this kernel command line (kernel_args)." },
+	{ "disk", OPTION_TEXT, "KEY=VALUE,...", .doc = "A disk: path=/srv/a.qcow2,format=qcow2; may be repeated." },
+	{ "nic", OPTION_TEXT, "KEY=VALUE,...", .doc = "A network card: mode=user; may be repeated." },
 	{ "set", OPTION_TEXT, "PARAM=VALUE", .doc = "Any other hvparam; may be repeated." },
 	CLI_OPTION_END,
 };
@@ -19,6 +21,11 @@ static const struct cli_option undefine_options[] = {
 
 static const struct cli_option modify_options[] = {
 	{ "dry-run", OPTION_FLAG, .member = "dry-run", .doc = "Change nothing; say what would be." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option edit_options[] = {
+	{ "yes", OPTION_FLAG, .doc = "Apply the plan without asking." },
 	CLI_OPTION_END,
 };
 
@@ -44,6 +51,24 @@ static const struct cli_option shutdown_options[] = {
 	CLI_OPTION_END,
 };
 
+static const struct cli_option list_options[] = {
+	{ "watch", OPTION_FLAG, .doc = "Draw it again with each event." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option stats_options[] = {
+	{ "watch", OPTION_FLAG, .doc = "Ask and draw again and again." },
+	{ "interval", OPTION_SECONDS, "SECONDS", .doc = "How long --watch waits in between (2)." },
+	{ "prometheus", OPTION_FLAG, .doc = "All numbers, in Prometheus' text format (docs/METRICS.md)." },
+	{ "output", OPTION_TEXT, "FILE", .doc = "With --prometheus: into FILE, which is replaced as a whole." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option wait_options[] = {
+	{ "timeout", OPTION_SECONDS, "SECONDS", .doc = "Give up after that long: Timeout." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option show_options[] = {
 	{ "slots", OPTION_FLAG, .doc = "Only the map of places: which device sits where, how many are free." },
 	CLI_OPTION_END,
@@ -64,6 +89,12 @@ static const struct cli_option detach_options[] = {
 	"A guest that runs has to let go of it. One that does not in time is asked again until it does; the device " \
 	"is shown as detach-pending meanwhile, and leaves at the latest when the process ends."
 
+static const struct cli_option top_options[] = {
+	{ "interval", OPTION_SECONDS, "SECONDS",
+	  .doc = "How often the numbers are asked for while something runs (2)." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option guest_options[] = {
 	{ "wait", OPTION_SECONDS, "SECONDS", .member = "wait", .doc = "How long to wait for the agent to come (0)." },
 	CLI_OPTION_END,
@@ -79,6 +110,7 @@ static const struct cli_option log_options[] = {
 	{ "which", OPTION_CHOICE, "LOG", log_choices, "which",
 	  "QEMU's own words (qemu) or the guest's serial console." },
 	{ "bytes", OPTION_UINT, "N", .member = "bytes", .doc = "At most the last N bytes (65536)." },
+	{ "follow", OPTION_FLAG, .doc = "Then print what comes, until interrupted." },
 	CLI_OPTION_END,
 };
 
@@ -104,8 +136,9 @@ static const struct cli_option events_options[] = {
 const struct verb cli_verbs[] = {
 	{
 		.name = "list",
-		.usage = "[NAME...]",
+		.usage = "[NAME...] [--watch]",
 		.summary = "List instances and their states.",
+		.options = list_options,
 		.max = WORDS_ANY,
 		.command = "query-instances",
 		.run = verb_list,
@@ -158,6 +191,21 @@ const struct verb cli_verbs[] = {
 		.run = verb_modify,
 	},
 	{
+		.name = "edit",
+		.usage = "NAME [--yes]",
+		.summary = "Change an instance's definition in an editor.",
+		.detail =
+			"The editor is $VISUAL, else $EDITOR, else vi. Before anything is changed, what would hold at "
+			"once "
+			"and what waits for the next start is shown, and asked for. A text that cannot be taken may be "
+			"edited again, or is kept.",
+		.options = edit_options,
+		.min = 1,
+		.max = 1,
+		.command = "instance-modify",
+		.run = verb_edit,
+	},
+	{
 		.name = "rename",
 		.usage = "NAME NEW-NAME",
 		.summary = "Give a stopped instance another name.",
@@ -187,6 +235,7 @@ const struct verb cli_verbs[] = {
 		.min = 1,
 		.max = WORDS_ANY,
 		.command = "instance-start",
+		.lengthy = true,
 		.run = verb_each,
 	},
 	{
@@ -200,6 +249,7 @@ const struct verb cli_verbs[] = {
 		.options = shutdown_options,
 		.max = WORDS_ANY,
 		.command = "instance-shutdown",
+		.lengthy = true,
 		.run = verb_shutdown,
 	},
 	{
@@ -211,6 +261,7 @@ const struct verb cli_verbs[] = {
 		.min = 1,
 		.max = WORDS_ANY,
 		.command = "instance-reboot",
+		.lengthy = true,
 		.done = "rebooted",
 		.run = verb_each,
 	},
@@ -221,6 +272,7 @@ const struct verb cli_verbs[] = {
 		.min = 1,
 		.max = WORDS_ANY,
 		.command = "instance-stop",
+		.lengthy = true,
 		.run = verb_each,
 	},
 	{
@@ -263,6 +315,7 @@ const struct verb cli_verbs[] = {
 		.min = 2,
 		.max = WORDS_ANY,
 		.command = "disk-attach",
+		.lengthy = true,
 		.done = "attached",
 		.run = verb_attach,
 	},
@@ -275,6 +328,7 @@ const struct verb cli_verbs[] = {
 		.min = 2,
 		.max = 2,
 		.command = "disk-detach",
+		.lengthy = true,
 		.done = "detached",
 		.run = verb_detach,
 	},
@@ -288,6 +342,7 @@ const struct verb cli_verbs[] = {
 		.min = 3,
 		.max = 3,
 		.command = "disk-resize",
+		.lengthy = true,
 		.done = "resized",
 		.run = verb_resize,
 	},
@@ -301,6 +356,7 @@ const struct verb cli_verbs[] = {
 		.min = 2,
 		.max = WORDS_ANY,
 		.command = "nic-attach",
+		.lengthy = true,
 		.done = "attached",
 		.run = verb_attach,
 	},
@@ -313,17 +369,28 @@ const struct verb cli_verbs[] = {
 		.min = 2,
 		.max = 2,
 		.command = "nic-detach",
+		.lengthy = true,
 		.done = "detached",
 		.run = verb_detach,
 	},
 	{
 		.name = "stats",
-		.usage = "[NAME...]",
+		.usage = "[NAME...] [--watch [--interval SECONDS] | --prometheus [--output FILE]]",
 		.summary = "Show what running instances use.",
 		.detail = "They are asked, all at once; one that does not answer within a second is shown as it was.",
+		.options = stats_options,
 		.max = WORDS_ANY,
 		.command = "query-stats",
 		.run = verb_stats,
+	},
+	{
+		.name = "top",
+		.usage = "[--interval SECONDS]",
+		.summary = "Show what instances do, on the whole screen.",
+		.detail = "A table that follows the events, with rates while something runs; ? explains the keys, q "
+			  "quits.",
+		.options = top_options,
+		.run = verb_top,
 	},
 	{
 		.name = "guest",
@@ -360,8 +427,12 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "log",
-		.usage = "NAME [--which LOG] [--bytes N]",
+		.usage = "NAME [--which LOG] [--bytes N] [--follow]",
 		.summary = "Print QEMU's or the console's log.",
+		.detail = "To follow the console's log is to read the console (which somebody else may type at) until "
+			  "the "
+			  "process ends. QEMU's own log is asked for each second; what of it was written and rotated "
+			  "away in between is not seen.",
 		.options = log_options,
 		.min = 1,
 		.max = 1,
@@ -390,6 +461,17 @@ const struct verb cli_verbs[] = {
 		.options = events_options,
 		.command = "query-events",
 		.run = verb_events,
+	},
+	{
+		.name = "wait",
+		.usage = "NAME STATE... [--timeout SECONDS]",
+		.summary = "Wait until an instance is in one of these states.",
+		.detail = "It is not polled; 'drover help states' lists the states.",
+		.options = wait_options,
+		.min = 2,
+		.max = WORDS_ANY,
+		.command = "query-instance",
+		.run = verb_wait,
 	},
 	{
 		.name = "host",
@@ -441,10 +523,31 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "help",
-		.usage = "[VERB]",
-		.summary = "Explain the verbs.",
+		.usage = "[VERB | TOPIC [NAME] | COMMAND [ARGUMENT]]",
+		.summary = "Explain verbs, parameters, errors, states, commands of the API.",
+		.detail =
+			"The topics are hvparams, definition, disk, nic, config, errors and states. All but verbs and "
+			"errors is told by the daemon.",
 		.max = 2,
 		.run = verb_help,
+	},
+	{
+		.name = "complete",
+		.usage = "-- WORD...",
+		.summary = "Print what the last word may become.",
+		.detail = "What the completions of bash and zsh run; a TAB and a remark stand behind each.",
+		.hidden = true,
+		.min = 1,
+		.max = WORDS_ANY,
+		.run = verb_complete,
+	},
+	{
+		.name = "proxy",
+		.usage = "",
+		.summary = "Copy the standard input and output to and from the daemon's socket.",
+		.detail = "What --host runs on the other host.",
+		.hidden = true,
+		.run = verb_proxy,
 	},
 	{
 		.name = "version",

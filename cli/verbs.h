@@ -26,6 +26,9 @@ void verb_print(const struct cli *cli, const char *subject, struct json_object *
 int verb_shutdown(struct cli *cli);
 int verb_define(struct cli *cli);
 int verb_modify(struct cli *cli);
+/* What instance-modify says that it changed, or (DRY_RUN) would. The caller's. */
+char *modify_outcome(struct json_object *result, bool dry_run);
+int verb_edit(struct cli *cli);
 int verb_rename(struct cli *cli);
 
 /* `disk attach`, `nic detach` and so on: the first word is the member that the request and its result have. */
@@ -40,14 +43,20 @@ int verb_show(struct cli *cli);
 int verb_host(struct cli *cli);
 int verb_argv(struct cli *cli);
 int verb_stats(struct cli *cli);
+/* What `stats --prometheus` does. */
+int metrics_run(struct cli *cli);
+int verb_top(struct cli *cli);
 int verb_guest(struct cli *cli);
 int verb_jobs(struct cli *cli);
 int verb_log(struct cli *cli);
+int verb_wait(struct cli *cli);
 int verb_trace(struct cli *cli);
 int verb_events(struct cli *cli);
 int verb_call(struct cli *cli);
 int verb_console(struct cli *cli);
+int verb_proxy(struct cli *cli);
 int verb_help(struct cli *cli);
+int verb_complete(struct cli *cli);
 int verb_version(struct cli *cli);
 
 #endif

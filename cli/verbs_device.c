@@ -3,6 +3,7 @@
 #include "cli/assign.h"
 #include "cli/shapes.h"
 #include "cli/verbs.h"
+#include "cli/work.h"
 
 #include <string.h>
 
@@ -47,7 +48,7 @@ static int send(struct cli *cli, struct json_object *arguments)
 	json_add_str(arguments, "instance", name);
 	if (args_has(&cli->args, "no-live"))
 		json_add_bool(arguments, "live", false);
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+	if (!work_call(cli, name, arguments, &result, &e))
 		return cli_fail(cli, cli->client ? name : NULL, e);
 	cli_print_warnings(cli, name, result);
 	verb_print(cli, name, result, device_outcome(cli->args.verb, result));

@@ -3,6 +3,7 @@
 #include "cli/shapes.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/watch.h"
 
 #include <math.h>
 
@@ -68,7 +69,7 @@ static void stats_row(struct table *t, struct json_object *o)
 	table_cell(t, STYLE_WARN, stale);
 }
 
-int verb_stats(struct cli *cli)
+static bool draw_stats(struct cli *cli, struct err **e)
 {
 	static const struct column columns[] = {
 		{ .title = "NAME", .min = 24 },
@@ -82,17 +83,13 @@ int verb_stats(struct cli *cli)
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
-	_cleanup_err_ struct err *e = NULL;
-	struct json_object *names = json_object_new_array();
 
-	for (size_t i = 0; i < cli->args.n_words; i++)
-		json_object_array_add(names, json_object_new_string(cli->args.words[i]));
-	json_add(arguments, "instances", names);
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return cli_fail(cli, NULL, e);
+	json_add(arguments, "instances", args_words(&cli->args));
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, e))
+		return false;
 	if (cli->json) {
 		cli_print_json(cli, result);
-		return 0;
+		return true;
 	}
 	for (size_t i = 0; i < length(result); i++)
 		stats_row(t, json_object_array_get_idx(result, i));
@@ -100,7 +97,23 @@ int verb_stats(struct cli *cli)
 		table_print(t, stdout, 0, &cli->screen);
 	else
 		cli_note("Nothing runs.\n");
-	return 0;
+	return true;
+}
+
+int verb_stats(struct cli *cli)
+{
+	const char *interval = args_get(&cli->args, "interval");
+	_cleanup_err_ struct err *e = NULL;
+
+	if (args_has(&cli->args, "prometheus"))
+		return metrics_run(cli);
+	if (args_has(&cli->args, "output")) {
+		err_set_usage(&e, NULL, "'--output' goes with '--prometheus'");
+		return cli_fail(cli, NULL, e);
+	}
+	if (args_has(&cli->args, "watch"))
+		return watch_draw(cli, draw_stats, false, interval ? fmax(strtod(interval, NULL), 0.1) : 2);
+	return draw_stats(cli, &e) ? 0 : cli_fail(cli, NULL, e);
 }
 
 /* ---- guest ---- */
@@ -116,7 +129,7 @@ static void fact(struct table *t, enum style style, const char *key, const char 
 
 static void facts_print(struct cli *cli, struct json_object *o)
 {
-	static const struct column columns[] = { { .title = "GUEST" }, { .title = "" } };
+	static const struct column columns[] = { { .title = "GUEST" }, { .title = "", .min = 20 } };
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *os = json_get_typed(o, "os", json_type_object);
 	_cleanup_free_ char *age = shape_age(o, "as-of"), *old = NULL;
@@ -136,7 +149,7 @@ static void facts_print(struct cli *cli, struct json_object *o)
 static void interfaces_print(struct cli *cli, struct json_object *list)
 {
 	static const struct column columns[] = { { .title = "INTERFACE", .min = 9 },
-						 { .title = "MAC" },
+						 { .title = "MAC", .min = 17 },
 						 { .title = "ADDRESS", .min = 15 } };
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
@@ -163,7 +176,7 @@ static void interfaces_print(struct cli *cli, struct json_object *list)
 static void filesystems_print(struct cli *cli, struct json_object *list)
 {
 	static const struct column columns[] = { { .title = "MOUNTED", .min = 12 },
-						 { .title = "TYPE" },
+						 { .title = "TYPE", .min = 6 },
 						 { .title = "USED", .right = true },
 						 { .title = "SIZE", .right = true } };
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));

@@ -3,6 +3,7 @@
 #include "cli/assign.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/work.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -51,16 +52,16 @@ static int each(struct cli *cli, const char *member)
 		_cleanup_err_ struct err *e = NULL;
 
 		json_add_str(arguments, member, name);
-		if (cli_call(cli, cli->args.verb->command, arguments, &result, &e)) {
+		if (work_call(cli, name, arguments, &result, &e)) {
 			cli_print_warnings(cli, name, result);
 			print_outcome(cli, name, result);
-			continue;
-		}
-		int failed = cli_fail(cli, cli->client ? name : NULL, e);
+		} else {
+			int failed = cli_fail(cli, cli->client ? name : NULL, e);
 
-		status = status ? status : failed;
+			status = status ? status : failed;
+		}
 		/* Without a daemon, or without this session, the others fare no better. */
-		if (e->class == ERR_UNAVAILABLE)
+		if ((e && e->class == ERR_UNAVAILABLE) || work_interrupted())
 			break;
 	}
 	return status;
@@ -105,8 +106,7 @@ static char *join(struct json_object *list, const char *key)
 	return text;
 }
 
-/* What of a patch holds now and what waits. */
-static char *modify_outcome(struct json_object *result, bool dry_run)
+char *modify_outcome(struct json_object *result, bool dry_run)
 {
 	_cleanup_free_ char *applied = join(json_get_typed(result, "applied", json_type_array), NULL);
 	_cleanup_free_ char *pending = join(json_get_typed(result, "pending", json_type_array), "path");
@@ -157,6 +157,29 @@ static char *absolute(const char *path)
 	return here ? xasprintf("%s/%s", here, path) : xstrdup(path);
 }
 
+/* Each --disk and --nic is one device. */
+static bool add_devices(struct json_object *o, const struct args *args, const char *option, const char *member,
+			struct err **e)
+{
+	struct json_object *list = json_object_new_array(), *device;
+	const char *word;
+	size_t at = 0;
+
+	while ((word = args_next(args, option, &at))) {
+		device = json_object_new_object();
+		json_object_array_add(list, device);
+		if (!assign_list(device, word, e)) {
+			json_object_put(list);
+			return false;
+		}
+	}
+	if (json_object_array_length(list))
+		json_add(o, member, list);
+	else
+		json_object_put(list);
+	return true;
+}
+
 static struct json_object *from_options(const struct args *args, const char *name, struct err **e)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
@@ -181,34 +204,20 @@ static struct json_object *from_options(const struct args *args, const char *nam
 			return NULL;
 	if (json_object_object_length(hvparams) == 0)
 		json_object_object_del(o, "hvparams");
+	if (!add_devices(o, args, "disk", "disks", e) || !add_devices(o, args, "nic", "nics", e))
+		return NULL;
 	return TAKE_PTR(o);
 }
 
 static struct json_object *from_file(const struct args *args, const char *name, struct err **e)
 {
-	_cleanup_json_ struct json_object *o = NULL;
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (args_has(args, parts[i].option)) {
 			err_set_usage(e, xstrdup("'drover help define' shows both forms"),
 				      "'--%s' goes with a name, not with a file", parts[i].option);
 			return NULL;
 		}
-	text = input_read(name, &len, e);
-	if (!text)
-		return NULL;
-	if (!json_parse(text, len, &json_limits_request, &o, e)) {
-		if (e && *e)
-			(*e)->class = ERR_INVALID_PARAMETER;
-		return NULL;
-	}
-	if (!json_object_is_type(o, json_type_object)) {
-		err_set(e, ERR_INVALID_PARAMETER, "a definition is a JSON object");
-		return NULL;
-	}
-	return TAKE_PTR(o);
+	return input_object(name, e);
 }
 
 static struct json_object *definition_of(const struct args *args, const char **subject, struct err **e)

@@ -4,7 +4,9 @@
 #include "cli/shapes.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/watch.h"
 
+#include <math.h>
 #include <string.h>
 
 static int fail(const struct cli *cli, const char *subject, const struct err *e)
@@ -53,16 +55,7 @@ static void list_row(struct table *t, struct json_object *o)
 	}
 }
 
-static struct json_object *words_of(const struct args *args)
-{
-	struct json_object *list = json_object_new_array();
-
-	for (size_t i = 0; i < args->n_words; i++)
-		json_object_array_add(list, json_object_new_string(args->words[i]));
-	return list;
-}
-
-int verb_list(struct cli *cli)
+static bool draw_list(struct cli *cli, struct err **e)
 {
 	static const struct column columns[] = {
 		{ .title = "NAME", .min = 24 },
@@ -77,15 +70,14 @@ int verb_list(struct cli *cli)
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
-	_cleanup_err_ struct err *e = NULL;
 
 	if (cli->args.n_words)
-		json_add(arguments, "instances", words_of(&cli->args));
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return cli_fail(cli, NULL, e);
+		json_add(arguments, "instances", args_words(&cli->args));
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, e))
+		return false;
 	if (cli->json) {
 		cli_print_json(cli, result);
-		return 0;
+		return true;
 	}
 	for (size_t i = 0; json_object_is_type(result, json_type_array) && i < json_object_array_length(result); i++)
 		list_row(t, json_object_array_get_idx(result, i));
@@ -93,7 +85,16 @@ int verb_list(struct cli *cli)
 		table_print(t, stdout, 0, &cli->screen);
 	else
 		cli_note("No instances. 'drover define' makes one.\n");
-	return 0;
+	return true;
+}
+
+int verb_list(struct cli *cli)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (args_has(&cli->args, "watch")) /* ages grow by themselves, for people */
+		return watch_draw(cli, draw_list, true, cli->screen.tty ? 2 : INFINITY);
+	return draw_list(cli, &e) ? 0 : cli_fail(cli, NULL, e);
 }
 
 static char *progress_of(struct json_object *o)
@@ -150,28 +151,6 @@ int verb_jobs(struct cli *cli)
 		table_print(t, stdout, 0, &cli->screen);
 	else
 		cli_note("No jobs.\n");
-	return 0;
-}
-
-int verb_log(struct cli *cli)
-{
-	_cleanup_json_ struct json_object *arguments = args_request(&cli->args), *result = NULL;
-	_cleanup_err_ struct err *e = NULL;
-	const char *name = cli->args.words[0], *text;
-
-	json_add_str(arguments, "instance", name);
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return fail(cli, name, e);
-	if (cli->json) {
-		cli_print_json(cli, result);
-		return 0;
-	}
-	text = json_get_str(result, "text");
-	cli_print_text(cli, text ? text : "");
-	if (json_get_bool(result, "truncated", false)) {
-		fflush(stdout);
-		cli_note("(There is more: --bytes N.)\n");
-	}
 	return 0;
 }
 

@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
@@ -203,20 +202,11 @@ static void on_connection(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* A socket that the service manager made, or our own at run/drover.sock. */
+/* Our own at run/drover.sock. */
 static int open_socket(struct daemon *d, struct err **e)
 {
 	_cleanup_free_ char *path = xasprintf("%s/" SOCKET_NAME, d->rt.dirs.run);
-	int given = sd_listen_fds(1);
 
-	if (given == 1) {
-		fcntl(SD_LISTEN_FDS_START, F_SETFL, O_NONBLOCK);
-		return SD_LISTEN_FDS_START;
-	}
-	if (given > 1) {
-		err_set(e, ERR_UNSUPPORTED, "%d sockets were passed, one is wanted", given);
-		return -1;
-	}
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
 		err_set(e, ERR_UNSUPPORTED,
 			"the path of the socket is too long for clients: '%s'; choose a shorter root", path);
@@ -227,7 +217,8 @@ static int open_socket(struct daemon *d, struct err **e)
 
 bool listener_open(struct daemon *d, struct err **e)
 {
-	d->listen_fd = open_socket(d, e);
+	if (d->listen_fd < 0)
+		d->listen_fd = open_socket(d, e);
 	if (d->listen_fd < 0)
 		return false;
 	listen(d->listen_fd, SOMAXCONN);

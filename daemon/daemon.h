@@ -41,8 +41,9 @@ struct daemon {
 	unsigned n_concluded;
 };
 
-/* The process that holds the lock of this root; SOCKET_FD -1: bind our own. False with *e set. */
+/* The process that holds the lock of this root. False with *e set. */
 bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err **e);
+/* On the socket that the service manager has given (service_begin()), or one of our own. */
 bool listener_open(struct daemon *d, struct err **e);
 /* Loads all definitions, adopts what runs, takes up what was interrupted. */
 void recover(struct daemon *d);

@@ -140,6 +140,30 @@ static bool rename_parameter(struct err **e, const char *list, size_t index, con
 	return false;
 }
 
+/* A device of a list with the defaults of what it does not say. */
+static struct json_object *with_defaults(const char *list, struct json_object *device)
+{
+	union {
+		struct disk disk;
+		struct nic nic;
+	} u;
+	const struct param *rows = str_eq(list, "disks") ? disk_rows : nic_rows;
+	struct json_object *o;
+
+	if (!param_decode(rows, device, "", &u, NULL))
+		return NULL;
+	o = param_print(rows, &u);
+	param_clear(rows, &u);
+	return o;
+}
+
+static bool is_equal(const char *list, struct json_object *a, struct json_object *b)
+{
+	_cleanup_json_ struct json_object *full_a = with_defaults(list, a), *full_b = with_defaults(list, b);
+
+	return full_a && full_b && json_object_equal(full_a, full_b);
+}
+
 /* One that is there already has to be the very same. */
 static bool is_same(const struct choice *c, const char *list, struct json_object *there, struct json_object *given,
 		    const char *parameter, struct err **e)
@@ -160,7 +184,7 @@ static bool is_same(const struct choice *c, const char *list, struct json_object
 		stored = complete(c, definition, e);
 		if (!stored)
 			return rename_parameter(e, list, i, parameter);
-		if (json_object_equal(json_object_array_get_idx(list_in(stored, list), i), there))
+		if (is_equal(list, json_object_array_get_idx(list_in(stored, list), i), there))
 			return true;
 		break;
 	}
@@ -450,8 +474,8 @@ bool devices_are_changeable(const struct instance *inst, struct err **e)
 	};
 
 	if (!(STATE_BIT(inst->state) & CHANGEABLE))
-		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s); stop it, or say live: false", inst->name,
-			       state_name(inst->state), inst->reason);
+		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s), which takes no change of devices; stop it first",
+			       inst->name, state_name(inst->state), inst->reason);
 	if (!json_get_typed(inst->record, "definition", json_type_object))
 		return err_set(e, ERR_WRONG_STATE, "what '%s' runs with is not known: it has no runtime record",
 			       inst->name);

@@ -41,7 +41,7 @@ static void on_signal(uv_signal_t *handle, int signal)
 {
 	log_notice("signal %d: stopping; guests go on", signal);
 	tell(handle->data, "stopping");
-	service_stopping();
+	service_stopping(handle->data);
 	uv_stop(handle->loop);
 }
 
@@ -63,8 +63,11 @@ static int serve(const char *root)
 		log_error("%s", e->desc);
 		return err_class_info(e->class)->exit;
 	}
+	if (!service_begin(&d, &e)) {
+		log_error("%s", e->desc);
+		return err_class_info(e->class)->exit;
+	}
 	tell(&d, "started");
-	service_recovering();
 	recover(&d);
 	if (!listener_open(&d, &e)) {
 		log_error("%s", e->desc);

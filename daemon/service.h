@@ -8,10 +8,12 @@
 
 #include "daemon/daemon.h"
 
-/* Before recover(). */
-void service_recovering(void);
+/* Before recover(): takes what the manager hands over, the listening socket and what service_stopping() has left. */
+bool service_begin(struct daemon *d, struct err **e);
 /* After recover(), with a listener. */
 void service_ready(struct daemon *d);
-void service_stopping(void);
+/* Leaves the monitors with it, where it has a store for descriptors, for the droverd that follows at once. What comes on
+ * them meanwhile waits. */
+void service_stopping(struct daemon *d);
 
 #endif

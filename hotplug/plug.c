@@ -215,8 +215,7 @@ bool plug_is_possible(struct json_object *running, const char *id, const char *p
 		if (!str_eq(driver, fixed[i]))
 			continue;
 		err_set(e, ERR_UNSUPPORTED,
-			"'%s': a device of this type (%s) cannot be plugged while the machine runs; change the "
-			"definition only (live: false), and restart it",
+			"'%s': a device of this type (%s) cannot be plugged while the machine runs; stop it first",
 			parameter, driver);
 		return err_name_param(e, parameter);
 	}
@@ -386,13 +385,8 @@ static enum verdict on_nodes(struct op *op, struct json_object *ret, void *arg)
 static enum verdict ask_sizes(struct op *op, void *arg)
 {
 	struct plug *p = arg;
-	struct json_object *args;
 
-	if (qmp_is_gone(p->inst->qmp))
-		return OP_DONE;
-	args = json_object_new_object();
-	json_add_bool(args, "flat", true);
-	return qmp_call(op, p->inst->qmp, "query-named-block-nodes", args, on_nodes, p);
+	return qmp_is_gone(p->inst->qmp) ? OP_DONE : qmp_call_nodes(op, p->inst->qmp, on_nodes, p);
 }
 
 static const struct step step_sizes = { "ask for the sizes of disks", ask_sizes, .timeout_ms = CALL_MS };

@@ -182,10 +182,8 @@ static enum verdict on_remote(struct op *op, struct json_object *ret, void *arg)
 static enum verdict check_remote(struct op *op, void *arg)
 {
 	struct plug *p = arg;
-	struct json_object *args = json_object_new_object();
 
-	json_add_bool(args, "flat", true);
-	return qmp_call(op, plug_qmp(p), "query-named-block-nodes", args, on_remote, p);
+	return qmp_call_nodes(op, plug_qmp(p), on_remote, p);
 }
 
 static bool has_remote(const struct plug *p)

@@ -24,14 +24,6 @@ static struct qmp *monitor_of(const struct resize *r)
 
 /* ---- how large it is ---- */
 
-static enum verdict ask(struct op *op, struct resize *r, qmp_then_fn *then)
-{
-	struct json_object *args = json_object_new_object();
-
-	json_add_bool(args, "flat", true);
-	return qmp_call(op, monitor_of(r), "query-named-block-nodes", args, then, r);
-}
-
 static enum verdict on_size(struct op *op, struct json_object *ret, void *arg)
 {
 	struct resize *r = arg;
@@ -51,7 +43,7 @@ static enum verdict on_size(struct op *op, struct json_object *ret, void *arg)
 
 static enum verdict ask_size(struct op *op, void *arg)
 {
-	return ask(op, arg, on_size);
+	return qmp_call_nodes(op, monitor_of(arg), on_size, arg);
 }
 
 /* ---- another size ---- */
@@ -94,7 +86,7 @@ static enum verdict probe(struct op *op, void *arg)
 {
 	struct resize *r = arg;
 
-	return r->apart ? apart_see_size(op, r->apart, r->size) : ask(op, r, on_probed);
+	return r->apart ? apart_see_size(op, r->apart, r->size) : qmp_call_nodes(op, monitor_of(r), on_probed, r);
 }
 
 static enum verdict record(struct op *op, void *arg)

@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
@@ -177,4 +179,56 @@ void tap_close(int *fds, unsigned queues)
 bool tap_exists(const char *name)
 {
 	return if_nametoindex(name) != 0;
+}
+
+/* ---- counters ---- */
+
+enum { ANSWER = 16 << 10 }; /* a link and all that is told of it */
+
+struct link_request {
+	struct nlmsghdr head;
+	struct ifinfomsg link;
+	struct rtattr name;
+	char text[RTA_ALIGN(IFNAMSIZ)];
+};
+
+/* What the kernel says of one link; 0 if it says nothing. */
+static size_t ask_link(const char *name, char *answer, size_t size)
+{
+	_cleanup_close_ int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct link_request r = {
+		.head = { .nlmsg_len = sizeof(r), .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST },
+		.name = { .rta_len = sizeof(r.name) + sizeof(r.text), .rta_type = IFLA_IFNAME }
+	};
+	ssize_t n;
+
+	snprintf(r.text, sizeof(r.text), "%s", name);
+	if (sock < 0 || send(sock, &r, sizeof(r), 0) < 0)
+		return 0;
+	n = recv(sock, answer, size, MSG_DONTWAIT); /* the kernel has answered within send() */
+	return n > 0 ? (size_t)n : 0;
+}
+
+bool tap_counters(const char *name, struct tap_counters *ret)
+{
+	_Alignas(struct nlmsghdr) char answer[ANSWER];
+	size_t len = ask_link(name, answer, sizeof(answer));
+	const struct nlmsghdr *head = (const struct nlmsghdr *)(const void *)answer;
+	struct rtnl_link_stats64 stats;
+	int left;
+
+	if (!NLMSG_OK(head, len) || head->nlmsg_type != RTM_NEWLINK)
+		return false;
+	left = (int)IFLA_PAYLOAD(head);
+	for (const struct rtattr *a = IFLA_RTA(NLMSG_DATA(head)); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		if (a->rta_type != IFLA_STATS64 || RTA_PAYLOAD(a) < sizeof(stats))
+			continue;
+		memcpy(&stats, RTA_DATA(a), sizeof(stats)); /* it may stand at any multiple of 4 */
+		*ret = (struct tap_counters){ .rx_bytes = stats.tx_bytes,
+					      .rx_packets = stats.tx_packets,
+					      .tx_bytes = stats.rx_bytes,
+					      .tx_packets = stats.rx_packets };
+		return true;
+	}
+	return false;
 }

@@ -32,4 +32,11 @@ void tap_close(int *fds, unsigned queues);
 /* Whether there is a network interface of this name, of whatever kind. */
 bool tap_exists(const char *name);
 
+/* What has passed through the tap since it was made, as the guest sees it: received is what went to it. */
+struct tap_counters {
+	uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;
+};
+/* False when there is no such interface, or the kernel does not tell. */
+bool tap_counters(const char *name, struct tap_counters *ret);
+
 #endif

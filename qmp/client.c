@@ -5,6 +5,7 @@
 #include "base/stream.h"
 
 #include <sys/queue.h>
+#include <time.h>
 
 struct qmp_call {
 	TAILQ_ENTRY(qmp_call) link;
@@ -27,7 +28,7 @@ struct qmp {
 	struct stream *stream; /* NULL: gone, or lost */
 	const struct qmp_ops *ops;
 	void *data;
-	bool oob, greeted, ready, gone, slow;
+	bool oob, greeted, resumed, ready, gone, slow;
 	uv_timer_t handshake;
 	int64_t next_id;
 	uint64_t events;        /* seen so far */
@@ -127,6 +128,7 @@ static void disconnect(struct qmp *q)
 	uv_timer_stop(&q->handshake);
 	q->ready = false;
 	q->greeted = false;
+	q->resumed = false;
 }
 
 static void hang_up(struct qmp *q, enum err_class class, const char *why)
@@ -275,7 +277,7 @@ static void on_negotiated(struct json_object *ret, const struct err *e, void *da
 {
 	struct qmp *q = data;
 
-	if (e) {
+	if (e && !q->resumed) {
 		hang_up(q, ERR_QEMU, e->desc);
 		return;
 	}
@@ -341,13 +343,11 @@ static struct qmp_call *call_new(struct qmp *q, const char *verb, const char *co
 	return c;
 }
 
-static void on_greeting(struct qmp *q, struct json_object *greeting)
+static void negotiate(struct qmp *q, int64_t id)
 {
 	struct json_object *args = NULL;
 	struct qmp_call *c;
 
-	tell_other(q, "QMP", greeting);
-	q->greeted = true;
 	if (q->oob) {
 		struct json_object *list = json_object_new_array();
 
@@ -356,10 +356,21 @@ static void on_greeting(struct qmp *q, struct json_object *greeting)
 		json_add(args, "enable", list);
 	}
 	c = call_new(q, "execute", "qmp_capabilities", args, -1, on_negotiated, q);
+	if (id) {
+		c->id = id;
+		json_add_int(c->message, "id", id);
+	}
 	call_send(q, c);
 	/* What waits must stay behind it, also in the list. */
 	TAILQ_REMOVE(&q->calls, c, link);
 	TAILQ_INSERT_HEAD(&q->calls, c, link);
+}
+
+static void on_greeting(struct qmp *q, struct json_object *greeting)
+{
+	tell_other(q, "QMP", greeting);
+	q->greeted = true;
+	negotiate(q, 0);
 }
 
 static void on_value(struct stream *s, struct json_object *value, void *data)
@@ -391,12 +402,41 @@ static void on_closed(struct stream *s, int error, void *data)
 	lose(data, ERR_GUEST_GONE, "the connection to QEMU's monitor ended");
 }
 
-void qmp_reconnect(struct qmp *q, int fd)
+static void use_socket(struct qmp *q, int fd)
 {
 	static const struct stream_ops stream_ops = { .value = on_value, .bad = on_bad, .closed = on_closed };
 
 	q->stream = stream_new(q->loop, fd, &json_limits_qemu, &stream_ops, q);
 	uv_timer_start(&q->handshake, on_handshake_expired, QMP_HANDSHAKE_MS, 0);
+}
+
+void qmp_reconnect(struct qmp *q, int fd)
+{
+	use_socket(q, fd);
+}
+
+/* QEMU refuses to negotiate twice, and says so in its turn: that is the barrier. Its id is one that no former client has
+ * used, for they count from 1, or began at another time. */
+void qmp_resume(struct qmp *q, int fd)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	use_socket(q, fd);
+	q->greeted = q->resumed = true;
+	negotiate(q, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+int qmp_settled_fd(const struct qmp *q)
+{
+	const struct qmp_call *c;
+
+	if (!qmp_is_ready(q) || !q->stream)
+		return -1;
+	TAILQ_FOREACH(c, &q->calls, link)
+	if (c->carries && c->sent)
+		return -1;
+	return stream_settled_fd(q->stream);
 }
 
 struct qmp *qmp_new(uv_loop_t *loop, int fd, bool oob, const struct qmp_ops *ops, void *data)

@@ -59,6 +59,12 @@ typedef void qmp_reply_fn(struct json_object *ret, const struct err *e, void *da
 struct qmp *qmp_new(uv_loop_t *loop, int fd, bool oob, const struct qmp_ops *ops, void *data);
 /* Gives FD to a client that is lost. */
 void qmp_reconnect(struct qmp *q, int fd);
+/* The same with one that a former client has negotiated. Events that it has not read are told of, replies to what it asked are
+ * dropped: when the client is ready, they have all come. */
+void qmp_resume(struct qmp *q, int fd);
+/* The socket if another client can resume on it: it is ready, no message is half-way, no descriptor waits for its reply. Else
+ * -1. It stays the client's. */
+int qmp_settled_fd(const struct qmp *q);
 /* Hangs up: calls in flight fail with GuestGone and gone() is called, at once, as if QEMU had ended. */
 void qmp_close(struct qmp *q);
 /* Calls in flight are forgotten. Returns NULL. */

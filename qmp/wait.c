@@ -208,6 +208,14 @@ enum verdict qmp_call(struct op *op, struct qmp *q, const char *command, struct 
 	return qmp_call_fd(op, q, command, args, -1, then, arg);
 }
 
+enum verdict qmp_call_nodes(struct op *op, struct qmp *q, qmp_then_fn *then, void *arg)
+{
+	struct json_object *args = json_object_new_object();
+
+	json_add_bool(args, "flat", true);
+	return qmp_call(op, q, "query-named-block-nodes", args, then, arg);
+}
+
 enum verdict qmp_remove(struct op *op, struct qmp *q, const char *command, struct json_object *args)
 {
 	return qmp_remove_then(op, q, command, args, NULL, NULL);

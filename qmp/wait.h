@@ -24,6 +24,9 @@ enum verdict qmp_call(struct op *op, struct qmp *q, const char *command, struct 
 enum verdict qmp_call_fd(struct op *op, struct qmp *q, const char *command, struct json_object *args, int fd,
 			 qmp_then_fn *then, void *arg);
 
+/* The same for the block nodes that there are: query-named-block-nodes without what is below each of them. */
+enum verdict qmp_call_nodes(struct op *op, struct qmp *q, qmp_then_fn *then, void *arg);
+
 /* The same for what takes something away: success also when it is not there, or QEMU is not there any more. */
 enum verdict qmp_remove(struct op *op, struct qmp *q, const char *command, struct json_object *args);
 /* With an eye on what is returned of it, if it is there. */

@@ -39,7 +39,9 @@ const struct param definition_rows[] = {
 	  .doc = "Start it when the host has booted: true or false, or {order, delay}: lower orders first (0 to "
 		 "1000000, default 0), equal ones together, and so many seconds before the next order." },
 	{ "on_host_shutdown", PARAM_CHOICE, .choices = on_host_shutdowns, .def = "\"shutdown\"", DEF(on_host_shutdown),
-	  .change = CHANGE_LIVE, .doc = "What becomes of it when the host shuts down." },
+	  .change = CHANGE_LIVE,
+	  .doc = "What becomes of it when the host shuts down: it is shut down, and ended if it does not obey; saved, "
+		 "which is a shutdown until there is instance-save; or left, and ends with the host." },
 	PARAM_END
 };
 

@@ -9,6 +9,7 @@
 #include "runtime/console.h"
 #include "runtime/events_log.h"
 #include "runtime/guest_agent.h"
+#include "runtime/kept.h"
 #include "runtime/logs.h"
 #include "runtime/monitors.h"
 #include "runtime/observe.h"
@@ -122,6 +123,7 @@ void runtime_close(struct runtime *rt)
 
 	while ((inst = RB_MIN(instance_tree, &rt->instances)))
 		instance_free(inst);
+	kept_clear(&rt->kept);
 	free(rt->launcher);
 	free(rt->opener);
 	caps_cache_free(rt->caps);

@@ -27,6 +27,7 @@ struct log_watch;
 struct guest_agent;
 struct stats;
 struct unplug;
+struct kept;
 struct reconnect;
 struct instance;
 struct trace;
@@ -112,6 +113,7 @@ struct runtime {
 	void *data;
 	struct caps_cache *caps;   /* set by the owner, who knows where the programs lie */
 	struct accel_cache *accel; /* the same */
+	struct kept *kept;         /* monitors that the last droverd was connected to; see kept.h */
 };
 
 struct instance {

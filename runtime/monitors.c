@@ -3,15 +3,21 @@
 
 #include "base/log.h"
 #include "runtime/guest_agent.h"
+#include "runtime/kept.h"
 #include "runtime/observe.h"
 #include "runtime/trace.h"
 
+#include <string.h>
+
 enum { FIRST_MS = 500, LONGEST_MS = 10000 };
+
+static const char *const sockets[MONITORS] = { "qmp.sock", "qmp2.sock" };
 
 struct reconnect {
 	uv_timer_t timer;
 	struct instance *inst;
 	unsigned ms;
+	int kept[MONITORS]; /* of the last droverd; -1: none */
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -25,6 +31,8 @@ static struct reconnect *reconnect_of(struct instance *inst)
 	r = inst->reconnect = xcalloc(1, sizeof(*r));
 	r->inst = inst;
 	r->ms = FIRST_MS;
+	for (unsigned i = 0; i < MONITORS; i++)
+		r->kept[i] = -1;
 	uv_timer_init(inst->rt->loop, &r->timer);
 	r->timer.data = r;
 	return r;
@@ -34,18 +42,22 @@ static struct reconnect *reconnect_of(struct instance *inst)
 static void reconnect(struct instance *inst)
 {
 	struct reconnect *r = reconnect_of(inst);
-	const char *name = !qmp_is_ready(inst->qmp) ? "qmp.sock" : "qmp2.sock";
-	struct qmp *q = !qmp_is_ready(inst->qmp) ? inst->qmp : inst->qmp2;
+	unsigned which = qmp_is_ready(inst->qmp);
+	struct qmp *q = which ? inst->qmp2 : inst->qmp;
 	struct err *e = NULL;
-	int fd;
 
 	if (!qmp_is_lost(q))
 		return;
-	fd = dirs_connect(inst->run_dir, name, &e);
-	if (fd >= 0)
-		qmp_reconnect(q, fd);
-	else
-		log_debug("%s: '%s': %s", inst->name, name, e->desc);
+	if (r->kept[which] >= 0) {
+		qmp_resume(q, TAKE_FD(r->kept[which]));
+	} else {
+		int fd = dirs_connect(inst->run_dir, sockets[which], &e);
+
+		if (fd >= 0)
+			qmp_reconnect(q, fd);
+		else
+			log_debug("%s: '%s': %s", inst->name, sockets[which], e->desc);
+	}
 	err_free(e);
 	uv_timer_start(&r->timer, on_timer, r->ms, 0);
 	r->ms = r->ms * 2 < LONGEST_MS ? r->ms * 2 : LONGEST_MS;
@@ -62,7 +74,11 @@ static void on_timer(uv_timer_t *timer)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct reconnect *r = handle->data;
+
+	for (unsigned i = 0; i < MONITORS; i++)
+		closep(&r->kept[i]);
+	free(r);
 }
 
 /* One attempt at once; if the last was a moment ago, when the timer says so. */
@@ -142,13 +158,18 @@ static void monitors_new(struct instance *inst, int fd, int fd2)
 
 bool monitors_open(struct instance *inst, struct err **e)
 {
-	_cleanup_close_ int fd = dirs_connect(inst->run_dir, "qmp.sock", e);
-	_cleanup_close_ int fd2 = fd < 0 ? -1 : dirs_connect(inst->run_dir, "qmp2.sock", e);
+	_cleanup_close_ int fd = dirs_connect(inst->run_dir, sockets[0], e);
+	_cleanup_close_ int fd2 = fd < 0 ? -1 : dirs_connect(inst->run_dir, sockets[1], e);
 
 	if (fd2 < 0)
 		return false;
 	monitors_new(inst, TAKE_FD(fd), TAKE_FD(fd2));
 	return true;
+}
+
+static char *kept_name(const struct instance *inst, unsigned which)
+{
+	return xasprintf("%s.%s", sockets[which], inst->name);
 }
 
 static void on_found(uv_timer_t *timer)
@@ -162,8 +183,37 @@ static void on_found(uv_timer_t *timer)
 /* Connected when the loop runs: until then droverd finds the others, which many QEMUs that are spoken to would slow. */
 void monitors_find(struct instance *inst)
 {
+	struct reconnect *r = reconnect_of(inst);
+
+	for (unsigned i = 0; i < MONITORS; i++) {
+		_cleanup_free_ char *name = kept_name(inst, i);
+
+		closep(&r->kept[i]);
+		r->kept[i] = kept_take(&inst->rt->kept, name);
+	}
 	monitors_new(inst, -1, -1);
-	uv_timer_start(&reconnect_of(inst)->timer, on_found, 0, 0);
+	uv_timer_start(&r->timer, on_found, 0, 0);
+}
+
+bool monitors_is_kept(const char *name)
+{
+	bool is = false;
+
+	for (unsigned i = 0; i < MONITORS; i++) {
+		size_t n = strlen(sockets[i]);
+
+		is |= str_starts(name, sockets[i]) && name[n] == '.';
+	}
+	return is;
+}
+
+/* A start that is under way goes back. */
+int monitors_keep(const struct instance *inst, unsigned which, char **name)
+{
+	int fd = inst->process && !inst->starting ? qmp_settled_fd(which ? inst->qmp2 : inst->qmp) : -1;
+
+	*name = fd >= 0 ? kept_name(inst, which) : NULL;
+	return fd;
 }
 
 void monitors_close(struct instance *inst)

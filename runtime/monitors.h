@@ -18,6 +18,12 @@
 bool monitors_open(struct instance *inst, struct err **e);
 /* Connects those of a QEMU that was found, now or later. */
 void monitors_find(struct instance *inst);
+/* The socket of the monitor WHICH (0 or 1) for the next droverd, if it can go on with it, and the *NAME to keep it under, which
+ * is the caller's; the socket stays where it is. Else -1: it connects anew. */
+enum { MONITORS = 2 };
+int monitors_keep(const struct instance *inst, unsigned which, char **name);
+/* Whether it is such a name. */
+bool monitors_is_kept(const char *name);
 /* The process has ended: so have all calls. */
 void monitors_close(struct instance *inst);
 

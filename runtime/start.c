@@ -576,13 +576,8 @@ static enum verdict on_nodes(struct op *op, struct json_object *ret, void *arg)
 static enum verdict sizes_ask(struct op *op, void *arg)
 {
 	struct start *s = arg;
-	struct json_object *args;
 
-	if (s->inst->def.disks.n == 0)
-		return OP_DONE;
-	args = json_object_new_object();
-	json_add_bool(args, "flat", true);
-	return qmp_call(op, s->inst->qmp, "query-named-block-nodes", args, on_nodes, s);
+	return s->inst->def.disks.n == 0 ? OP_DONE : qmp_call_nodes(op, s->inst->qmp, on_nodes, s);
 }
 
 /* QEMU has read them by its first reply. */

@@ -126,7 +126,6 @@ static void victims_read(const struct row *row)
 {
 	for (int i = 0; i < VICTIMS; i++) {
 		struct victim *v = &victims[i];
-		_cleanup_free_ char *text = NULL;
 
 		v->file = with_name(row->file, v->name);
 		v->path = xasprintf("%s/%s", stage.r->root, v->file);

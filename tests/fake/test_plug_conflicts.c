@@ -147,6 +147,7 @@ static const struct {
 } sames[] = {
 	{ "disk-attach", "'disk': " THERE "}" },
 	{ "disk-attach", "'disk': {'uuid': '" DISK "', 'path': 'ROOT/one'}" },
+	{ "disk-attach", "'disk': {'uuid': '" DISK "', 'path': 'ROOT/one', 'mode': 'rw', 'media': 'disk'}" },
 	{ "nic-attach", "'nic': {'uuid': '" NIC "', 'mode': 'user'}" },
 	{ "devices-change", "'attach': {'disks': [" THERE "}]}" },
 	{ "devices-change", "'attach': {}" },

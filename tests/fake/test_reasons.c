@@ -218,6 +218,21 @@ START_TEST(end_of_a_start)
 }
 END_TEST
 
+/* Somebody's SIGTERM, and QEMU hangs on its way out, as 7.2 does where one of its monitors was just asked something. */
+START_TEST(sigterm_and_hang)
+{
+	pid_t pid;
+
+	start("fake.event=query-uuid:SHUTDOWN:{`guest`:false,`reason`:`host-signal`} fake.hang=query-uuid "
+	      "fake.term=ignore");
+	pid = stage_pid("web");
+	client_send(stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'query-uuid'}");
+	client_await_state(stage.c, "web", "shutoff", "host");
+	process_await_end(pid);
+	stage_settle();
+}
+END_TEST
+
 /* The log of the second monitor is QEMU's: whatever it holds, the rest is read. */
 START_TEST(log_of_garbage)
 {
@@ -411,6 +426,7 @@ static Suite *suite(void)
 	tc = part(s, "ends");
 	tcase_add_test(tc, exit_with_a_status);
 	tcase_add_test(tc, end_of_a_start);
+	tcase_add_test(tc, sigterm_and_hang);
 	tcase_add_test(tc, log_of_garbage);
 	tcase_add_test(tc, log_is_bounded);
 	tc = part(s, "monitors");

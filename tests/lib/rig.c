@@ -125,6 +125,23 @@ struct rig *rig_new(const char *program)
 	return r;
 }
 
+/* From 3 on, which may be among them: all go out of the way first. */
+static void give(const struct rig *r)
+{
+	enum { AWAY = 1000 };
+	_cleanup_free_ char *pid = xasprintf("%d", getpid()), *n = xasprintf("%u", r->n_given);
+
+	for (unsigned i = 0; i < r->n_given; i++)
+		fcntl(r->given[i], F_DUPFD, AWAY + (int)i);
+	for (int i = 0; i < (int)r->n_given; i++)
+		dup2(AWAY + i, 3 + i);
+	if (!r->n_given)
+		return;
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", n, 1);
+	setenv("LISTEN_FDNAMES", r->given_names, 1);
+}
+
 static void child_exec(struct rig *r, pid_t parent)
 {
 	_cleanup_free_ char *log = xasprintf("%s/droverd.log", r->root);
@@ -139,7 +156,8 @@ static void child_exec(struct rig *r, pid_t parent)
 	dup2(null, STDIN_FILENO);
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
-	close_range(3, ~0U, 0);
+	give(r);
+	close_range(3 + r->n_given, ~0U, 0);
 	if (r->fault)
 		setenv("DROVER_FAULT", r->fault, 1);
 	else

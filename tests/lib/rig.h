@@ -24,7 +24,10 @@ struct rig {
 	pid_t pid;     /* 0: not running */
 	uid_t uid;     /* whom it runs as; 0: as the test does */
 	bool quiet;    /* it logs what it does without being asked to, not all */
-	bool traced;   /* it stops in front of its first instruction, as a tracee of ours (stepper.h) */
+	int *given;    /* descriptors that a service manager gives it; the test's */
+	unsigned n_given;
+	const char *given_names; /* theirs, with ':' between */
+	bool traced;             /* it stops in front of its first instruction, as a tracee of ours (stepper.h) */
 };
 
 struct client;

@@ -76,6 +76,21 @@ static void expect_holders(unsigned n)
 	host_run("test $(ls -l /proc/[0-9]*/fd 2> /dev/null | grep -c /dev/net/tun) = %u", n);
 }
 
+/* What the guest has sent and been sent, by the host's count; whoever asks when, it only grows. */
+static void expect_traffic(void)
+{
+	_cleanup_json_ struct json_object *before = client_ok(client, "query-stats", NULL), *after = NULL;
+
+	ping();
+	after = client_ok(client, "query-stats", NULL);
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const counters[] = { "0.nics.0.rx-bytes", "0.nics.0.rx-packets", "0.nics.0.tx-bytes",
+							"0.nics.0.tx-packets" };
+
+		ck_assert_int_gt(int_at(after, counters[i]), int_at(before, counters[i]));
+	}
+}
+
 /* By a real lease, there and back; in a private root and under a uid of the pool. Another droverd changes nothing of it. */
 START_TEST(test_lease)
 {
@@ -95,7 +110,7 @@ START_TEST(test_lease)
 	restart();
 	ck_assert_int_eq(guest_pid(client, "web1"), pid);
 	ck_assert(netns_on_bridge("br0", TAP0));
-	ping();
+	expect_traffic();
 	shown = guest_query(client, "web1");
 	nic = at(shown, "runtime.nics.0");
 	ck_assert_str_eq(str_at(nic, "tap"), TAP0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The serial console of a real guest: a shell, who types, who reads, who does not read. */
 #include "guest.h"
+#include "tty.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -309,6 +310,32 @@ START_TEST(test_ends)
 }
 END_TEST
 
+/* From the screen of `drover top` to the guest's shell, and back; then it is free for others. */
+START_TEST(test_from_top)
+{
+	enum { ROWS = 24, COLUMNS = 90 };
+	_cleanup_free_ char *drover = rig_program("drover"), *path = xasprintf("%s/run/drover.sock", rig->root);
+	const char *const argv[] = { drover, "--socket", path, "top", NULL };
+	struct tty *tty = tty_run("xterm", ROWS, COLUMNS, argv);
+
+	tty_await_text(tty, "1 instance: 1 running");
+	tty_type(tty, "c");
+	tty_await_text(tty, "Connected to web1's console");
+	ck_assert(!tty_is_full_screen(tty) && tty_shows_cursor(tty));
+	tty_type(tty, "echo top-$((6 * 7))\r");
+	tty_await_text(tty, "top-42");
+	tty_type(tty, "\035");
+	tty_await_text(tty, "1 instance: 1 running");
+	ck_assert(tty_is_full_screen(tty) && !tty_shows_cursor(tty));
+	await_readers(0);
+	tty_type(tty, "q");
+	ck_assert_int_eq(tty_end(tty), 0);
+	ck_assert(!tty_is_full_screen(tty) && tty_is_cooked(tty));
+	ck_assert_int_ge(tty_find(tty, "top-42"), 0);
+	tty_free(tty);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("guest, console");
@@ -324,6 +351,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_eight);
 	tcase_add_test(tc, test_typed_ahead);
 	tcase_add_test(tc, test_deaf);
+	tcase_add_test(tc, test_from_top);
 	tcase_add_test(tc, test_ends);
 	suite_add_tcase(s, tc);
 	return s;

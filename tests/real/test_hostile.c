@@ -108,7 +108,6 @@ static void put_value(struct json_object *definition, const struct field *f, con
 static struct json_object *ask(const char *command, struct json_object *args)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
-	_cleanup_free_ char *text = NULL;
 	static int id = 1 << 20;
 	const char *printed;
 

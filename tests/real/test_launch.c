@@ -398,7 +398,7 @@ END_TEST
 
 START_TEST(test_nothing_to_run)
 {
-	_cleanup_free_ char *launcher = rig_program("drover-launch"), *words = NULL, *late = NULL;
+	_cleanup_free_ char *launcher = rig_program("drover-launch"), *words = NULL;
 	char text[512];
 	ssize_t n;
 

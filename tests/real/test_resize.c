@@ -187,6 +187,55 @@ START_TEST(that_cannot_be_opened)
 }
 END_TEST
 
+/* droverd, with a fault or without one; the last has ended. */
+static void begin(const char *program, const char *fault)
+{
+	client_free(TAKE_PTR(client));
+	free(rig->program);
+	free(rig->fault);
+	rig->program = rig_program(program);
+	rig->fault = fault ? xstrdup(fault) : NULL;
+}
+
+/* The only one. */
+static struct json_object *concluded_job(void)
+{
+	for (;; usleep(10000)) {
+		_cleanup_json_ struct json_object *jobs = client_ok(client, "query-jobs", "{}");
+		struct json_object *o = json_object_array_get_idx(jobs, 0);
+
+		ck_assert_ptr_nonnull(o);
+		if (str_eq(str_at(o, "status"), "concluded"))
+			return json_object_get(o);
+	}
+}
+
+/* The next droverd says of one that was cut off what the image says, which is not the size of the one below it. */
+START_TEST(cut_off)
+{
+	static const char *const faults[] = { "disk-resize/resize the disk/before/kill",
+					      "disk-resize/resize the disk/after/kill" };
+	_cleanup_json_ struct json_object *job = NULL;
+
+	rig_stop(rig);
+	begin("droverd-faulty", faults[_i]);
+	rig_start(rig);
+	client = client_new(rig);
+	json_object_put(client_ok(client, "disk-resize",
+				  "{'instance': '" VM "', 'disk': 'disk1', 'size': 3145728, 'job-id': 'x'}"));
+	rig_wait(rig);
+	begin("droverd", NULL);
+	rig_start(rig);
+	client = client_new(rig);
+	job = concluded_job();
+	ck_assert_msg(has(job, _i ? "result" : "error"), "%s", json_object_to_json_string(job));
+	expect_image("top", "qcow2", _i ? "3145728" : MIB);
+	expect_no_qemu();
+	grows("disk1", "4194304", false);
+	expect_image("top", "qcow2", "4194304");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("resize");
@@ -196,6 +245,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, of_a_guest);
 	tcase_add_test(tc, of_nobody);
 	tcase_add_test(tc, that_cannot_be_opened);
+	tcase_add_loop_test(tc, cut_off, 0, 2);
 	suite_add_tcase(s, tc);
 	return s;
 }

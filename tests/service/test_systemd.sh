@@ -132,13 +132,13 @@ fail()
 
 init_pid()
 {
-	cat "/proc/$host/task/$host/children" 2> /dev/null
+	tr -d ' ' 2> /dev/null < "/proc/$host/task/$host/children"
 }
 
 # Runs a command on the host, as root there.
 in_host() # COMMAND...
 {
-	nsenter -t "$(init_pid | tr -d ' ')" -m -p -n -u -i -C -r -w env -i PATH="$path" "$@"
+	nsenter -t "$(init_pid)" -m -p -n -u -i -C -r -w env -i PATH="$path" "$@"
 }
 
 journal()
@@ -241,15 +241,32 @@ are_there
 
 # --- restarted, killed, hung ---
 
+# How often QEMU has greeted a client of its monitors, and how often that was answered when it began.
+greeted()
+{
+	grep -c '"direction":"in".*"name":"QMP"' "$work/var/log/drover/web.trace" || true
+}
+have_begun() # TIMES
+{
+	[ "$(grep -c '"direction":"in".*"name":"qmp_capabilities"' "$work/var/log/drover/web.trace")" -ge "$1" ]
+}
+
+# The start, and the one after the stop.
+await have_begun 4
+is 4 "$(greeted)"
 pid=$(property MainPID)
 in_host systemctl restart droverd.service
 has_other_process "$pid" || fail "the restart has left droverd as it was"
 are_there
+await have_begun 6
+is 4 "$(greeted)" # both monitors have stayed connected
 
 pid=$(property MainPID)
 in_host kill -KILL "$pid"
 await has_other_process "$pid"
 are_there
+await have_begun 8
+is 6 "$(greeted)" # with nobody to leave them to somebody they have not
 
 # A loop that stands still for three seconds; the rest of the time that is no hang, on a busy machine.
 in_host mkdir -p /run/systemd/system/droverd.service.d
@@ -269,7 +286,8 @@ are_there
 
 await grep -q 'GUEST-ADD block' "$work/var/log/drover/web.console"
 await grep -q 'GUEST-GA up' "$work/var/log/drover/web.console"
-in_host systemctl poweroff
+# What "systemctl poweroff" comes to, without asking somebody who is about to go.
+kill -s RTMIN+4 "$(init_pid)"
 timeout "$deadline" tail --pid="$host" -f /dev/null || fail "the host does not go down"
 host=
 grep -q GUEST-DOWN "$work/var/log/drover/web.console" || fail "the guest was not shut down"

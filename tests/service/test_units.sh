@@ -21,11 +21,11 @@ DESTDIR=$stage "$cmake" --install "$build" > "$stage/install.log" || {
 }
 
 # The programs are looked for, so the copies name those that were installed here.
-find "$stage" -path "$stage/units" -prune -o \( -name '*.service' -o -name '*.socket' \) -print | while read -r unit; do
+find "$stage" -path "$stage/units" -prune -o \( -name '*.service' -o -name '*.socket' -o -name '*.timer' \) -print | while read -r unit; do
 	sed -E "s|^(Exec[A-Za-z]+=)/|\\1$stage/|" "$unit" > "$stage/units/${unit##*/}"
 done
 cd "$stage/units"
-for unit in droverd.service droverd.socket drover-guests.service; do
+for unit in droverd.service droverd.socket drover-guests.service drover-metrics.service drover-metrics.timer; do
 	[ -f "$unit" ] || {
 		echo "$unit is not installed"
 		exit 1
@@ -33,7 +33,7 @@ for unit in droverd.service droverd.socket drover-guests.service; do
 done
 
 # It ends well whatever it finds, so what it prints counts.
-said=$(SYSTEMD_LOG_LEVEL=info systemd-analyze verify --man=no ./*.service ./*.socket 2>&1) || said+=" (status $?)"
+said=$(SYSTEMD_LOG_LEVEL=info systemd-analyze verify --man=no ./*.service ./*.socket ./*.timer 2>&1) || said+=" (status $?)"
 if [ -n "$said" ]; then
 	echo "systemd-analyze verify: $said"
 	exit 1

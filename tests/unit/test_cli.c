@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parts of the command line that need no daemon: parse, text, tables, help, hints, the session over a socket pair. */
+/* The parts of the command line that need no daemon: parse, help, hints, the session over a socket pair. */
 #include "cli/assign.h"
 #include "cli/console.h"
 #include "cli/help.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "daemon/commands.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -22,200 +23,6 @@ static void is(char *text, const char *expected)
 
 	ck_assert_str_eq(given, expected);
 }
-
-/* --- text --- */
-
-START_TEST(test_plain)
-{
-	is(text_plain("", ""), "");
-	is(text_plain("web1 \xc3\xbc", ""), "web1 \xc3\xbc");
-	is(text_plain("\033[31mred\033]0;x\a", ""), "\\x1b[31mred\\x1b]0;x\\x07");
-	is(text_plain("a\nb\tc\r", ""), "a\\x0ab\\x09c\\x0d");
-	is(text_plain("a\nb\tc\r", "\n\t"), "a\nb\tc\\x0d");
-	is(text_plain("\xc2\x9b[2J\x7f", ""), "\\u009b[2J\\x7f");
-	is(text_plain("\xe2\x80\xaetxt\xe2\x80\xac", ""), "\\u202etxt\\u202c"); /* right to left and back */
-	is(text_plain("\xff\x9b\xc3", ""), "\\xff\\x9b\\xc3");
-	is(text_plain("\xed\xa0\x80", ""), "\\xed\\xa0\\x80"); /* a surrogate */
-}
-END_TEST
-
-START_TEST(test_plain_json_is_the_same_json)
-{
-	static const char text[] = "{\"a\xc2\x9b\":\"\x7f \xe2\x80\xa8 \xc3\xbc\"}";
-	_cleanup_free_ char *plain = text_plain_json(text);
-	_cleanup_json_ struct json_object *before = NULL, *after = NULL;
-
-	ck_assert_str_eq(plain, "{\"a\\u009b\":\"\\u007f \\u2028 \xc3\xbc\"}");
-	ck_assert(json_parse(text, strlen(text), &json_limits_request, &before, NULL));
-	ck_assert(json_parse(plain, strlen(plain), &json_limits_request, &after, NULL));
-	ck_assert(json_object_equal(before, after));
-}
-END_TEST
-
-START_TEST(test_block)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
-
-	text_block(f, "boot\r\n\n\033[1m\tok\rno\nlast", 2, true);
-	fclose(f);
-	ck_assert_str_eq(text, "  boot\n  \n  \\x1b[1m\tok\\x0dno\n  last\n");
-}
-END_TEST
-
-START_TEST(test_cut)
-{
-	is(text_cut("web1", 4, "~"), "web1");
-	is(text_cut("web12", 4, "~"), "web~");
-	is(text_cut("web12", 1, "~"), "~");
-	is(text_cut("web12", 0, "~"), "");
-	is(text_cut("web12", 2, "..."), "");
-	is(text_cut("\xc3\xbc\xc3\xbc\xc3\xbc", 2, "~"), "\xc3\xbc~");
-	is(text_cut("\xe6\xbc\xa2\xe5\xad\x97", 3, "~"), "\xe6\xbc\xa2~"); /* two columns each */
-	is(text_cut("\xe6\xbc\xa2\xe5\xad\x97", 2, "~"), "~");
-}
-END_TEST
-
-static char *wrap(const char *text, unsigned at, unsigned indent, unsigned width)
-{
-	char *lines = NULL;
-	size_t len;
-	FILE *f = open_memstream(&lines, &len);
-
-	text_wrap(f, text, at, indent, width);
-	fclose(f);
-	return lines;
-}
-
-START_TEST(test_wrap)
-{
-	is(wrap("", 0, 0, 10), "\n");
-	is(wrap("one two three", 0, 0, 7), "one two\nthree\n");
-	is(wrap("one two three", 0, 0, 6), "one\ntwo\nthree\n");
-	is(wrap("one two three", 4, 4, 11), "one two\n    three\n");
-	is(wrap("one\n two", 0, 2, 20), "  one\n  two\n");
-	is(wrap("incomprehensible one", 0, 0, 5), "incomprehensible\none\n");
-}
-END_TEST
-
-START_TEST(test_sizes)
-{
-	is(text_size(0), "0");
-	is(text_size(1000), "1000");
-	is(text_size(1024), "1K");
-	is(text_size(268435456), "256M");
-	is(text_size(1610612736), "1536M");
-	is(text_size(10737418240), "10G");
-	is(text_size(1500000), "1.4M");
-	is(text_size(1048575), "1.0M");
-	is(text_size(1023 * 1024 + 1), "1023.0K");
-	is(text_size(UINT64_MAX), "16.0E");
-}
-END_TEST
-
-START_TEST(test_durations)
-{
-	is(text_duration(59.9), "59s");
-	is(text_duration(60), "1m");
-	is(text_duration(8000), "2h13m");
-	is(text_duration(277200), "3d5h");
-	is(text_duration(1e300), "0s");
-}
-END_TEST
-
-START_TEST(test_quote)
-{
-	is(text_quote(""), "''");
-	is(text_quote("-name"), "-name");
-	is(text_quote("id=disk-1,bus=pci.0"), "id=disk-1,bus=pci.0");
-	is(text_quote("a b"), "'a b'");
-	is(text_quote("it's"), "'it'\\''s'");
-	is(text_quote("$(reboot)"), "'$(reboot)'");
-	is(text_quote("\xc3\xbc"), "'\xc3\xbc'");
-	is(text_quote("a\033'\\"), "$'a\\x1b\\'\\\\'");
-	is(text_quote("\xc2\x9b"), "$'\\xc2\\x9b'");
-	is(text_quote("\xff"), "$'\\xff'");
-}
-END_TEST
-
-/* --- tables --- */
-
-static char *print_table(unsigned width, bool colour)
-{
-	static const struct column columns[] = {
-		{ .title = "NAME", .min = 6 },
-		{ .title = "PID", .right = true },
-		{ .title = "X", .optional = true },
-		{ .title = "NOTE", .min = 5 },
-	};
-	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
-	const struct screen screen = { .tty = width > 0, .width = width, .colour = colour };
-	char *text = NULL;
-	size_t len;
-	FILE *f;
-
-	table_row(t);
-	table_cell(t, STYLE_GOOD, "web1");
-	table_cellf(t, STYLE_NONE, "%d", 12345);
-	table_row(t);
-	table_cell(t, STYLE_NONE, "a-long-name");
-	table_cell(t, STYLE_NONE, "");
-	table_cell(t, STYLE_NONE, NULL);
-	table_cell(t, STYLE_NONE, "new\nline \033");
-	table_note(t, "bad\n");
-	f = open_memstream(&text, &len);
-	table_print(t, f, 0, &screen);
-	fclose(f);
-	return text;
-}
-
-START_TEST(test_table)
-{
-	_cleanup_free_ char *colour = print_table(0, true);
-
-	is(print_table(0, false), "NAME           PID  X  NOTE\n"
-				  "web1         12345  -  -\n"
-				  "a-long-name      -  -  new\\x0aline \\x1b\n"
-				  "  bad\\x0a\n");
-	is(print_table(24, false), "NAME       PID  NOTE\n"
-				   "web1     12345  -\n"
-				   "a-long~      -  new\\x0a~\n"
-				   "  bad\\x0a\n");
-	is(print_table(1, false), "NAME    PID  NOTE\n"
-				  "web1  12345  -\n"
-				  "a-l~      -  new~\n"
-				  "  bad\\x0a\n");
-	ck_assert_ptr_nonnull(strstr(colour, "\033[32mweb1\033[0m"));
-}
-END_TEST
-
-START_TEST(test_fit)
-{
-	static const struct column columns[] = { { .title = "A", .min = 10 },
-						 { .title = "B" },
-						 { .title = "C", .min = 5 } };
-	static const struct {
-		size_t width, before[3], after[3];
-	} rows[] = {
-		/* room enough; one shrinks, both alike; one at its min, all at theirs; hopeless */
-		{ 100, { 20, 20, 20 }, { 20, 20, 20 } }, { 64, { 20, 20, 20 }, { 20, 20, 20 } },
-		{ 63, { 20, 20, 20 }, { 19, 20, 20 } },  { 54, { 20, 20, 20 }, { 15, 20, 15 } },
-		{ 44, { 20, 20, 20 }, { 10, 20, 10 } },  { 41, { 20, 20, 20 }, { 10, 20, 7 } },
-		{ 36, { 20, 20, 20 }, { 8, 20, 4 } },    { 1, { 20, 20, 20 }, { 4, 20, 4 } },
-		{ 1, { 2, 20, 3 }, { 2, 20, 3 } },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		size_t widths[3];
-
-		memcpy(widths, rows[i].before, sizeof(widths));
-		table_fit(widths, columns, 3, rows[i].width);
-		for (size_t c = 0; c < 3; c++)
-			ck_assert_msg(widths[c] == rows[i].after[c], "row %zu, column %zu: %zu", i, c, widths[c]);
-	}
-}
-END_TEST
 
 /* --- the command line --- */
 
@@ -372,6 +179,36 @@ START_TEST(test_assign)
 }
 END_TEST
 
+START_TEST(test_assign_list)
+{
+	static const struct {
+		const char *text, *json; /* NULL: refused */
+	} rows[] = {
+		{ "mode=user", "{\"mode\":\"user\"}" },
+		{ "path=/a.raw,format=raw", "{\"path\":\"/a.raw\",\"format\":\"raw\"}" },
+		{ "path=/a,b.raw,format=raw", "{\"path\":\"/a,b.raw\",\"format\":\"raw\"}" },
+		{ "forward=[\"tcp:1:2\",\"tcp:3:4\"],up=true", "{\"forward\":[\"tcp:1:2\",\"tcp:3:4\"],\"up\":true}" },
+		{ "throttle.bps_total=1,name:=\"7\"", "{\"throttle\":{\"bps_total\":1},\"name\":\"7\"}" },
+		{ "forward=tcp:1:2,tcp:3:4", "{\"forward\":\"tcp:1:2,tcp:3:4\"}" },
+		{ "path=/a,", "{\"path\":\"/a,\"}" },
+		{ "path", NULL },
+		{ "", NULL },
+		{ "a=1,a=2", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ struct json_object *o = json_object_new_object();
+		_cleanup_free_ char *text = NULL;
+		bool ok = assign_list(o, rows[i].text, NULL);
+
+		text = json_print(o);
+		ck_assert_msg(ok == !!rows[i].json, "%s", rows[i].text);
+		if (ok)
+			ck_assert_str_eq(text, rows[i].json);
+	}
+}
+END_TEST
+
 START_TEST(test_files)
 {
 	_cleanup_json_ struct json_object *o = json_object_new_object();
@@ -422,8 +259,8 @@ START_TEST(test_help_fits)
 	fclose(f);
 	check_help(text);
 	for (const struct verb *v = cli_verbs; v->name; v++) {
-		ck_assert_msg(strstr(text, v->name), "%s", v->name);
-		ck_assert_msg(strstr(text, v->summary), "%s does not fit in a line", v->name);
+		ck_assert_msg(v->hidden || strstr(text, v->name), "%s", v->name);
+		ck_assert_msg(v->hidden || strstr(text, v->summary), "%s does not fit in a line", v->name);
 	}
 	free(text);
 	for (const struct verb *v = cli_verbs; v->name; v++) {
@@ -450,6 +287,25 @@ START_TEST(test_verbs_are_sound)
 			ck_assert_msg(!o->choices == (o->type != OPTION_CHOICE), "%s --%s", v->name, o->name);
 			for (const struct cli_option *g = cli_global_options; g->name; g++)
 				ck_assert_str_ne(o->name, g->name);
+		}
+	}
+}
+END_TEST
+
+/* The table of verbs says of the daemon's commands what their rows say. */
+START_TEST(test_verbs_match_commands)
+{
+	for (const struct verb *v = cli_verbs; v->name; v++) {
+		const struct command *c = v->command ? command_find(v->command) : NULL;
+
+		ck_assert_msg(!v->command == !c, "%s", v->name);
+		ck_assert_msg(v->lengthy == (c && c->class == CLASS_LONG), "%s", v->name);
+		for (const struct cli_option *o = v->options; o && o->name; o++) {
+			const struct param *row = c && o->member ? param_find(c->params, o->member) : NULL;
+
+			ck_assert_msg(!o->member == !row, "%s --%s", v->name, o->name);
+			for (size_t i = 0; row && o->choices && (i == 0 || o->choices[i - 1]); i++)
+				ck_assert_pstr_eq(o->choices[i], row->choices[i]);
 		}
 	}
 }
@@ -488,7 +344,8 @@ START_TEST(test_hints)
 		{ "start", NULL, "{\"class\":\"Unavailable\"}", "systemctl start droverd" },
 		{ "stop", "w", "{\"class\":\"Timeout\",\"stalled\":true}", "drover stop w" },
 		{ "shutdown", "w", "{\"class\":\"Timeout\"}", "--then stop" },
-		{ "define", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"memory\"}", "query-schema" },
+		{ "define", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"memory\"}",
+		  "drover help definition" },
 		{ "define", "w", "{\"class\":\"InvalidParameter\"}", NULL },
 		{ "define", "w", "{\"class\":\"NotFound\"}", NULL },
 		{ "start", "w", "{\"class\":\"Cancelled\"}", NULL },
@@ -688,9 +545,8 @@ int main(void)
 	setlocale(LC_CTYPE, "C.UTF-8");
 	suite_add_tcase(suite, tc);
 	tcase_add_loop_test(tc, test_command_line, 0, ARRAY_SIZE(command_lines));
-	add_tests(tc, test_plain, test_plain_json_is_the_same_json, test_block, test_cut, test_wrap, test_sizes,
-		  test_durations, test_quote, test_table, test_fit, test_global_options, test_assign, test_files,
-		  test_help_fits, test_verbs_are_sound, test_outcomes, test_hints, test_paths, test_call,
+	add_tests(tc, test_global_options, test_assign, test_assign_list, test_files, test_help_fits,
+		  test_verbs_are_sound, test_verbs_match_commands, test_outcomes, test_hints, test_paths, test_call,
 		  test_no_daemon, test_skip_eol, test_console, NULL);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -134,11 +134,13 @@ static const struct {
 	{ "nic detach", "{\"class\":\"NotFound\"}", "drover list" },
 	{ "disk attach", "{\"class\":\"NotFound\",\"step\":\"open the images\"}", NULL },
 	{ "nic attach", "{\"class\":\"Unsupported\",\"parameter\":\"nic\"}", "--no-live" },
+	{ "disk detach", "{\"class\":\"WrongState\"}", "--no-live" },
 	{ "nic detach", "{\"class\":\"GuestRefused\"}", "nothing was changed" },
 	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"Failed to get \\\"write\\\" lock\"}", "fuser" },
-	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"QEMU refused 'blockdev-add': no medium\"}", NULL },
-	{ "disk attach", "{\"class\":\"InvalidParameter\",\"parameter\":\"disk.path\"}", "query-schema" },
-	{ "nic attach", "{\"class\":\"InvalidParameter\",\"parameter\":\"nic.mode\"}", "query-schema" },
+	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"QEMU refused 'blockdev-add': no medium\"}",
+	  "drover log w" },
+	{ "disk attach", "{\"class\":\"InvalidParameter\",\"parameter\":\"disk.path\"}", "drover help disk" },
+	{ "nic attach", "{\"class\":\"InvalidParameter\",\"parameter\":\"nic.mode\"}", "drover help nic" },
 };
 
 START_TEST(test_hints)

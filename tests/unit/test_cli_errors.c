@@ -21,11 +21,13 @@ static const struct row {
 				    "{\"class\": \"InvalidParameter\", \"desc\": \"'memory': too small\", "
 				    "\"parameter\": \"memory\"}",
 				    "drover: w: 'memory': too small (InvalidParameter)\n"
-				    "hint: 'drover call query-schema' describes every member\n" },
+				    "hint: 'drover help definition', 'help hvparams', 'help disk' and 'help nic' "
+				    "describe every "
+				    "member\n" },
 	[ERR_NOT_FOUND] = { "start", "{\"class\": \"NotFound\", \"desc\": \"no instance 'w'\"}",
 			    "drover: w: no instance 'w' (NotFound)\nhint: 'drover list' shows what there is\n" },
 	[ERR_EXISTS] = { "rename", "{\"class\": \"Exists\", \"desc\": \"there is one\"}",
-			 "drover: w: there is one (Exists)\n" },
+			 "drover: w: there is one (Exists)\nhint: 'drover list' shows the names that are taken\n" },
 	[ERR_WRONG_STATE] = { "pause", "{\"class\": \"WrongState\", \"desc\": \"'w' has no process\"}",
 			      "drover: w: 'w' has no process (WrongState)\n"
 			      "hint: 'drover show w' shows the state\n" },
@@ -39,14 +41,17 @@ static const struct row {
 			   "{\"class\": \"NoSpace\", \"desc\": \"No space left\", \"step\": \"write\", \"undone\": "
 			   "true, "
 			   "\"trace\": \"#1\"}",
-			   "drover: w: No space left (NoSpace)\n  step: write, undone; operation #1\n" },
+			   "drover: w: No space left (NoSpace)\n  step: write, undone; operation #1\n"
+			   "hint: make room and try again; 'df' shows what is full\n" },
 	[ERR_PERMISSION_DENIED] = { "disk attach",
 				    "{\"class\": \"PermissionDenied\", \"desc\": \"Read-only file system\", \"step\": "
 				    "\"open the images\", \"undone\": true}",
 				    "drover: w: Read-only file system (PermissionDenied)\n"
-				    "  step: open the images, undone\n" },
+				    "  step: open the images, undone\n"
+				    "hint: owner and mode of what is named have to let droverd, or its guests, in\n" },
 	[ERR_UNSUPPORTED] = { "define", "{\"class\": \"Unsupported\", \"desc\": \"no PC\"}",
-			      "drover: w: no PC (Unsupported)\n" },
+			      "drover: w: no PC (Unsupported)\n"
+			      "hint: 'drover host' shows what works here, and what the QEMUs can do\n" },
 	[ERR_TIMEOUT] = { "shutdown",
 			  "{\"class\": \"Timeout\", \"desc\": \"it may still do so\", \"step\": \"wait for the "
 			  "guest\", "
@@ -71,7 +76,8 @@ static const struct row {
 			  "drover: w: cannot get a lock (StorageError)\nhint: somebody has it open, 'fuser PATH' shows "
 			  "who; shareable=true is for a disk that several guests write\n" },
 	[ERR_NETWORK] = { "nic attach", "{\"class\": \"NetworkError\", \"desc\": \"there is no bridge 'br7'\"}",
-			  "drover: w: there is no bridge 'br7' (NetworkError)\n" },
+			  "drover: w: there is no bridge 'br7' (NetworkError)\n"
+			  "hint: 'drover show w' shows the cards, 'ip link' what the host has\n" },
 	[ERR_GAP] = { "events", "{\"class\": \"Gap\", \"desc\": \"events were lost\"}",
 		      "drover: w: events were lost (Gap)\nhint: without --since it starts from now\n" },
 	[ERR_UNAVAILABLE] = { "list", "{\"class\": \"Unavailable\", \"desc\": \"no daemon answers\"}",

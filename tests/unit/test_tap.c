@@ -143,6 +143,7 @@ START_TEST(test_frame)
 		char text[64];
 	} __attribute__((packed)) sent = { .text = "what is on the wire" }, seen;
 	struct pollfd at = { .events = POLLIN };
+	struct tap_counters mine, theirs;
 	int other[1];
 
 	memset(sent.ethernet.h_dest, 0xff, ETH_ALEN);
@@ -160,6 +161,14 @@ START_TEST(test_frame)
 	} while (seen.ethernet.h_proto != sent.ethernet.h_proto);
 	ck_assert_int_eq(memcmp(&seen.ethernet, &sent.ethernet, sizeof(sent.ethernet)), 0);
 	ck_assert_str_eq(seen.text, sent.text);
+	/* From one guest, towards the other; the host's own words only ever go towards them. */
+	ck_assert(tap_counters(NAME, &mine) && tap_counters("dv1", &theirs));
+	ck_assert_uint_eq(mine.tx_packets, 1);
+	ck_assert_uint_eq(mine.tx_bytes, sizeof(sent) - sizeof(sent.head));
+	ck_assert_uint_eq(theirs.tx_packets + theirs.tx_bytes, 0);
+	ck_assert_uint_ge(theirs.rx_packets, 1);
+	ck_assert_uint_ge(theirs.rx_bytes, mine.tx_bytes);
+	ck_assert(!tap_counters("dv2", &mine));
 }
 END_TEST
 

@@ -323,7 +323,6 @@ static int catch_log(void)
 /* It is told of once, and goes on when there is room. */
 START_TEST(full_disk)
 {
-	_cleanup_free_ char *text = NULL;
 	_cleanup_close_ int log = catch_log();
 	struct rlimit was, limit;
 	char said[4096] = "";

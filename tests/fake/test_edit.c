@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `drover edit` by a person: the plan before the question, and what becomes of a text that cannot be taken. */
+#include "person.h"
+#include "stage.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* An instance that runs, and an editor that does as a line of sed says. */
+static void set_up(void)
+{
+	_cleanup_free_ char *editor = NULL, *tmp = NULL;
+
+	stage_set("%s", "");
+	stage_define("web", "%s", "");
+	stage_start("web");
+	editor = stage_text("sh ROOT/editor");
+	tmp = stage_text("ROOT/texts");
+	ck_assert_int_eq(mkdir(tmp, 0700), 0);
+	setenv("EDITOR", editor, 1);
+	unsetenv("VISUAL");
+	setenv("TMPDIR", tmp, 1);
+}
+
+static void tear_down(void)
+{
+	unsetenv("TMPDIR");
+	stage_clear();
+}
+
+static void editor_does(const char *sed)
+{
+	_cleanup_free_ char *line = xasprintf("sed -i '%s' \"$1\"\n", sed);
+
+	stage_write("editor", line);
+}
+
+/* The text that is kept, with its directory; "" for none. The caller's. */
+static char *kept(void)
+{
+	_cleanup_free_ char *tmp = stage_text("ROOT/texts"), *below = NULL;
+	DIR *dir = opendir(tmp);
+	struct dirent *d;
+
+	while ((d = readdir(dir)))
+		if (d->d_name[0] != '.') {
+			below = xasprintf("texts/%s/web.json", d->d_name);
+			break;
+		}
+	closedir(dir);
+	return below ? rig_file(stage.r, "%s", below) : xstrdup("");
+}
+
+static int64_t vcpus(void)
+{
+	_cleanup_json_ struct json_object *o = stage_show("web"), *definition = json_object_get(at(o, "definition"));
+
+	return json_get_int(definition, "vcpus", 1);
+}
+
+#define TWO_CPUS "s/\"layout\"/\"vcpus\": 2, \"layout\"/"
+
+START_TEST(test_plan_then_change)
+{
+	_cleanup_person_ struct person *p = NULL;
+	_cleanup_free_ char *left = NULL;
+
+	editor_does(TWO_CPUS);
+	p = person_come(stage.r, "drover", "edit", "web", NULL);
+	person_await(p, "CHANGE");
+	person_await(p, "vcpus");
+	person_await(p, "at the next start");
+	person_await(p, "Apply?");
+	ck_assert_int_eq(vcpus(), 1); /* it was a plan */
+	person_type(p, "y\n");
+	person_await(p, "web: pending until the next start: vcpus");
+	ck_assert_int_eq(person_leave(p), 0);
+	ck_assert_int_eq(vcpus(), 2);
+	person_check_page(person_saw(p));
+	left = kept();
+	ck_assert_str_eq(left, "");
+}
+END_TEST
+
+START_TEST(test_no)
+{
+	_cleanup_person_ struct person *p = NULL;
+	_cleanup_free_ char *left = NULL;
+
+	editor_does(TWO_CPUS);
+	p = person_come(stage.r, "drover", "edit", "web", NULL);
+	person_await(p, "Apply?");
+	person_type(p, "n\n");
+	ck_assert_int_eq(person_leave(p), 0);
+	ck_assert_int_eq(vcpus(), 1);
+	left = kept();
+	ck_assert_ptr_nonnull(strstr(left, "\"vcpus\": 2"));
+}
+END_TEST
+
+START_TEST(test_edit_again)
+{
+	_cleanup_person_ struct person *p = NULL;
+
+	editor_does(TWO_CPUS);
+	p = person_come(stage.r, "drover", "edit", "web", NULL);
+	person_await(p, "Apply?");
+	editor_does("s/\"vcpus\": 2/\"vcpus\": 3/"); /* which finds what was typed before */
+	person_type(p, "e\n");
+	person_await(p, "Apply?");
+	person_type(p, "y\n");
+	ck_assert_int_eq(person_leave(p), 0);
+	ck_assert_int_eq(vcpus(), 3);
+}
+END_TEST
+
+/* No JSON, then JSON that is refused, then one that is taken. */
+START_TEST(test_mended)
+{
+	_cleanup_person_ struct person *p = NULL;
+
+	editor_does("2s/,$/;/");
+	p = person_come(stage.r, "drover", "edit", "web", NULL);
+	person_await(p, "line 2, column ");
+	person_await(p, "Edit again?");
+	editor_does("2s/;$/,/;s/\"layout\"/\"vcpus\": \"many\", \"layout\"/");
+	person_type(p, "\n");
+	person_await(p, "vcpus");
+	person_await(p, "(InvalidParameter)");
+	person_await(p, "Edit again?");
+	editor_does("s/\"many\"/2/");
+	person_type(p, "y\n");
+	person_await(p, "Apply?");
+	person_type(p, "y\n");
+	ck_assert_int_eq(person_leave(p), 0);
+	ck_assert_int_eq(vcpus(), 2);
+}
+END_TEST
+
+START_TEST(test_given_up)
+{
+	_cleanup_person_ struct person *p = NULL;
+	_cleanup_free_ char *left = NULL;
+
+	editor_does("s/\"web\"/\"other\"/");
+	p = person_come(stage.r, "drover", "edit", "web", NULL);
+	person_await(p, "(InvalidParameter)");
+	person_await(p, "Edit again?");
+	person_type(p, "n\n");
+	person_await(p, "the text is kept in");
+	ck_assert_int_eq(person_leave(p), 2);
+	left = kept();
+	ck_assert_ptr_nonnull(strstr(left, "\"other\""));
+}
+END_TEST
+
+START_TEST(test_nothing_typed)
+{
+	_cleanup_person_ struct person *p = NULL;
+
+	editor_does("s/a/a/");
+	p = person_come(stage.r, "drover", "edit", "web", NULL);
+	person_await(p, "web: unchanged");
+	ck_assert_int_eq(person_leave(p), 0);
+}
+END_TEST
+
+START_TEST(test_script)
+{
+	_cleanup_free_ char *err = NULL, *out = NULL;
+
+	editor_does(TWO_CPUS);
+	ck_assert_int_eq(person_script(stage.r, NULL, NULL, &err, "drover", "edit", "web", NULL), 2);
+	ck_assert_ptr_nonnull(strstr(err, "--yes"));
+	ck_assert_int_eq(vcpus(), 1);
+	ck_assert_int_eq(person_script(stage.r, NULL, &out, NULL, "drover", "edit", "web", "--yes", "--json", NULL), 0);
+	ck_assert_msg(*out == '{', "%s", out); /* the plan is not in it */
+	ck_assert_int_eq(vcpus(), 2);
+}
+END_TEST
+
+/* An instance's text may be private: kernel arguments, cloud-init. */
+START_TEST(test_text_is_private)
+{
+	_cleanup_person_ struct person *p = NULL;
+
+	stage_write("editor", "stat -c '%a' \"$1\" \"$(dirname \"$1\")\"\n");
+	p = person_come(stage.r, "drover", "edit", "web", NULL);
+	person_await(p, "600\n700\n");
+	ck_assert_int_eq(person_leave(p), 0);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("drover edit");
+	TCase *tc = tcase_create("edit");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, test_plan_then_change);
+	tcase_add_test(tc, test_no);
+	tcase_add_test(tc, test_edit_again);
+	tcase_add_test(tc, test_mended);
+	tcase_add_test(tc, test_given_up);
+	tcase_add_test(tc, test_nothing_typed);
+	tcase_add_test(tc, test_script);
+	tcase_add_test(tc, test_text_is_private);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+RIG_MAIN(suite)
