@@ -155,6 +155,9 @@ echo "package: removes"
 package --remove droverd drover
 [ ! -d "$root/proc/$guest_pid" ] || failed "the guest runs without a droverd"
 grep -q 'web: shutoff' "$root/tmp/guests.log" || failed "the guest was not shut down"
+for unit in droverd.service droverd.socket drover-guests.service drover-metrics.timer; do
+	grep -qE "stop .*$unit" "$root/tmp/systemctl.log" || failed "$unit is not stopped"
+done
 [ -s "$root/var/lib/drover/instances/web/definition.json" ] || failed "the definition is gone"
 
 echo "package: purges"
