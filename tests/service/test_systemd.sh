@@ -282,6 +282,12 @@ in_host systemctl daemon-reload
 in_host systemctl restart droverd.service
 are_there
 
+# --- numbers for Prometheus, by the timer ---
+
+in_host mkdir -p /var/lib/prometheus/node-exporter
+in_host systemctl --quiet enable --now drover-metrics.timer
+await grep -q '^drover_instance_state{name="web",.*state="running"} 1$' "$work/var/lib/prometheus/node-exporter/drover.prom"
+
 # --- the host goes down ---
 
 await grep -q 'GUEST-ADD block' "$work/var/log/drover/web.console"
