@@ -51,7 +51,12 @@ char *xstrdup(const char *s)
 
 char *xstrndup(const char *s, size_t n)
 {
-	return must(strndup(s, n));
+	size_t len = strnlen(s, n);
+	char *copy = must(malloc(len + 1)); /* strndup() may be watched as if S had to end */
+
+	memcpy(copy, s, len);
+	copy[len] = '\0';
+	return copy;
 }
 
 void *xmemdup(const void *p, size_t n)

@@ -121,10 +121,11 @@ END_TEST
 /* A script gets one table behind the other, and nothing for terminals. */
 START_TEST(test_list_for_scripts)
 {
+	_cleanup_free_ char *program = rig_program("drover");
 	_cleanup_person_ struct person *p = NULL;
 
 	stage_define("web", "%s", "");
-	p = person_come(stage.r, "sh", "-c", "$0 list --watch --json | cat", rig_program("drover"), NULL);
+	p = person_come(stage.r, "sh", "-c", "$0 list --watch --json | cat", program, NULL);
 	person_await(p, "\"state\":\"shutoff\"");
 	stage_start("web");
 	person_await(p, "\"state\":\"running\"");
@@ -135,10 +136,10 @@ END_TEST
 /* Who does not read any more ends it, also where nothing happens. */
 START_TEST(test_unread)
 {
+	_cleanup_free_ char *program = rig_program("drover");
 	_cleanup_person_ struct person *p = NULL;
 
-	p = person_come(stage.r, "sh", "-c", "$0 list --watch --json | head -n 1; echo gone", rig_program("drover"),
-			NULL);
+	p = person_come(stage.r, "sh", "-c", "$0 list --watch --json | head -n 1; echo gone", program, NULL);
 	person_await(p, "[]\ngone");
 	ck_assert_int_eq(person_leave(p), 0);
 }

@@ -99,8 +99,9 @@ void tty_resize(struct tty *t, int rows, int columns)
 	t->bottom = rows - 1;
 	t->y = t->y < rows ? t->y : rows - 1;
 	t->x = t->x < columns ? t->x : columns - 1;
-	for (size_t i = 0; i < (size_t)ROWS * COLUMNS; i++)
-		t->cells[0][i] = (struct cell){ .text = "#" };
+	for (int y = 0; y < ROWS; y++)
+		for (int x = 0; x < COLUMNS; x++)
+			t->cells[y][x] = (struct cell){ .text = "#" };
 	ck_assert_int_eq(ioctl(t->fd, TIOCSWINSZ, &size), 0);
 }
 
