@@ -472,6 +472,19 @@ START_TEST(firmware_resets_twice)
 }
 END_TEST
 
+/* A command that was answered was answered, also when QEMU ends while it is compared with its record. */
+START_TEST(answers_and_ends)
+{
+	stage_set("%s", "instance-qmp/compare with the record/before/killqemu");
+	stage_define("web", "%s", "");
+	stage_start("web");
+	json_object_put(
+		client_ok(stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'system_reset', 'unsafe': true}"));
+	client_await_state(stage.c, "web", "crashed", "signal 9");
+	stage_settle();
+}
+END_TEST
+
 static Suite *make(void)
 {
 	static const struct {
@@ -485,7 +498,7 @@ static Suite *make(void)
 		    &stalls_over_a_restart, &is_slow, &is_slow_and_is_stopped } },
 		{ "guest",
 		  { &guest_ignores_the_button, &guest_obeys_too_late, &guest_powers_off, &guest_powers_off_at_once,
-		    &guest_panics, &firmware_resets_twice } },
+		    &guest_panics, &firmware_resets_twice, &answers_and_ends } },
 	};
 	Suite *s = suite_create("fake");
 
