@@ -276,7 +276,7 @@ START_TEST(flood)
 	_cleanup_json_ struct json_object *list = NULL;
 
 	stage_set("%s", "");
-	stage_define("web", "fake.flood=query-version:8000");
+	stage_define("web", "fake.flood=query-version:3500");
 	stage_start("web");
 	json_object_put(client_ok(stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'query-version'}"));
 	json_object_put(client_ok(stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'query-name'}"));
