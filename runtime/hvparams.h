@@ -20,6 +20,25 @@ enum security_model { SECURITY_NONE, SECURITY_USER, SECURITY_POOL };
 enum on_reboot { ON_REBOOT_RESET, ON_REBOOT_STOP, ON_REBOOT_RESTART };
 enum on_crash { ON_CRASH_PAUSE, ON_CRASH_STOP, ON_CRASH_RESET, ON_CRASH_RESTART };
 enum on_poweroff { ON_POWEROFF_STOP, ON_POWEROFF_RESTART };
+enum cdrom_disk_type { CDROM_AS_DISKS, CDROM_IDE, CDROM_PARAVIRTUAL, CDROM_SCSI };
+enum firmware { FIRMWARE_BIOS, FIRMWARE_UEFI, FIRMWARE_UEFI_SECURE };
+enum kvm_flag { KVM_FLAG_NONE, KVM_FLAG_ENABLED, KVM_FLAG_DISABLED };
+enum migration_mode { MIGRATION_LIVE, MIGRATION_NON_LIVE };
+enum reboot_behavior { REBOOT_BEHAVIOR_REBOOT, REBOOT_BEHAVIOR_EXIT };
+enum usb_mouse { USB_MOUSE_NONE, USB_MOUSE_MOUSE, USB_MOUSE_TABLET };
+enum sound_card {
+	SOUND_NONE,
+	SOUND_AC97,
+	SOUND_ADLIB,
+	SOUND_CS4231A,
+	SOUND_ES1370,
+	SOUND_GUS,
+	SOUND_HDA,
+	SOUND_PCSPK,
+	SOUND_SB16,
+	SOUND_VIRTIO
+};
+enum vga { VGA_DEFAULT, VGA_NONE, VGA_STD, VGA_CIRRUS, VGA_QXL, VGA_VIRTIO, VGA_VMWARE };
 enum machine_kind { MACHINE_OTHER, MACHINE_PC, MACHINE_Q35 };
 
 struct hvparams {
@@ -30,15 +49,52 @@ struct hvparams {
 	int security_model; /* PARAM_CHOICE_NONE: the host's default */
 	int on_reboot, on_crash, on_poweroff;
 	bool serial_console, use_guest_agent, acpi, rng, panic_device, use_chroot;
+	/* displays */
+	char *vnc_bind_address, *vnc_x509_path, *vnc_password_file, *keymap;
+	bool vnc_tls, vnc_x509_verify, display_without_password;
+	char *spice_bind, *spice_password_file, *spice_tls_ciphers;
+	bool spice_playback_compression, spice_use_tls, spice_use_vdagent;
+	int64_t spice_ip_version;
+	/* Indexes of the tables of words below; 0: none was given. */
+	int spice_image_compression, spice_jpeg_wan_compression, spice_zlib_glz_wan_compression, spice_streaming_video;
+	int vga;
+	/* media and what else is plugged in */
+	char *floppy_image_path, *cdrom_image_path, *cdrom2_image_path, *usb_devices;
+	int cdrom_disk_type, usb_mouse, soundhw;
+	bool use_localtime, tpm;
+	int firmware;
+	/* processors and memory */
+	char *mem_path;
+	bool hyperv, mem_lock;
+	int64_t iothreads, numa_nodes;
+	int kvm_flag, reboot_behavior;
+	bool user_shutdown;
+	/* cards */
+	struct json_object *vhost_net; /* true, false or "auto" */
+	int64_t virtio_net_queues;
+	bool vnet_hdr;
+	/* migrations */
+	int64_t migration_port, migration_bandwidth, migration_downtime; /* MiB/s, ms */
+	int migration_mode;
+	char *migration_caps;
 	int64_t serial_speed, cpu_cores, cpu_threads, cpu_sockets, pcie_root_ports, kvm_pci_reservations;
 };
 
 extern const struct param hvparam_rows[];
 /* The choices that single devices override; NULL-terminated. */
-extern const char *const disk_types[],
-	*const disk_caches[], *const disk_aios[], *const disk_discards[], *const detect_zeroes[],
-										  *const nic_types[],
-											  *const scsi_controllers[];
+extern const char *const disk_types[];
+extern const char *const disk_caches[];
+extern const char *const disk_aios[];
+extern const char *const disk_discards[];
+extern const char *const detect_zeroes[];
+extern const char *const nic_types[];
+extern const char *const scsi_controllers[];
+/* Words of the choices, as QEMU has them mostly. */
+extern const char *const sound_cards[];
+extern const char *const spice_image_compressions[];
+extern const char *const spice_wan_compressions[];
+extern const char *const spice_streaming_videos[];
+extern const char *const vgas[];
 
 /* Rules over several members; errors name "hvparams.X". VCPUS is the definition's. */
 bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e);
