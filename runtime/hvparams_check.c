@@ -4,6 +4,8 @@
  */
 #include "runtime/hvparams.h"
 
+#include "runtime/vhost.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
@@ -45,6 +47,34 @@ static bool check_lines(const struct hvparams *hv, struct err **e)
 	return true;
 }
 
+static bool check_aliases(const struct hvparams *hv, struct err **e)
+{
+	if (hv->accel != ACCEL_AUTO && accel_of(hv) != (enum accel)hv->accel)
+		return err_set_param(e, "hvparams.kvm_flag", "says otherwise than 'accel', and one of them is enough");
+	if (hv->on_reboot == ON_REBOOT_RESTART && on_reboot_of(hv) != ON_REBOOT_RESTART)
+		return err_set_param(e, "hvparams.reboot_behavior",
+				     "says otherwise than 'on_reboot', and one of them is enough");
+	return true;
+}
+
+/* "xbzrle:postcopy-ram" */
+static bool check_capabilities(const char *text, struct err **e)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+
+	for (const char *p = text; *text; p++) {
+		size_t n = strspn(p, letters);
+
+		p += n;
+		if (n == 0 || (*p && *p != ':'))
+			return err_set_param(e, "hvparams.migration_caps",
+					     "must be empty or names such as xbzrle:postcopy-ram");
+		if (!*p)
+			break;
+	}
+	return true;
+}
+
 static bool check_topology(const struct hvparams *hv, int64_t vcpus, struct err **e)
 {
 	int64_t sockets = hv->cpu_sockets, cores = hv->cpu_cores, threads = hv->cpu_threads;
@@ -60,12 +90,50 @@ static bool check_topology(const struct hvparams *hv, int64_t vcpus, struct err 
 	return true;
 }
 
+/* Names of Ganeti's that its syntax pass takes. */
+static const struct dead {
+	const char *type, *why;
+} dead_types[] = {
+	{ "scsi", "'scsi' is no device of QEMU: a disk is scsi-hd, scsi-block or scsi-generic" },
+	{ "sd", "'sd' is a card of a board, and a PC has no place for one: use paravirtual" },
+	{ "mtd", "'mtd' is flash memory of a board, and a PC has no place for it: use paravirtual" },
+	{ "pflash", "'pflash' is where firmware lies, and no disk: use paravirtual; 'firmware' says what boots it" },
+};
+
+static bool check_dead(struct json_object *type, const char *name, struct err **e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(dead_types) && json_object_is_type(type, json_type_string); i++)
+		if (str_eq(json_object_get_string(type), dead_types[i].type))
+			return err_set_param(e, name, "%s", dead_types[i].why);
+	return true;
+}
+
+bool hvparams_check_dead(struct json_object *given, struct err **e)
+{
+	struct json_object *hv = json_get_typed(given, "hvparams", json_type_object);
+	struct json_object *disks = json_get_typed(given, "disks", json_type_array);
+
+	for (size_t i = 0; disks && i < json_object_array_length(disks); i++) {
+		_cleanup_free_ char *name = xasprintf("disks[%zu].type", i);
+		struct json_object *disk = json_object_array_get_idx(disks, i);
+
+		if (json_object_is_type(disk, json_type_object) &&
+		    !check_dead(json_object_object_get(disk, "type"), name, e))
+			return false;
+	}
+	return !hv || check_dead(json_object_object_get(hv, "disk_type"), "hvparams.disk_type", e);
+}
+
 bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 {
 	char **extra;
 
-	if (!check_lines(hv, e) || !check_topology(hv, vcpus, e))
+	if (!check_lines(hv, e) || !check_topology(hv, vcpus, e) || !check_aliases(hv, e) ||
+	    !check_capabilities(hv->migration_caps, e) || !vhost_decode(hv, NULL, e))
 		return false;
+	/* What they say of a disk that says nothing of itself. */
+	if (hv->disk_aio == AIO_NATIVE && hv->disk_cache != CACHE_NONE)
+		return err_set_param(e, "hvparams.disk_aio", "native needs disk_cache none");
 	if (machine_kind(hv->machine_version) == MACHINE_OTHER) {
 		err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' is neither a PC nor a Q35 machine",
 			hv->machine_version);
@@ -88,9 +156,10 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 		return err_set_param(e, "hvparams.security_domain", "is for security_model user only");
 	if ((hv->security_model == SECURITY_USER || hv->security_model == SECURITY_POOL || hv->use_chroot) &&
 	    geteuid() != 0) {
-		err_set(e, ERR_PERMISSION_DENIED, "'hvparams.%s' needs a droverd that is root",
-			hv->use_chroot ? "use_chroot" : "security_model");
-		return false;
+		const char *name = hv->use_chroot ? "hvparams.use_chroot" : "hvparams.security_model";
+
+		err_set(e, ERR_PERMISSION_DENIED, "'%s' needs a droverd that is root", name);
+		return err_name_param(e, name);
 	}
 	extra = shell_split(hv->kvm_extra);
 	if (!extra)
