@@ -39,14 +39,10 @@ static void warn_of_cpu(struct json_object *list, const struct definition *def)
 	const char *type = def->hvparams.cpu_type;
 
 	if (str_empty(type))
-		warn(list, name,
-		     "not set: the guest has QEMU's basic model, without features and mitigations that the "
-		     "host has; name a model that all hosts have");
+		warn(list, name, "not set: QEMU's basic model, which lacks features and mitigations of the host's");
 	for (size_t i = 0; i < ARRAY_SIZE(basic); i++)
 		if (is_model(type, basic[i]))
-			warn(list, name,
-			     "%s lacks features and mitigations that the host has; name a model that all hosts have",
-			     basic[i]);
+			warn(list, name, "%s lacks features and mitigations of the host's", basic[i]);
 	if (is_model(type, "host") || is_model(type, "max"))
 		warn(list, name, "%.*s is this host's: the guest can move to hosts with the same processors only",
 		     (int)strcspn(type, ","), type);
@@ -58,8 +54,7 @@ static void warn_of_machine(struct json_object *list, const struct definition *d
 
 	if (str_eq(machine, "pc") || str_eq(machine, "q35"))
 		warn(list, "hvparams.machine_version",
-		     "plain %s: the first start makes it the newest that its QEMU has, and a host with an older QEMU "
-		     "cannot take the guest; name a version",
+		     "plain %s becomes the newest version of the QEMU that starts it first, which older ones lack",
 		     machine);
 }
 
