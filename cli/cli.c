@@ -98,9 +98,9 @@ void cli_print_warnings(const struct cli *cli, const char *subject, struct json_
 		return;
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *warning = json_object_array_get_idx(warnings, i);
-		_cleanup_free_ char *text = json_object_is_type(warning, json_type_string) ?
-						    xstrdup(json_object_get_string(warning)) :
-						    json_print(warning);
+		const char *desc = json_object_is_type(warning, json_type_object) ? json_get_str(warning, "desc") :
+										    NULL;
+		_cleanup_free_ char *text = desc ? xstrdup(desc) : json_print(warning);
 		_cleanup_free_ char *plain = text_plain(text, "");
 
 		print_prefix(subject);

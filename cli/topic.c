@@ -42,8 +42,11 @@ static char *choices_text(struct json_object *row)
 	struct json_object *list = json_get_typed(row, "choices", json_type_array);
 	_cleanup_free_ char *all = NULL;
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++)
-		all = append(TAKE_PTR(all), shape_value(json_object_array_get_idx(list, i)));
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		_cleanup_free_ char *choice = shape_value(json_object_array_get_idx(list, i));
+
+		all = append(TAKE_PTR(all), xstrdup(*choice ? choice : "''"));
+	}
 	return all ? xasprintf("one of %s", all) : NULL;
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/ask.h"
 #include "daemon/commands.h"
 #include "runtime/prepare.h"
+#include "runtime/vhost.h"
 
 static const struct param rows[] = { PARAM_INSTANCE(struct instance_args), PARAM_END };
 
@@ -41,6 +42,7 @@ static void answer(struct question *q, bool kvm)
 		end(q, NULL, e);
 		return;
 	}
+	env.vhost = vhost_is_wanted(&q->def.hvparams);
 	argv_files_list(&q->def, &files);
 	argv = argv_build(&q->def, &env, &files);
 	text = argv_text(argv);
@@ -69,8 +71,8 @@ static void on_caps(struct caps *caps, const struct err *e, void *data)
 		return;
 	}
 	q->caps = caps_ref(caps);
-	if (q->def.hvparams.accel != ACCEL_AUTO)
-		answer(q, q->def.hvparams.accel == ACCEL_KVM);
+	if (accel_of(&q->def.hvparams) != ACCEL_AUTO)
+		answer(q, accel_of(&q->def.hvparams) == ACCEL_KVM);
 	else if (!prepare_ask_kvm(&q->d->rt, &q->def, q->binary, on_kvm, q, &ask, &failure))
 		end(q, NULL, failure);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/commands.h"
 #include "daemon/define.h"
+#include "runtime/warnings.h"
 
 #include <strings.h>
 
@@ -116,7 +117,7 @@ static struct json_object *result(struct job *job)
 	json_add_bool(o, "changed", job->changed);
 	json_add_str(o, "uuid", json_get_str(stored, "uuid"));
 	json_add(o, "definition", json_object_get(stored));
-	json_add(o, "warnings", json_object_new_array());
+	json_add(o, "warnings", warnings_list(stored));
 	return o;
 }
 
@@ -129,7 +130,9 @@ const struct command cmd_instance_define = {
 	.doc = "Makes an instance, or replaces the definition of the one with this uuid. One that runs keeps what it "
 	       "was "
 	       "started with until its next start.",
-	.returns = "{changed, uuid, definition, warnings}",
+	.returns = "{changed, uuid, definition, warnings}: warnings [{parameter, desc}] are of what is allowed and may "
+		   "not be "
+		   "what is wanted",
 	.subject = subject,
 	.plan = plan,
 	.result = result,

@@ -9,6 +9,7 @@
 #include "daemon/define.h"
 #include "runtime/patch.h"
 #include "runtime/pending.h"
+#include "runtime/warnings.h"
 
 struct args {
 	char *instance;
@@ -98,7 +99,7 @@ static struct json_object *describe(struct job *job, const struct instance *inst
 	json_add(o, "applied", applied_of(pending, paths));
 	json_add(o, "pending", pending);
 	json_add(o, "steps", changed ? step_names(job, stored) : json_object_new_array());
-	json_add(o, "warnings", json_object_new_array());
+	json_add(o, "warnings", warnings_new(stored, inst->stored));
 	return o;
 }
 
@@ -160,7 +161,8 @@ const struct command cmd_instance_modify = {
 	.doc = "Changes a part of the definition, all of it or nothing. Of what runs, disks and network cards stay as "
 	       "they are until the next start.",
 	.returns = "{changed, applied, pending, steps, warnings}: the paths that changed and hold now; those that wait "
-		   "for the next start, [{path, from, to, needs}]; the steps that it takes",
+		   "for the next start, [{path, from, to, needs}]; the steps that it takes; those warnings of "
+		   "instance-define's that were none before",
 	.subject = subject_instance,
 	.plan = plan,
 	.result = result,

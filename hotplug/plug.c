@@ -8,11 +8,17 @@
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
 #include "runtime/remote.h"
+#include "runtime/vhost.h"
 
 #include <string.h>
 
 enum { ASK_MS = 30000, OPEN_MS = 60000, CALL_MS = 30000, LEAVE_MS = 30000 };
 enum { SECTOR = 512 }; /* a guest sees whole ones */
+
+static void close_device(struct device *d)
+{
+	tap_close(d->taps, d->n_taps + d->n_vhost);
+}
 
 static void plug_clear(void *data)
 {
@@ -22,7 +28,7 @@ static void plug_clear(void *data)
 		open_items_close(p->items, p->files.n);
 	free(p->items);
 	for (size_t i = 0; i < p->n; i++) {
-		tap_close(p->devices[i].taps, p->devices[i].n_taps);
+		close_device(&p->devices[i]);
 		free(p->devices[i].taps);
 	}
 	argv_files_clear(&p->files);
@@ -73,6 +79,8 @@ const struct device *plug_device_of(const struct plug *p, const char *name)
 
 char *plug_tap_name(const struct device *d, unsigned queue)
 {
+	if (queue >= d->n_taps)
+		return xasprintf("%s-vhost-%u", d->id, queue - d->n_taps);
 	return xasprintf("%s-%u", d->id, queue);
 }
 
@@ -120,12 +128,12 @@ static void list_files(struct plug *p)
 	}
 }
 
-/* "nic-…-0:nic-…-1"; NULL without a tap. */
-static char *tap_names(const struct device *d)
+/* "nic-…-0:nic-…-1", those of so many descriptors from FROM on; NULL of none. */
+static char *tap_names(const struct device *d, unsigned from, unsigned n)
 {
 	char *text = NULL;
 
-	for (unsigned i = 0; i < d->n_taps; i++) {
+	for (unsigned i = from; i < from + n; i++) {
 		_cleanup_free_ char *before = text, *name = plug_tap_name(d, i);
 
 		text = xasprintf("%s%s%s", before ? before : "", before ? ":" : "", name);
@@ -138,9 +146,12 @@ static void list_taps(struct plug *p)
 	for (size_t i = 0; i < p->n; i++) {
 		struct device *d = &p->devices[i];
 
-		d->n_taps = d->nic ? nic_taps(definition_nic(&p->def, d->index)) : 0;
-		d->taps = xcalloc(d->n_taps + 1, sizeof(int));
-		for (unsigned k = 0; k < d->n_taps; k++)
+		const struct nic *n = d->nic ? definition_nic(&p->def, d->index) : NULL;
+
+		d->n_taps = n ? nic_taps(n, &p->def.hvparams) : 0;
+		d->n_vhost = n && vhost_is_wanted(&p->def.hvparams) ? vhost_queues(n, &p->def.hvparams) : 0;
+		d->taps = xcalloc(d->n_taps + d->n_vhost + 1, sizeof(int));
+		for (unsigned k = 0; k < d->n_taps + d->n_vhost; k++)
 			d->taps[k] = -1;
 	}
 }
@@ -150,11 +161,12 @@ static void build_parts(struct plug *p, const struct argv_env *env)
 	parts_clear(&p->parts);
 	for (size_t i = 0; i < p->n; i++) {
 		struct device *d = &p->devices[i];
-
-		_cleanup_free_ char *taps = tap_names(d);
+		bool vhost = d->n_vhost && d->taps[d->n_taps] >= 0;
+		_cleanup_free_ char *taps = tap_names(d, 0, d->n_taps);
+		_cleanup_free_ char *vhosts = tap_names(d, d->n_taps, vhost ? d->n_vhost : 0);
 
 		if (d->nic)
-			nic_parts(&p->def, d->index, env, taps, &p->parts);
+			nic_parts(&p->def, d->index, env, taps, vhosts, &p->parts);
 		else
 			disk_parts(&p->def, d->index, env, &p->files, &p->parts);
 		d->add = p->parts.items[p->parts.n - 1].o;
@@ -266,6 +278,7 @@ static enum verdict close_images(struct op *op, void *arg)
 static enum verdict make_taps(struct op *op, void *arg)
 {
 	struct plug *p = arg;
+	const struct hvparams *hv = &p->def.hvparams;
 
 	for (size_t i = 0; i < p->n; i++) {
 		const struct device *d = &p->devices[i];
@@ -276,8 +289,11 @@ static enum verdict make_taps(struct op *op, void *arg)
 		if (!n)
 			continue;
 		tap_name(n->uuid, name);
-		if (tap_open(name, d->n_taps, n->link, n->mtu, d->taps, &e))
+		if (tap_open(name, d->n_taps, nic_vnet_hdr(n, hv), n->link, n->mtu, d->taps, &e)) {
+			if (!vhost_open(hv, d->n_vhost, d->taps + d->n_taps, &e))
+				return op_fail_err(op, e);
 			continue;
+		}
 		if (json_get_str(p->names, d->id)) {
 			_cleanup_free_ char *parameter = xasprintf("%s.link", json_get_str(p->names, d->id));
 
@@ -294,7 +310,7 @@ static enum verdict close_taps(struct op *op, void *arg)
 	struct plug *p = arg;
 
 	for (size_t i = 0; i < p->n; i++)
-		tap_close(p->devices[i].taps, p->devices[i].n_taps);
+		close_device(&p->devices[i]);
 	return OP_DONE;
 }
 

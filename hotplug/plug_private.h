@@ -15,8 +15,8 @@ struct device {
 	size_t index; /* in the list of the definition */
 	const char *id;
 	struct json_object *add; /* the argument of device_add; the parts' */
-	int *taps;               /* descriptors of a card's tap */
-	unsigned n_taps;
+	int *taps;               /* descriptors of a card's tap, then those of vhost-net, which it may not get */
+	unsigned n_taps, n_vhost;
 	bool kept; /* on the way back the guest did not let go of it, so nothing of it is taken away */
 };
 
@@ -57,7 +57,7 @@ size_t plug_top_file(const struct plug *p, const struct device *d);
 char *plug_called(const struct plug *p, const struct device *d, const char *what);
 /* E is about the parameter NAME, which says WHERE. */
 void plug_blame(struct err *e, const char *name, const char *where);
-/* What QEMU is to call one of the queues of a card's tap; the caller's. */
+/* What QEMU is to call one of a card's descriptors; the caller's. */
 char *plug_tap_name(const struct device *d, unsigned queue);
 /* A step about one device, file or part. */
 void plug_add_about(struct op *op, const struct step *step, struct plug *p, size_t i, unsigned queue);

@@ -49,6 +49,8 @@ static enum verdict give_tap(struct op *op, void *arg)
 	const struct device *d = &a->p->devices[a->i];
 	_cleanup_free_ char *name = plug_tap_name(d, a->queue);
 
+	if (d->taps[a->queue] < 0) /* the host has no vhost-net */
+		return OP_DONE;
 	return qmp_call_fd(op, plug_qmp(a->p), "getfd", plug_named("fdname", name), TAKE_FD(d->taps[a->queue]), NULL,
 			   NULL);
 }
@@ -267,7 +269,7 @@ void plug_qemu_plan(struct op *op, struct plug *p)
 	for (size_t i = 0; i < p->files.n; i++)
 		plug_add_about(op, &step_file, p, i, 0);
 	for (size_t i = 0; i < p->n; i++)
-		for (unsigned queue = 0; queue < p->devices[i].n_taps; queue++)
+		for (unsigned queue = 0; queue < p->devices[i].n_taps + p->devices[i].n_vhost; queue++)
 			plug_add_about(op, &step_tap, p, i, queue);
 	for (size_t i = 0; i < p->parts.n; i++)
 		if (p->parts.items[i].outlet != OUTLET_DEVICE)

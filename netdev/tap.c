@@ -94,10 +94,12 @@ static bool open_queue(const char *name, short flags, int *fd, struct err **e)
 }
 
 /* The first makes the tap, and would not have one that is there; the others join it, which the first still holds. */
-static bool open_queues(const char *name, unsigned queues, int *fds, struct err **e)
+static bool open_queues(const char *name, unsigned queues, bool vnet_hdr, int *fds, struct err **e)
 {
-	short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+	short flags = IFF_TAP | IFF_NO_PI;
 
+	if (vnet_hdr)
+		flags |= IFF_VNET_HDR;
 	if (queues > 1)
 		flags |= IFF_MULTI_QUEUE;
 	for (unsigned i = 0; i < queues; i++)
@@ -154,7 +156,8 @@ static bool set_up(int sock, const char *name, struct err **e)
 	return err_set_errno(e, ERR_NETWORK, errno, "cannot set the tap '%s' up", name);
 }
 
-bool tap_open(const char *name, unsigned queues, const char *bridge, int64_t mtu, int *fds, struct err **e)
+bool tap_open(const char *name, unsigned queues, bool vnet_hdr, const char *bridge, int64_t mtu, int *fds,
+	      struct err **e)
 {
 	_cleanup_close_ int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -163,8 +166,9 @@ bool tap_open(const char *name, unsigned queues, const char *bridge, int64_t mtu
 		fds[i] = -1;
 	if (sock < 0)
 		return err_set_errno(e, ERR_NETWORK, errno, "cannot ask for network interfaces");
-	if (find_bridge(sock, bridge, &mtu, e) && open_queues(name, queues, fds, e) && set_address(sock, name, e) &&
-	    set_mtu(sock, name, mtu, e) && join_bridge(sock, name, bridge, e) && set_up(sock, name, e))
+	if (find_bridge(sock, bridge, &mtu, e) && open_queues(name, queues, vnet_hdr, fds, e) &&
+	    set_address(sock, name, e) && set_mtu(sock, name, mtu, e) && join_bridge(sock, name, bridge, e) &&
+	    set_up(sock, name, e))
 		return true;
 	tap_close(fds, queues);
 	return false;

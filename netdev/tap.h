@@ -18,14 +18,15 @@
 /* "dv" and the first 12 hexadecimal digits of the card's uuid. */
 void tap_name(const char *uuid, char name[static IFNAMSIZ]);
 
-/* Makes the tap NAME of so many QUEUES, each of which is a descriptor in FDS: close-on-exec, packets with a virtio header
- * in front. It is a port of BRIDGE and up. MTU: PARAM_INT_NONE for the bridge's. Its address begins with fe, so that a
+/* Makes the tap NAME of so many QUEUES, each of which is a descriptor in FDS: close-on-exec; with VNET_HDR packets have a
+ * virtio header in front. It is a port of BRIDGE and up. MTU: PARAM_INT_NONE for the bridge's. Its address begins with fe, so that a
  * bridge does not take it for its own.
  *
  * On failure there is neither a tap nor a descriptor, and FDS are all -1: PermissionDenied if the host refuses it, else
  * NetworkError: there is no such bridge, it is none, the name is taken (whoever has it is left alone), or in the kernel's
  * words. */
-bool tap_open(const char *name, unsigned queues, const char *bridge, int64_t mtu, int *fds, struct err **e);
+bool tap_open(const char *name, unsigned queues, bool vnet_hdr, const char *bridge, int64_t mtu, int *fds,
+	      struct err **e);
 /* Closes what is open of QUEUES descriptors; they are -1 then. May be called again. */
 void tap_close(int *fds, unsigned queues);
 

@@ -2,6 +2,7 @@
 #include "runtime/argv.h"
 
 #include "runtime/device.h"
+#include "runtime/vhost.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static void put_process(struct argv *a, const struct definition *def, const stru
 	opt(a, "-no-user-config", NULL);
 	opt(a, "-S", NULL);
 	opt(a, "-action", "shutdown=pause,panic=pause,reboot=%s%s%s",
-	    hv->on_reboot == ON_REBOOT_RESET ? "reset" : "shutdown",
+	    on_reboot_of(hv) == ON_REBOOT_RESET ? "reset" : "shutdown",
 	    str_empty(hv->watchdog) ? "" : ",watchdog=", str_empty(hv->watchdog) ? "" : hv->watchdog);
 	if (env->sandbox)
 		opt(a, "-sandbox", ARGV_SANDBOX);
@@ -135,19 +136,37 @@ static void put_floppy_boot(struct argv *a, const struct definition *def)
 	}
 }
 
+/* Words in order: root, the console, what the definition says; those that are empty leave no space. */
+static char *kernel_line(const struct hvparams *hv)
+{
+	_cleanup_free_ char *root = str_empty(hv->root_path) ? NULL : xasprintf("root=%s", hv->root_path);
+	_cleanup_free_ char *console = hv->serial_console ? xasprintf("console=ttyS0,%" PRId64, hv->serial_speed) :
+							    NULL;
+	const char *const words[] = { root, console, hv->kernel_args };
+	char *line = xstrdup("");
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		_cleanup_free_ char *before = NULL;
+
+		if (str_empty(words[i]))
+			continue;
+		before = line;
+		line = xasprintf("%s%s%s", before, *before ? " " : "", words[i]);
+	}
+	return line;
+}
+
 static void put_kernel(struct argv *a, const struct hvparams *hv, const struct argv_env *env)
 {
-	_cleanup_free_ char *root = NULL, *console = NULL;
+	_cleanup_free_ char *line = NULL;
 
 	if (str_empty(hv->kernel_path))
 		return;
 	opt(a, "-kernel", "%s", env->kernel ? env->kernel : hv->kernel_path);
 	if (!str_empty(hv->initrd_path))
 		opt(a, "-initrd", "%s", env->initrd ? env->initrd : hv->initrd_path);
-	/* Words in order: root, what the definition says, the console; those that are empty leave no space. */
-	root = str_empty(hv->root_path) ? xstrdup("") : xasprintf("root=%s ", hv->root_path);
-	console = hv->serial_console ? xasprintf("console=ttyS0,%" PRId64 " ", hv->serial_speed) : xstrdup("");
-	opt(a, "-append", "%s%s%s", root, console, hv->kernel_args);
+	line = kernel_line(hv);
+	opt(a, "-append", "%s", line);
 }
 
 static void put_extra(struct argv *a, const struct hvparams *hv)
@@ -168,11 +187,11 @@ static void put_files(struct argv *a, const struct argv_files *files)
 }
 
 /* "23:24": the next of FD, one for each queue; NULL for none. */
-static char *tap_fds(const struct nic *n, size_t *fd)
+static char *next_fds(unsigned queues, size_t *fd)
 {
 	char *text = NULL;
 
-	for (unsigned i = 0; i < nic_taps(n); i++) {
+	for (unsigned i = 0; i < queues; i++) {
 		char *longer = xasprintf("%s%s%zu", text ? text : "", text ? ":" : "", (*fd)++);
 
 		free(text);
@@ -185,15 +204,20 @@ static void put_parts(struct argv *a, const struct definition *def, const struct
 		      const struct argv_files *files)
 {
 	struct parts parts = { 0 };
-	size_t fd = FD_COUNT + files->n;
+	const struct hvparams *hv = &def->hvparams;
+	size_t fd = FD_COUNT + files->n, vhost_fd = fd;
 
+	for (size_t i = 0; i < def->nics.n; i++)
+		vhost_fd += nic_taps(definition_nic(def, i), hv);
 	fixed_parts(def, env, &parts);
 	for (size_t i = 0; i < def->disks.n; i++)
 		disk_parts(def, i, env, files, &parts);
 	for (size_t i = 0; i < def->nics.n; i++) {
-		_cleanup_free_ char *fds = tap_fds(definition_nic(def, i), &fd);
+		const struct nic *n = definition_nic(def, i);
+		_cleanup_free_ char *fds = next_fds(nic_taps(n, hv), &fd);
+		_cleanup_free_ char *vhost = next_fds(env->vhost ? vhost_queues(n, hv) : 0, &vhost_fd);
 
-		nic_parts(def, i, env, fds, &parts);
+		nic_parts(def, i, env, fds, vhost, &parts);
 	}
 	for (size_t i = 0; i < parts.n; i++) {
 		put(a, xstrdup(outlet_option(parts.items[i].outlet)));

@@ -10,8 +10,8 @@
 
 #include "runtime/definition.h"
 
-/* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's; from FD_COUNT on the images, and
- * behind them the queues of the taps, card by card. */
+/* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's; from FD_COUNT on the images,
+ * behind them the queues of the taps, card by card, and then those of vhost-net. */
 enum {
 	FD_QMP = 5,     /* listening: the monitor */
 	FD_QMP2,        /* listening: the second monitor */
@@ -57,6 +57,7 @@ struct argv_env {
 	const char *binary;
 	const char *machine; /* the versioned name; NULL: as the definition has it */
 	bool kvm, sandbox;
+	bool vhost;                  /* cards that can have a descriptor of vhost-net for each queue have one */
 	const char *kernel, *initrd; /* where QEMU finds them; NULL: where the definition says */
 	/* Whether this binary's device (or machine "pc-i440fx-7.2-machine") TYPE has PROPERTY; PROPERTY NULL: whether there
 	 * is such a type. NULL: everything. */

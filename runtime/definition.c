@@ -114,7 +114,7 @@ static char *nic_uuid(const struct definition *def, size_t i)
 
 static char *nic_tap(const struct definition *def, size_t i)
 {
-	return nic_taps(definition_nic(def, i)) ? nic_uuid(def, i) : NULL;
+	return nic_taps(definition_nic(def, i), &def->hvparams) ? nic_uuid(def, i) : NULL;
 }
 
 static char *nic_name(const struct definition *def, size_t i)
@@ -221,8 +221,10 @@ bool definition_decode(struct json_object *given, struct definition *def, struct
 {
 	struct autostart autostart;
 
-	if (!param_decode(definition_rows, given, "", def, e))
+	if (!hvparams_check_dead(given, e) || !param_decode(definition_rows, given, "", def, e))
 		return false;
+	for (size_t i = 0; i < def->disks.n; i++)
+		disk_settle_aliases(definition_disk(def, i));
 	if (hvparams_check(&def->hvparams, def->vcpus, e) && autostart_decode(def->autostart, &autostart, e) &&
 	    check_devices(def, e))
 		return true;

@@ -432,32 +432,37 @@ void argv_files_clear(struct argv_files *files)
 
 /* ---- a card ---- */
 
-static struct json_object *netdev_of(const struct nic *n, const char *fds)
+static struct json_object *netdev_of(const struct nic *n, bool queues, const char *fds, const char *vhost)
 {
 	struct json_object *o = json_object_new_object();
 
 	json_add_str(o, "type", fds ? "tap" : "user");
 	json_add_str(o, "id", n->hvinfo.id);
 	if (fds)
-		json_add_str(o, nic_taps(n) > 1 ? "fds" : "fd", fds);
+		json_add_str(o, queues ? "fds" : "fd", fds);
+	if (vhost) {
+		json_add_bool(o, "vhost", true);
+		json_add_str(o, queues ? "vhostfds" : "vhostfd", vhost);
+	}
 	return o;
 }
 
-void nic_parts(const struct definition *def, size_t nic, const struct argv_env *env, const char *fds,
+void nic_parts(const struct definition *def, size_t nic, const struct argv_env *env, const char *fds, const char *vhost,
 	       struct parts *parts)
 {
 	const struct nic *n = definition_nic(def, nic);
+	unsigned queues = nic_taps(n, &def->hvparams);
 	struct json_object *o = device_at(&n->hvinfo);
 
 	if (nic_mode_of(n) != NIC_NONE) {
-		parts_add(parts, OUTLET_NETDEV, netdev_of(n, fds));
+		parts_add(parts, OUTLET_NETDEV, netdev_of(n, queues > 1, fds, vhost));
 		json_add_str(o, "netdev", n->hvinfo.id);
 	}
 	json_add_str(o, "mac", n->mac);
 	/* A vector for each queue of each direction, one for control and one for the configuration. */
-	if (nic_taps(n) > 1) {
+	if (queues > 1) {
 		json_add_bool(o, "mq", true);
-		json_add_int(o, "vectors", 2 * (int64_t)nic_taps(n) + 2);
+		json_add_int(o, "vectors", 2 * (int64_t)queues + 2);
 	}
 	add_number(o, "host_mtu", n->mtu);
 	add_number(o, "bootindex", nic_bootindex(def, nic));

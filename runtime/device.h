@@ -42,8 +42,8 @@ void parts_clear(struct parts *parts);
 void disk_parts(const struct definition *def, size_t disk, const struct argv_env *env, const struct argv_files *files,
 		struct parts *parts);
 /* A card: netdev (none for mode none), device. FDS: what QEMU calls the descriptors of its tap, one for each queue, parted
- * by colons: their numbers, or the names that getfd gave them; NULL: it has no tap. */
-void nic_parts(const struct definition *def, size_t nic, const struct argv_env *env, const char *fds,
+ * by colons: their numbers, or the names that getfd gave them; NULL: it has no tap. VHOST: the same of vhost-net. */
+void nic_parts(const struct definition *def, size_t nic, const struct argv_env *env, const char *fds, const char *vhost,
 	       struct parts *parts);
 /* The machine's own, at their fixed places: root ports, balloon, SCSI controller, agent's port, rng, watchdog,
  * pvpanic, floppy controller. */

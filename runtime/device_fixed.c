@@ -51,7 +51,8 @@ void scsi_controller_part(const struct definition *def, const struct argv_env *e
 {
 	static const char *const drivers[] = { [SCSI_VIRTIO] = "virtio-scsi-pci",
 					       [SCSI_LSI] = "lsi53c895a", /* lsi is its alias */
-					       [SCSI_MEGASAS] = "megasas" };
+					       [SCSI_MEGASAS] = "megasas",
+					       [SCSI_DC390] = "dc390" };
 
 	parts_add_device(parts, env, device_new(def, drivers[def->hvparams.scsi_controller_type], "scsi", "0x4", 1));
 }

@@ -115,6 +115,8 @@ const struct param disk_rows[] = {
 	{ "hvinfo", PARAM_OBJECT, .rows = hvinfo_rows, DISK(hvinfo),
 	  .doc = "Where the device sits; allocated when absent, and kept for good." },
 	{ "throttle", PARAM_OBJECT, .rows = throttle_rows, DISK(throttle), .doc = "Limits." },
+	{ "disk_iops", PARAM_SIZE, .max = LIMIT_MAX, .def = "0", DISK(disk_iops), .unit = "bytes/s",
+	  .doc = "JumpScale's name for bps_total of throttle: bytes, not operations." },
 	PARAM_END
 };
 
@@ -273,6 +275,14 @@ static bool check_device(const struct disk *d, const struct hvparams *hv, const 
 	return true;
 }
 
+void disk_settle_aliases(struct disk *d)
+{
+	uint64_t *total = &d->throttle.limits[THROTTLE_BPS_TOTAL].avg;
+
+	if (!*total)
+		*total = d->disk_iops;
+}
+
 /* As QEMU has it: what it would refuse is refused when it is defined. */
 static bool check_throttle(const struct throttle *t, const char *prefix, struct err **e)
 {
@@ -342,6 +352,8 @@ bool disk_check(const struct disk *d, const struct hvparams *hv, const char *pre
 	for (const char *c = d->serial ? d->serial : ""; *c; c++)
 		if (iscntrl((unsigned char)*c))
 			return fail(e, prefix, "serial", "must be printable");
+	if (d->disk_iops && d->disk_iops != d->throttle.limits[THROTTLE_BPS_TOTAL].avg)
+		return fail(e, prefix, "disk_iops", "says otherwise than bps_total of throttle, and one is enough");
 	return check_aio(d, hv, prefix, e) && check_throttle(&d->throttle, prefix, e) &&
 	       check_properties(d, hv, prefix, e);
 }

@@ -59,12 +59,15 @@ struct disk {
 	bool shareable;
 	struct hvinfo hvinfo; /* id NULL: not allocated yet */
 	struct throttle throttle;
+	uint64_t disk_iops; /* 0, or throttle.bps_total by another name */
 };
 
 extern const struct param hvinfo_rows[], disk_rows[];
 /* The words of the enums above. */
 extern const char *const image_formats[], *const disk_modes[], *const disk_medias[];
 
+/* What is said by another name goes where it belongs: disk_iops to throttle.bps_total. */
+void disk_settle_aliases(struct disk *d);
 /* Rules over several members of one disk. PREFIX: "disks[1]." */
 bool disk_check(const struct disk *d, const struct hvparams *hv, const char *prefix, struct err **e);
 

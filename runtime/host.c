@@ -2,6 +2,7 @@
 #include "runtime/host.h"
 
 #include "base/file.h"
+#include "runtime/vhost.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -171,14 +172,12 @@ static struct json_object *memory(struct runtime *rt)
 
 /* ---- features ---- */
 
-/* Not opened: that might load a module, which takes time. */
 static struct json_object *vhost_net(void)
 {
 	_cleanup_free_ char *reason = NULL;
 
-	if (access("/dev/vhost-net", R_OK | W_OK) == 0)
+	if (vhost_is_there(&reason))
 		return feature(true, "/dev/vhost-net is there, and open to droverd");
-	reason = xasprintf("/dev/vhost-net: %s", strerror(errno));
 	return feature(false, reason);
 }
 

@@ -7,7 +7,7 @@
 
 static const char *const accels[] = { "auto", "kvm", "tcg", NULL };
 const char *const disk_types[] = { "paravirtual", "ide", "scsi-hd", "scsi-block", "scsi-generic", "scsi-cd", NULL };
-const char *const scsi_controllers[] = { "virtio-scsi-pci", "lsi", "megasas", NULL };
+const char *const scsi_controllers[] = { "virtio-scsi-pci", "lsi", "megasas", "dc390", NULL };
 const char *const disk_caches[] = { "default", "none", "writeback", "writethrough", NULL };
 const char *const disk_aios[] = { "threads", "native", "io_uring", NULL };
 const char *const disk_discards[] = { "ignore", "unmap", NULL };
@@ -31,10 +31,6 @@ const char *const spice_wan_compressions[] = { "", "auto", "never", "always", NU
 const char *const spice_streaming_videos[] = { "", "all", "filter", "off", NULL };
 static const char *const usb_mice[] = { "", "mouse", "tablet", NULL };
 const char *const vgas[] = { "", "none", "std", "cirrus", "qxl", "virtio", "vmware", NULL };
-static const char *const watchdog_actions[] = {
-	"reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi"
-};
-
 #define HV(member) PARAM_AT(struct hvparams, member), .since = "0.1.0", .change = CHANGE_RESTART
 const struct param hvparam_rows[] = {
 	{ "accel", PARAM_CHOICE, .choices = accels, .def = "\"auto\"", HV(accel),
@@ -88,7 +84,7 @@ const struct param hvparam_rows[] = {
 	{ "kvm_extra", PARAM_TEXT, .def = "\"\"", HV(kvm_extra),
 	  .doc = "Further arguments for QEMU, split as a shell would. What they mean is not checked." },
 	{ "kvm_flag", PARAM_CHOICE, .choices = kvm_flags, .def = "\"\"", HV(kvm_flag),
-	  .doc = "enabled: accel is kvm; disabled: accel is tcg." },
+	  .doc = "Ganeti's word for accel: enabled is kvm, disabled is tcg; empty: as accel says." },
 	{ "kvm_path", PARAM_PATH, .def = "\"\"", HV(kvm_path),
 	  .doc = "The QEMU binary; empty: qemu-system-x86_64 as found in PATH." },
 	{ "kvm_pci_reservations", PARAM_INT, .min = 0, .max = 32, .def = "12", HV(kvm_pci_reservations),
@@ -100,15 +96,16 @@ const struct param hvparam_rows[] = {
 	{ "mem_path", PARAM_PATH, .def = "\"\"", HV(mem_path),
 	  .doc = "Directory that the guest's memory comes from, all of it at the start: one of hugetlbfs, mostly." },
 	{ "migration_bandwidth", PARAM_INT, .def = "32", .min = 0, .max = 1073741824, .unit = "MiB/s",
-	  HV(migration_bandwidth), .doc = "Bandwidth of migrations; 0: no limit." },
+	  HV(migration_bandwidth), .doc = "Bandwidth of migrations; 0: no limit. Kept for later." },
 	{ "migration_caps", PARAM_TEXT, .def = "\"\"", .max = 1024, HV(migration_caps),
-	  .doc = "Capabilities for migrations, parted by colons, as QEMU calls them." },
+	  .doc = "Capabilities for migrations, parted by colons, as QEMU calls them: xbzrle:postcopy-ram. "
+		 "Kept for later." },
 	{ "migration_downtime", PARAM_INT, .def = "30", .min = 0, .max = 2000000, .unit = "ms", HV(migration_downtime),
-	  .doc = "How long a guest may stand still in a migration." },
+	  .doc = "How long a guest may stand still in a migration. Kept for later." },
 	{ "migration_mode", PARAM_CHOICE, .choices = migration_modes, .def = "\"live\"", HV(migration_mode),
-	  .doc = "non-live: the guest is paused before it is moved." },
+	  .doc = "non-live: the guest is paused before it is moved. Kept for later." },
 	{ "migration_port", PARAM_INT, .def = "8102", .min = 1, .max = 65534, HV(migration_port),
-	  .doc = "Port that a guest is moved to." },
+	  .doc = "Port that a guest is moved to. Kept for later." },
 	{ "nic_type", PARAM_CHOICE, .choices = nic_types, .def = "\"paravirtual\"", HV(nic_type),
 	  .doc = "Device that network cards are; paravirtual is virtio-net." },
 	{ "numa_nodes", PARAM_INT, .def = "0", .min = 0, .max = 128, HV(numa_nodes),
@@ -126,11 +123,13 @@ const struct param hvparam_rows[] = {
 	{ "pcie_root_ports", PARAM_INT, .min = 0, .max = 104, .def = "24", HV(pcie_root_ports),
 	  .doc = "Root ports of a Q35 machine, each for one device." },
 	{ "reboot_behavior", PARAM_CHOICE, .choices = reboot_behaviors, .def = "\"reboot\"", HV(reboot_behavior),
-	  .doc = "exit: on_reboot is stop." },
+	  .doc = "Ganeti's word for on_reboot: exit is stop; reboot: as on_reboot says." },
 	{ "rng", PARAM_BOOL, .def = "true", HV(rng), .doc = "virtio-rng: entropy of the host for the guest." },
 	{ "root_path", PARAM_TEXT, .def = "\"\"", HV(root_path), .doc = "root= for the kernel; may be empty." },
 	{ "scsi_controller_type", PARAM_CHOICE, .choices = scsi_controllers, .def = "\"virtio-scsi-pci\"",
-	  HV(scsi_controller_type), .doc = "Controller of disks of type scsi-*." },
+	  HV(scsi_controller_type),
+	  .doc = "Controller of disks of type scsi-*: 256 of them with virtio-scsi-pci, 64 with megasas, 7 with lsi "
+		 "and dc390." },
 	{ "security_domain", PARAM_TEXT, .def = "\"\"", .max = 64, HV(security_domain),
 	  .doc = "Account that QEMU runs as; for security_model user." },
 	{ "security_model", PARAM_CHOICE, .choices = security_models, HV(security_model),
@@ -176,14 +175,14 @@ const struct param hvparam_rows[] = {
 	{ "use_localtime", PARAM_BOOL, .def = "false", HV(use_localtime),
 	  .doc = "The guest's clock starts with the host's local time, not with UTC." },
 	{ "user_shutdown", PARAM_BOOL, .def = "false", HV(user_shutdown),
-	  .doc = "Ganeti's; who ended a guest is always told here." },
+	  .doc = "Ganeti's, without effect: who ended a guest is always told." },
 	{ "vga", PARAM_CHOICE, .choices = vgas, .def = "\"\"", HV(vga),
 	  .doc = "Graphics card; empty: std beside VNC, qxl beside SPICE, else none." },
 	{ "vhost_net", PARAM_ANY, .def = "\"auto\"", HV(vhost_net),
-	  .doc = "Packets of virtio cards go through the host's kernel (vhost): true, false, or auto, where it has "
-		 "that." },
+	  .doc = "Packets of virtio cards with a tap go through the host's kernel (vhost-net): true, false, or auto, "
+		 "where the host has it." },
 	{ "virtio_net_queues", PARAM_INT, .def = "1", .min = 1, .max = 32, HV(virtio_net_queues),
-	  .doc = "Queues of virtio cards that do not say." },
+	  .doc = "Pairs of queues of virtio cards with a tap that do not say." },
 	{ "vnc_bind_address", PARAM_TEXT, .def = "\"\"", .max = 4096, HV(vnc_bind_address),
 	  .doc = "Address, interface or, for a socket there, absolute directory that VNC listens on; empty: no VNC." },
 	{ "vnc_password_file", PARAM_PATH, .def = "\"\"", HV(vnc_password_file),
@@ -194,100 +193,12 @@ const struct param hvparam_rows[] = {
 	{ "vnc_x509_verify", PARAM_BOOL, .def = "false", HV(vnc_x509_verify),
 	  .doc = "Clients of VNC need a certificate of ca-cert.pem." },
 	{ "vnet_hdr", PARAM_BOOL, .def = "true", HV(vnet_hdr),
-	  .doc = "Virtio cards leave checksums and segmentation to the host." },
+	  .doc = "Virtio cards with a tap leave checksums and segmentation to the host." },
 	{ "watchdog", PARAM_TEXT, .def = "\"\"", .max = 16, HV(watchdog),
 	  .doc = "An i6300esb watchdog and what it does: reset, shutdown, poweroff, pause, debug, none or inject-nmi; "
 		 "empty: no watchdog." },
 	PARAM_END
 };
-
-static bool is_watchdog_action(const char *text)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(watchdog_actions); i++)
-		if (str_eq(watchdog_actions[i], text))
-			return true;
-	return false;
-}
-
-static bool is_serial_speed(int64_t speed)
-{
-	static const int64_t speeds[] = { 75,    110,   150,   300,   600,   1200,   1800,   2400,   4800,  9600,
-					  14400, 19200, 28800, 38400, 57600, 115200, 230400, 345600, 460800 };
-
-	for (size_t i = 0; i < ARRAY_SIZE(speeds); i++)
-		if (speeds[i] == speed)
-			return true;
-	return false;
-}
-
-/* What has no JSON on QEMU's command line is written in its string notation, which has no way to write these. */
-static bool check_lines(const struct hvparams *hv, struct err **e)
-{
-	for (const char *c = hv->machine_version; *c; c++)
-		if (!isalnum((unsigned char)*c) && !strchr("-._", *c))
-			return err_set_param(e, "hvparams.machine_version",
-					     "must be the name of a machine: letters, digits, '-', '.' and '_'");
-	for (const char *c = hv->cpu_type; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			return err_set_param(e, "hvparams.cpu_type", "must be one line of printable characters");
-	return true;
-}
-
-static bool check_topology(const struct hvparams *hv, int64_t vcpus, struct err **e)
-{
-	int64_t sockets = hv->cpu_sockets, cores = hv->cpu_cores, threads = hv->cpu_threads;
-	int64_t given = (sockets ? sockets : 1) * (cores ? cores : 1) * (threads ? threads : 1);
-
-	if (!sockets && !cores && !threads)
-		return true;
-	if (sockets && cores && threads ? given != vcpus : vcpus % given != 0)
-		return err_set_param(e, "hvparams.cpu_cores",
-				     "%" PRId64 " vcpus are no %" PRId64 " sockets of %" PRId64 " cores of %" PRId64
-				     " threads (0: any number)",
-				     vcpus, sockets, cores, threads);
-	return true;
-}
-
-bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
-{
-	char **extra;
-
-	if (!check_lines(hv, e) || !check_topology(hv, vcpus, e))
-		return false;
-	if (machine_kind(hv->machine_version) == MACHINE_OTHER) {
-		err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' is neither a PC nor a Q35 machine",
-			hv->machine_version);
-		return err_name_param(e, "hvparams.machine_version");
-	}
-	if (!str_empty(hv->initrd_path) && str_empty(hv->kernel_path))
-		return err_set_param(e, "hvparams.initrd_path", "needs 'kernel_path'");
-	if (!str_empty(hv->watchdog) && !is_watchdog_action(hv->watchdog))
-		return err_set_param(
-			e, "hvparams.watchdog",
-			"must be empty or one of reset, shutdown, poweroff, pause, debug, none, inject-nmi");
-	if (!is_serial_speed(hv->serial_speed))
-		return err_set_param(e, "hvparams.serial_speed", "%" PRId64 " is no speed of a serial port",
-				     hv->serial_speed);
-	if (!str_eq(hv->cpu_mask, "all") && !cpu_list_parse(hv->cpu_mask, NULL, NULL))
-		return err_set_param(e, "hvparams.cpu_mask", "must be 'all' or processors such as 0-3,8");
-	if (hv->security_model == SECURITY_USER && str_empty(hv->security_domain))
-		return err_set_param(e, "hvparams.security_domain", "is needed for security_model user");
-	if (hv->security_model != SECURITY_USER && !str_empty(hv->security_domain))
-		return err_set_param(e, "hvparams.security_domain", "is for security_model user only");
-	if ((hv->security_model == SECURITY_USER || hv->security_model == SECURITY_POOL || hv->use_chroot) &&
-	    geteuid() != 0) {
-		err_set(e, ERR_PERMISSION_DENIED, "'hvparams.%s' needs a droverd that is root",
-			hv->use_chroot ? "use_chroot" : "security_model");
-		return false;
-	}
-	extra = shell_split(hv->kvm_extra);
-	if (!extra)
-		return err_set_param(e, "hvparams.kvm_extra", "a quotation is not closed");
-	for (char **p = extra; *p; p++)
-		free(*p);
-	free(extra);
-	return true;
-}
 
 enum machine_kind machine_kind(const char *machine)
 {
@@ -296,6 +207,18 @@ enum machine_kind machine_kind(const char *machine)
 	if (str_eq(machine, "pc") || str_starts(machine, "pc-i440fx-"))
 		return MACHINE_PC;
 	return MACHINE_OTHER;
+}
+
+enum accel accel_of(const struct hvparams *hv)
+{
+	static const enum accel flags[] = { [KVM_FLAG_ENABLED] = ACCEL_KVM, [KVM_FLAG_DISABLED] = ACCEL_TCG };
+
+	return hv->kvm_flag == KVM_FLAG_NONE ? (enum accel)hv->accel : flags[hv->kvm_flag];
+}
+
+enum on_reboot on_reboot_of(const struct hvparams *hv)
+{
+	return hv->reboot_behavior == REBOOT_BEHAVIOR_EXIT ? ON_REBOOT_STOP : (enum on_reboot)hv->on_reboot;
 }
 
 enum security_model security_model_of(const struct hvparams *hv)

@@ -10,7 +10,7 @@
 /* In the order of the rows' choices. */
 enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
 enum disk_type { DISK_PARAVIRTUAL, DISK_IDE, DISK_SCSI_HD, DISK_SCSI_BLOCK, DISK_SCSI_GENERIC, DISK_SCSI_CD };
-enum scsi_controller { SCSI_VIRTIO, SCSI_LSI, SCSI_MEGASAS };
+enum scsi_controller { SCSI_VIRTIO, SCSI_LSI, SCSI_MEGASAS, SCSI_DC390 };
 enum disk_cache { CACHE_DEFAULT, CACHE_NONE, CACHE_WRITEBACK, CACHE_WRITETHROUGH };
 enum disk_aio { AIO_THREADS, AIO_NATIVE, AIO_IO_URING };
 enum disk_discard { DISCARD_IGNORE, DISCARD_UNMAP };
@@ -98,6 +98,13 @@ extern const char *const vgas[];
 
 /* Rules over several members; errors name "hvparams.X". VCPUS is the definition's. */
 bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e);
+/* What Ganeti's words for some choices would be, none of which starts, refused with the reason: hvparams.disk_type and
+ * disks[].type of a definition as GIVEN, before it is decoded. */
+bool hvparams_check_dead(struct json_object *given, struct err **e);
+/* The accelerator that counts: kvm_flag is another word for it. */
+enum accel accel_of(const struct hvparams *hv);
+/* What counts when the guest reboots: reboot_behavior exit is another word for stop. */
+enum on_reboot on_reboot_of(const struct hvparams *hv);
 /* By its name alone: a name or an alias of a machine. */
 enum machine_kind machine_kind(const char *machine);
 /* The model that counts: pool by default where droverd is root, else none. */

@@ -39,11 +39,18 @@ int nic_type_of(const struct nic *n, const struct hvparams *hv)
 	return n->type == PARAM_CHOICE_NONE ? hv->nic_type : n->type;
 }
 
-unsigned nic_taps(const struct nic *n)
+unsigned nic_taps(const struct nic *n, const struct hvparams *hv)
 {
 	if (nic_mode_of(n) != NIC_BRIDGED)
 		return 0;
-	return n->queues == PARAM_INT_NONE ? 1 : (unsigned)n->queues;
+	if (nic_type_of(n, hv) != NIC_TYPE_PARAVIRTUAL)
+		return 1;
+	return (unsigned)(n->queues == PARAM_INT_NONE ? hv->virtio_net_queues : n->queues);
+}
+
+bool nic_vnet_hdr(const struct nic *n, const struct hvparams *hv)
+{
+	return hv->vnet_hdr && nic_type_of(n, hv) == NIC_TYPE_PARAVIRTUAL;
 }
 
 bool mac_is_valid(const char *text)

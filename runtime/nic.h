@@ -26,7 +26,9 @@ extern const char *const nic_modes[];
 bool nic_check(const struct nic *n, const struct hvparams *hv, const char *prefix, struct err **e);
 enum nic_mode nic_mode_of(const struct nic *n);
 /* The queues of its tap, each of which QEMU is given a descriptor for; 0: it has none. */
-unsigned nic_taps(const struct nic *n);
+unsigned nic_taps(const struct nic *n, const struct hvparams *hv);
+/* Whether its tap puts a virtio header in front of packets. */
+bool nic_vnet_hdr(const struct nic *n, const struct hvparams *hv);
 /* Index into nic_types. */
 int nic_type_of(const struct nic *n, const struct hvparams *hv);
 /* "52:54:00:12:34:56", a station's own address; any case. */

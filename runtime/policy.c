@@ -16,6 +16,7 @@ static void read_policies(const struct instance *inst, struct hvparams *hv)
 		return;
 	hv->on_poweroff = def.hvparams.on_poweroff;
 	hv->on_reboot = def.hvparams.on_reboot;
+	hv->reboot_behavior = def.hvparams.reboot_behavior;
 	hv->on_crash = def.hvparams.on_crash;
 	definition_clear(&def);
 }
@@ -25,7 +26,7 @@ bool policy_ends_at_reboot(const struct instance *inst)
 	struct hvparams hv;
 
 	read_policies(inst, &hv);
-	return hv.on_reboot != ON_REBOOT_RESET;
+	return on_reboot_of(&hv) != ON_REBOOT_RESET;
 }
 
 static unsigned count_recent(const struct restarts *r, double now)
@@ -68,7 +69,7 @@ enum policy policy_of_held(struct instance *inst)
 	else if (!str_eq(inst->reason, "guest"))
 		wanted = false;
 	else if (str_eq(inst->causes.shutdown, "guest-reset"))
-		wanted = hv.on_reboot == ON_REBOOT_RESTART;
+		wanted = on_reboot_of(&hv) == ON_REBOOT_RESTART;
 	else
 		wanted = hv.on_poweroff == ON_POWEROFF_RESTART;
 	if (crashed && (hv.on_crash == ON_CRASH_PAUSE || (wanted && !may_restart(inst))))

@@ -6,6 +6,7 @@
 #include "runtime/remote.h"
 #include "runtime/uids.h"
 #include "runtime/uri.h"
+#include "runtime/vhost.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -35,6 +36,7 @@ static void forget_taps(struct prepare *p)
 	free(p->taps);
 	p->taps = NULL;
 	p->n_taps = p->card = 0;
+	p->vhost = false;
 }
 
 void prepare_clear(struct prepare *p)
@@ -80,7 +82,7 @@ const struct step prepare_ask_binary = { "ask what QEMU can do", ask_binary, nam
 bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid, struct err **e)
 {
 	const struct hvparams *hv = &def->hvparams;
-	gid_t kvm = hv->accel == ACCEL_TCG ? (gid_t)-1 : confine_kvm_group();
+	gid_t kvm = accel_of(hv) == ACCEL_TCG ? (gid_t)-1 : confine_kvm_group();
 
 	switch (security_model_of(hv)) {
 	case SECURITY_NONE:
@@ -155,8 +157,8 @@ static enum verdict look_at_kvm(struct op *op, void *arg)
 	enum verdict v;
 	char **prefix;
 
-	p->kvm = hv->accel == ACCEL_KVM;
-	if (hv->accel != ACCEL_AUTO)
+	p->kvm = accel_of(hv) == ACCEL_KVM;
+	if (accel_of(hv) != ACCEL_AUTO)
 		return OP_DONE;
 	prefix = probe_prefix(&p->confine, p->inst->rt->launcher);
 	v = accel_wait(op, p->inst->rt->accel, p->binary, (const char *const *)prefix, key, &p->accel);
@@ -251,13 +253,14 @@ const struct step prepare_open_files = { "open the images", open_files, close_fi
 
 static bool make_tap(struct prepare *p, const struct nic *n, size_t card, struct err **e)
 {
-	unsigned queues = nic_taps(n);
+	const struct hvparams *hv = &p->inst->def.hvparams;
+	unsigned queues = nic_taps(n, hv);
 	char name[IFNAMSIZ];
 	struct err *why = NULL;
 
 	tap_name(n->uuid, name);
 	p->taps = xrealloc(p->taps, p->n_taps + queues, sizeof(int));
-	if (tap_open(name, queues, n->link, n->mtu, p->taps + p->n_taps, &why)) {
+	if (tap_open(name, queues, nic_vnet_hdr(n, hv), n->link, n->mtu, p->taps + p->n_taps, &why)) {
 		p->n_taps += queues;
 		return true;
 	}
@@ -266,15 +269,31 @@ static bool make_tap(struct prepare *p, const struct nic *n, size_t card, struct
 	return false;
 }
 
+static bool open_vhost(struct prepare *p, struct err **e)
+{
+	const struct definition *def = &p->inst->def;
+	unsigned queues = 0;
+
+	for (size_t i = 0; i < def->nics.n; i++)
+		queues += vhost_queues(definition_nic(def, i), &def->hvparams);
+	p->taps = xrealloc(p->taps, p->n_taps + queues + 1, sizeof(int));
+	if (!vhost_open(&def->hvparams, queues, p->taps + p->n_taps, e))
+		return false;
+	p->vhost = queues && p->taps[p->n_taps] >= 0;
+	p->n_taps += p->vhost ? queues : 0;
+	return true;
+}
+
 /* Goes on with card p->card. */
 static bool make_rest(struct prepare *p, struct err **e)
 {
 	const struct definition *def = &p->inst->def;
 
 	for (; p->card < def->nics.n; p->card++)
-		if (nic_taps(definition_nic(def, p->card)) && !make_tap(p, definition_nic(def, p->card), p->card, e))
+		if (nic_taps(definition_nic(def, p->card), &def->hvparams) &&
+		    !make_tap(p, definition_nic(def, p->card), p->card, e))
 			return false;
-	return true;
+	return open_vhost(p, e);
 }
 
 /* Whether somebody has the name of the tap that could not be made: who may be about to end. */
@@ -282,6 +301,8 @@ static bool is_taken(const struct prepare *p)
 {
 	char name[IFNAMSIZ];
 
+	if (p->card >= p->inst->def.nics.n) /* all were made */
+		return false;
 	tap_name(definition_nic(&p->inst->def, p->card)->uuid, name);
 	return tap_exists(name);
 }
@@ -389,6 +410,7 @@ static enum verdict build(struct op *op, void *arg)
 		p->files.items[i].block = p->items[i].block;
 	if (!prepare_env(&env, &inst->def, p->binary, p->caps, p->kvm || p->accel.works, &e))
 		return op_fail_err(op, e);
+	env.vhost = p->vhost;
 	env.kernel = where(p, COPY_OF_KERNEL);
 	env.initrd = where(p, COPY_OF_INITRD);
 	p->kvm = env.kvm;

@@ -29,8 +29,9 @@ struct prepare {
 	struct open_item *items; /* of the files, in their order; then kernel and initrd */
 	struct open_owner owner;
 	size_t n_items;
-	int *taps;           /* descriptors of their queues, card by card */
+	int *taps;           /* descriptors of their queues, card by card; then those of vhost-net, if VHOST */
 	size_t n_taps, card; /* card: whose tap is next */
+	bool vhost;
 	unsigned tries;
 	char *q_path;
 	const char *binds[8]; /* of the private root */

@@ -68,6 +68,22 @@ static struct json_object *source_of(const struct disk *d)
 	return o;
 }
 
+/* As it was said, by its own name. */
+static struct json_object *throttle_of(const struct disk *d, struct json_object *definition, size_t disk)
+{
+	struct json_object *said = member_of(definition, "disks", disk, "throttle"), *o = NULL;
+
+	if (!d->disk_iops)
+		return said;
+	if (said)
+		json_object_deep_copy(said, &o, NULL);
+	else
+		o = json_object_new_object();
+	json_object_put(said);
+	json_add_uint(o, "bps_total", d->disk_iops);
+	return o;
+}
+
 struct json_object *record_disk(const struct definition *def, size_t disk, struct json_object *definition,
 				const struct argv_env *env, const struct argv_files *files)
 {
@@ -83,7 +99,7 @@ struct json_object *record_disk(const struct definition *def, size_t disk, struc
 	json_add_str(o, "media", disk_medias[d->media]);
 	json_add(o, "source", source_of(d));
 	json_add(o, "nodes", nodes_of(&parts));
-	json_add(o, "throttle", member_of(definition, "disks", disk, "throttle"));
+	json_add(o, "throttle", throttle_of(d, definition, disk));
 	json_add(o, "hvinfo", member_of(definition, "disks", disk, "hvinfo"));
 	parts_clear(&parts);
 	return o;
@@ -100,7 +116,7 @@ struct json_object *record_nic(const struct definition *def, size_t nic, struct 
 	json_add_str(o, "state", "attached");
 	json_add_str(o, "mac", n->mac);
 	json_add_str(o, "mode", nic_modes[nic_mode_of(n)]);
-	if (nic_taps(n)) {
+	if (nic_taps(n, &def->hvparams)) {
 		tap_name(n->uuid, tap);
 		json_add_str(o, "tap", tap);
 		json_add_str(o, "bridge", n->link);

@@ -128,7 +128,9 @@ static const struct bus_row {
 /* Places by number, from 0 up to this. */
 static unsigned bus_count(const struct hvparams *hv, enum bus bus)
 {
-	static const unsigned scsi_ids[] = { [SCSI_VIRTIO] = 256, [SCSI_LSI] = 7, [SCSI_MEGASAS] = 64 };
+	static const unsigned scsi_ids[] = {
+		[SCSI_VIRTIO] = 256, [SCSI_LSI] = 7, [SCSI_MEGASAS] = 64, [SCSI_DC390] = 7
+	};
 
 	if (bus == BUS_SCSI)
 		return scsi_ids[hv->scsi_controller_type];

@@ -120,7 +120,7 @@ static int descriptor_of(const char *name)
 		ck_assert_int_ge(fd, 0);
 	} else if (str_eq(name, "getfd")) {
 		tap_name(UUID, tap);
-		ck_assert_msg(tap_open(tap, 1, "br0", PARAM_INT_NONE, &fd, &e), "%s", e ? e->desc : "");
+		ck_assert_msg(tap_open(tap, 1, true, "br0", PARAM_INT_NONE, &fd, &e), "%s", e ? e->desc : "");
 	}
 	return fd;
 }

@@ -52,8 +52,10 @@ static void put_choices(struct json_object *choices)
 	size_t n = choices ? json_object_array_length(choices) : 0;
 
 	for (size_t i = 0; i < n; i++) {
+		const char *choice = json_object_get_string(json_object_array_get_idx(choices, i));
+
 		fputs(i == 0 ? " One of " : i + 1 < n ? ", " : " or ", stdout);
-		put_bold(json_object_get_string(json_object_array_get_idx(choices, i)));
+		put_bold(*choice ? choice : "\"\"");
 	}
 	if (n > 0)
 		putchar('.');
@@ -90,7 +92,7 @@ static void put_type(struct json_object *row)
 		{ "never", "; never changes" },
 	};
 	const char *items = json_get_str(row, "items"), *unit = json_get_str(row, "unit");
-	const char *change = json_get_str(row, "change");
+	const char *change = json_get_str(row, "change"), *since = json_get_str(row, "since");
 	struct json_object *def;
 
 	printf(" (%s%s%s%s%s", json_get_str(row, "type"), items ? " of " : "", items ? items : "", unit ? ", " : "",
@@ -107,6 +109,8 @@ static void put_type(struct json_object *row)
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
 		if (str_eq(changes[i].change, change))
 			fputs(changes[i].text, stdout);
+	if (since)
+		printf("; since %s", since);
 	puts(")");
 }
 

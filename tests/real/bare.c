@@ -140,7 +140,7 @@ static void taps_open(struct bare *b)
 {
 	for (size_t i = 0; i < b->def.nics.n; i++) {
 		const struct nic *n = definition_nic(&b->def, i);
-		unsigned queues = nic_taps(n);
+		unsigned queues = nic_taps(n, &b->def.hvparams);
 		struct err *e = NULL;
 		char name[IFNAMSIZ];
 
@@ -150,7 +150,9 @@ static void taps_open(struct bare *b)
 			netns_bridge(n->link);
 		tap_name(n->uuid, name);
 		b->taps = xrealloc(b->taps, b->n_taps + queues, sizeof(int));
-		ck_assert_msg(tap_open(name, queues, n->link, n->mtu, b->taps + b->n_taps, &e), "%s", e ? e->desc : "");
+		ck_assert_msg(tap_open(name, queues, nic_vnet_hdr(n, &b->def.hvparams), n->link, n->mtu,
+				       b->taps + b->n_taps, &e),
+			      "%s", e ? e->desc : "");
 		b->n_taps += queues;
 	}
 }

@@ -372,7 +372,7 @@ static void plug_all(struct bare *b)
 	for (size_t i = 0; i < b->def.disks.n; i++)
 		disk_parts(&b->def, i, &env, &b->files, &parts);
 	for (size_t i = 0; i < b->def.nics.n; i++)
-		nic_parts(&b->def, i, &env, NULL, &parts);
+		nic_parts(&b->def, i, &env, NULL, NULL, &parts);
 	for (size_t i = 0; i < parts.n; i++)
 		plug(b, &parts.items[i]);
 	parts_clear(&parts);

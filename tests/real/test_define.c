@@ -35,7 +35,9 @@ START_TEST(test_define)
 	ck_assert_str_eq(str_at(o, "definition.uuid"), str_at(o, "uuid"));
 	ck_assert_int_eq(int_at(o, "definition.memory"), 256 << 20);
 	ck_assert_str_eq(str_at(o, "definition.metadata.owner"), "ops");
-	ck_assert_int_eq(json_object_array_length(at(o, "warnings")), 0);
+	ck_assert_int_eq(json_object_array_length(at(o, "warnings")), 2);
+	ck_assert_str_eq(str_at(o, "warnings.0.parameter"), "hvparams.cpu_type");
+	ck_assert_str_eq(str_at(o, "warnings.1.parameter"), "hvparams.machine_version");
 	event = client_event(c, "INSTANCE_DEFINED");
 	ck_assert_str_eq(str_at(event, "data.instance"), "web1");
 	ck_assert_str_eq(str_at(event, "data.uuid"), str_at(o, "uuid"));

@@ -2,6 +2,8 @@
 /* The command line: what was golden stays so, and no value becomes an option. */
 #include "runtime/argv.h"
 
+#include "runtime/vhost.h"
+
 #include "definitions.h"
 
 #include <dirent.h>
@@ -410,13 +412,16 @@ static void check_golden(const char *name)
 	_cleanup_free_ char *file = xasprintf("%s.argv", base), *json = read_text(GOLDEN, name);
 	_cleanup_free_ char *expected = read_text(GOLDEN, file), *text = NULL;
 	struct definition def;
+	enum vhost vhost;
 	size_t same = 0;
 	char **argv;
 
 	settle(json, &def);
+	ck_assert(vhost_decode(&def.hvparams, &vhost, NULL));
 	argv = build(&def, &(struct argv_env){ .binary = "/usr/bin/qemu-system-x86_64",
-					       .kvm = def.hvparams.accel == ACCEL_KVM,
-					       .sandbox = def.hvparams.accel != ACCEL_KVM });
+					       .kvm = accel_of(&def.hvparams) == ACCEL_KVM,
+					       .sandbox = accel_of(&def.hvparams) != ACCEL_KVM,
+					       .vhost = vhost == VHOST_ON });
 	text = lines(argv);
 	argv_free(argv);
 	definition_clear(&def);

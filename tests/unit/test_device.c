@@ -180,7 +180,7 @@ START_TEST(test_lacking)
 		json_object_put(parts.items[i].o);
 	parts.items[0] = parts.items[parts.n - 1];
 	parts.n = 1;
-	nic_parts(&def, 0, &env, NULL, &parts);
+	nic_parts(&def, 0, &env, NULL, NULL, &parts);
 	text = print_parts(&parts);
 	ck_assert_str_eq(text, "-device virtio-blk-pci,id=" DISK0 ",bus=pci.0,addr=0xc,drive=" DISK0 ",serial=s\n"
 			       "-netdev user,id=" NIC1 "\n"

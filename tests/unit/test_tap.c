@@ -46,7 +46,7 @@ static void make(const char *name, unsigned queues, int64_t mtu)
 {
 	struct err *e = NULL;
 
-	ck_assert_msg(tap_open(name, queues, "br0", mtu, fds, &e), "%s", e ? e->desc : "");
+	ck_assert_msg(tap_open(name, queues, true, "br0", mtu, fds, &e), "%s", e ? e->desc : "");
 	ck_assert(tap_exists(name));
 }
 
@@ -56,7 +56,7 @@ static void expect_refusal(unsigned queues, const char *bridge, int64_t mtu, enu
 	_cleanup_err_ struct err *e = NULL;
 	int next = dup(STDIN_FILENO);
 
-	ck_assert(!tap_open(NAME, queues, bridge, mtu, fds, &e));
+	ck_assert(!tap_open(NAME, queues, true, bridge, mtu, fds, &e));
 	ck_assert_str_eq(e->desc, words);
 	ck_assert_int_eq(e->class, class);
 	assert_interfaces(before);
@@ -129,7 +129,7 @@ START_TEST(test_mtu)
 	make(NAME, 1, 9000);
 	ck_assert_int_eq(netns_mtu(NAME), 9000);
 	ck_assert_int_eq(netns_mtu("br0"), 1420);
-	ck_assert(tap_open("dv1", 1, "br0", PARAM_INT_NONE, other, NULL));
+	ck_assert(tap_open("dv1", 1, true, "br0", PARAM_INT_NONE, other, NULL));
 	ck_assert_int_eq(netns_mtu("dv1"), 1420);
 }
 END_TEST
@@ -150,7 +150,7 @@ START_TEST(test_frame)
 	memcpy(sent.ethernet.h_source, "\x52\x54\x00\x12\x34\x56", ETH_ALEN);
 	sent.ethernet.h_proto = htons(0x88b5); /* for experiments */
 	make(NAME, 1, PARAM_INT_NONE);
-	ck_assert(tap_open("dv1", 1, "br0", PARAM_INT_NONE, other, NULL));
+	ck_assert(tap_open("dv1", 1, true, "br0", PARAM_INT_NONE, other, NULL));
 	ck_assert_int_eq(write(fds[0], &sent, sizeof(sent)), sizeof(sent));
 	at.fd = other[0];
 	/* The host may have words of its own to say there. */
@@ -190,7 +190,7 @@ START_TEST(test_refused)
 {
 	int tap[1];
 
-	ck_assert(tap_open("dv1", 1, "br0", PARAM_INT_NONE, tap, NULL));
+	ck_assert(tap_open("dv1", 1, true, "br0", PARAM_INT_NONE, tap, NULL));
 	expect_refusal(refused[_i].queues, refused[_i].bridge, refused[_i].mtu, ERR_NETWORK, refused[_i].words);
 }
 END_TEST
@@ -201,7 +201,7 @@ START_TEST(test_taken)
 	int theirs[QUEUES_MAX];
 	unsigned had = _i ? 2 : 1;
 
-	ck_assert(tap_open(NAME, had, "br0", PARAM_INT_NONE, theirs, NULL));
+	ck_assert(tap_open(NAME, had, true, "br0", PARAM_INT_NONE, theirs, NULL));
 	for (unsigned queues = 1; queues <= 2; queues++)
 		expect_refusal(queues, "br0", PARAM_INT_NONE, ERR_NETWORK,
 			       "there is a network interface '" NAME
