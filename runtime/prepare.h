@@ -32,6 +32,7 @@ struct prepare {
 	int *taps;           /* descriptors of their queues, card by card */
 	size_t n_taps, card; /* card: whose tap is next */
 	unsigned tries;
+	int boot; /* what is booted this once; see boot.h */
 	char *q_path;
 	const char *binds[8]; /* of the private root */
 	struct confine confine;

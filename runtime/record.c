@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "netdev/tap.h"
+#include "runtime/boot.h"
 #include "runtime/device.h"
 #include "runtime/fdsets.h"
 #include "runtime/policy.h"
@@ -161,6 +162,8 @@ bool record_write(struct instance *inst, const struct prepare *p, struct err **e
 	json_add_int(o, "starts", inst->starts);
 	json_add(o, "fdsets", fdsets_of_start(SET_COUNT - 1 + p->files.n));
 	json_add_str(o, "cgroup", inst->cgroup);
+	if (p->boot != BOOT_AS_DEFINED)
+		json_add_str(o, "boot", boot_orders[p->boot - 1]);
 	instance_set_record(inst, o);
 	return record_save(inst, e);
 }

@@ -614,7 +614,7 @@ static const struct step step_ask = { "ask for its state", guest_ask, NULL, .tim
 static const struct step step_machine = { "name the machine", machine_name, .timeout_ms = CALL_MS };
 static const struct step step_take = { "take it over", machine_take };
 
-struct start *start_plan(struct op *op, struct instance *inst, bool paused)
+struct start *start_plan(struct op *op, struct instance *inst, bool paused, int boot)
 {
 	struct start *s = xcalloc(1, sizeof(*s));
 
@@ -622,6 +622,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	s->paused = paused;
 	s->control = -1;
 	prepare_init(&s->prepare, inst);
+	s->prepare.boot = boot;
 	make_room(s, FD_COUNT);
 	op_add(op, &step_look, s);
 	if (device_record_has_leavers(inst)) /* its turn came before that of who would have taken them off */
