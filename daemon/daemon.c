@@ -72,7 +72,8 @@ static bool open_gear(struct runtime *rt, const struct config *config, const cha
 
 	rt->launcher = find_program("drover-launch", e);
 	rt->opener = rt->launcher ? find_program("drover-open", e) : NULL;
-	prober = rt->opener ? find_program("drover-probe", e) : NULL;
+	rt->fetcher = rt->opener ? find_program("drover-fetch", e) : NULL;
+	prober = rt->fetcher ? find_program("drover-probe", e) : NULL;
 	if (!prober)
 		return false;
 	rt->uids = uid_pool_new(config->uid_first, config->uid_last, tag, e);

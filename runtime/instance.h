@@ -103,7 +103,7 @@ RB_HEAD(instance_tree, instance);
 struct runtime {
 	uv_loop_t *loop;
 	struct dirs dirs;
-	char *launcher, *opener; /* paths of drover-launch and drover-open */
+	char *launcher, *opener, *fetcher; /* paths of drover-launch, drover-open and drover-fetch */
 	struct uid_pool *uids;
 	struct cgroups cgroups;
 	struct instance_tree instances; /* by name */

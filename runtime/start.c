@@ -20,6 +20,7 @@
 #include "runtime/prepare.h"
 #include "runtime/record.h"
 #include "runtime/remote.h"
+#include "runtime/servers.h"
 #include "runtime/store.h"
 
 #include <errno.h>
@@ -631,6 +632,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	op_add(op, &prepare_ask_binary, &s->prepare);
 	op_add(op, &prepare_claim_uid, &s->prepare);
 	op_add(op, &prepare_look_at_kvm, &s->prepare);
+	op_add(op, &servers_ask, &s->prepare);
 	op_add(op, &step_dir, s);
 	op_add(op, &prepare_open_files, &s->prepare);
 	op_add(op, &prepare_make_taps, &s->prepare);
