@@ -9,6 +9,7 @@
 #include "qmp/caps_cache.h"
 #include "runtime/accel.h"
 #include "runtime/confine.h"
+#include "runtime/quarantine.h"
 #include "runtime/record.h"
 #include "runtime/uids.h"
 
@@ -116,6 +117,7 @@ bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err
 		return false;
 	keep_spare(d); /* before the guests take what there is */
 	file_list(d->rt.dirs.run_instances, record_sweep, &d->rt, NULL);
+	quarantine_recover(&d->rt);
 	return config_read(&d->config, d->rt.dirs.etc, e) && open_gear(&d->rt, &d->config, root, e);
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/fdsets.h"
 #include "runtime/policy.h"
 #include "runtime/prepare.h"
+#include "runtime/quarantine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -303,6 +304,7 @@ bool record_remove(struct instance *inst, struct err **e)
 		return errno == ENOENT || err_set_errno(e, ERR_GENERIC, errno, "cannot open its run directory");
 	if (!process_is_none(dir, e))
 		return false;
+	quarantine_take(inst->rt, inst->name, dir);
 	gone = xasprintf("%s%s", gone_prefix, inst->name);
 	if (!file_remove_tree(parent, gone, &failure) || renameat(parent, inst->name, parent, gone) < 0) {
 		if (!failure)

@@ -338,6 +338,64 @@ START_TEST(test_silent)
 }
 END_TEST
 
+/* ---- what is left behind ---- */
+
+/* Files of DIR that hold what they should: no link was followed, no FIFO opened. */
+static void expect_kept(const char *kept)
+{
+	host_run("cd '%s' && test \"$(cat q/core)\" = secret && test \"$(cat q/d/e/f)\" = deep && test ! -e q/link -a "
+		 "! -L "
+		 "q/link && test ! -e q/pipe && test ! -e q/kernel -o -f q/kernel && test \"$(stat -c '%%a %%u' "
+		 "q/core)\" = '400 0' && "
+		 "test $(stat -c %%s q/large) = 16777216 && grep -q ' kept core$' list && grep -q ' left link$' list "
+		 "&& "
+		 "grep -q ' left pipe$' list && grep -q ' cut large$' list && grep -q ' left second$' list",
+		 kept);
+}
+
+START_TEST(test_quarantine)
+{
+	_cleanup_json_ struct json_object *event = NULL;
+	_cleanup_free_ char *after = NULL, *path = NULL;
+
+	define("'use_chroot': true, 'cdrom_image_path': '@/cd1', ", "'disks': []");
+	start("");
+	host_run("cd '%s/run/instances/web1/q' && echo secret > core && chmod 4755 core && mkfifo pipe && ln -s "
+		 "/etc/passwd link "
+		 "&& mkdir -p d/e && echo deep > d/e/f && truncate -s 1T large && echo two > first && ln first second "
+		 "&& rm "
+		 "first && ln second '%s/other' && chown -R $(stat -c %%u .) .",
+		 rig->root, rig->root);
+	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
+	event = client_event(client, "QUARANTINE");
+	ck_assert_str_eq(str_at(event, "data.instance"), "web1");
+	ck_assert_int_eq(int_at(event, "data.files"), 3);
+	path = xstrdup(str_at(event, "data.path"));
+	ck_assert_ptr_nonnull(strstr(path, "/lib/quarantine/web1-"));
+	expect_kept(path);
+	json_object_put(guest_settle(client, "web1"));
+	after = rig_world(rig, true);
+	ck_assert_msg(!strstr(after, "run/instances/web1") && !strstr(after, "run/quarantine/web1"), "left: %s", after);
+	/* nothing was left, nothing is kept */
+	start("");
+	stop();
+	host_run("test $(ls '%s/lib/quarantine' | wc -l) = 1", rig->root);
+	/* what the last droverd did not come to */
+	rig_stop(rig);
+	host_run("cd '%s' && mkdir -p run/quarantine/web1-20260101T000000.000Z && echo late > "
+		 "run/quarantine/web1-20260101T000000.000Z/core",
+		 rig->root);
+	client_free(client);
+	rig_start(rig);
+	client = client_new(rig);
+	host_run("cd '%s'; for i in $(seq 600); do test -f lib/quarantine/web1-20260101T000000.000Z/list && test -z "
+		 "\"$(ls "
+		 "run/quarantine)\" && exit 0; sleep 0.1; done; exit 1",
+		 rig->root);
+	host_run("test $(cat '%s/lib/quarantine/web1-20260101T000000.000Z/q/core') = late", rig->root);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("media");
@@ -351,6 +409,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_url);
 	tcase_add_test(tc, test_unfit);
 	tcase_add_test(tc, test_silent);
+	tcase_add_test(tc, test_quarantine);
 	suite_add_tcase(s, tc);
 	return s;
 }
