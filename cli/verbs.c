@@ -35,8 +35,10 @@ static const struct cli_option reboot_options[] = {
 	CLI_OPTION_END,
 };
 
+static const char *const start_boots[] = { "disk", "cdrom", "floppy", "network", NULL };
 static const struct cli_option start_options[] = {
 	{ "paused", OPTION_FLAG, .member = "paused", .doc = "Do not let the guest run yet." },
+	{ "boot", OPTION_CHOICE, "WHAT", start_boots, "boot", "What is booted this once: the first of its kind." },
 	CLI_OPTION_END,
 };
 
@@ -229,7 +231,7 @@ const struct verb cli_verbs[] = {
 	},
 	{
 		.name = "start",
-		.usage = "NAME... [--paused]",
+		.usage = "NAME... [--paused] [--boot WHAT]",
 		.summary = "Start instances.",
 		.options = start_options,
 		.min = 1,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/commands.h"
 #include "daemon/job.h"
+#include "runtime/boot.h"
 #include "runtime/observe.h"
 #include "runtime/policy.h"
 #include "runtime/start.h"
@@ -8,25 +9,36 @@
 struct args {
 	char *instance;
 	bool paused;
+	int boot; /* enum boot_order or PARAM_CHOICE_NONE */
 };
 
-static const struct param rows[] = { PARAM_INSTANCE(struct args),
-				     { "paused", PARAM_BOOL, .def = "false", PARAM_AT(struct args, paused),
-				       .since = "0.1.0", .doc = "Do not run the guest yet; 'instance-resume' does." },
-				     PARAM_END };
+static const struct param rows[] = {
+	PARAM_INSTANCE(struct args),
+	{ "paused", PARAM_BOOL, .def = "false", PARAM_AT(struct args, paused), .since = "0.1.0",
+	  .doc = "Do not run the guest yet; 'instance-resume' does." },
+	{ "boot", PARAM_CHOICE, .choices = boot_orders, PARAM_AT(struct args, boot), .since = "0.1.0",
+	  .doc = "What the firmware tries first, for this start only: the first disk, CD-ROM, "
+		 "floppy or network card, in front of what the definition says." },
+	PARAM_END
+};
 
 static void ctx_free(void *ctx)
 {
 	start_free(ctx);
 }
 
-void job_plan_start(struct job *job, struct instance *inst, bool paused)
+static void plan_start(struct job *job, struct instance *inst, bool paused, int once)
 {
 	/* A guest that was let go, and is not there any more, has ended; a start that was not yet is taken back. */
 	if (job->recovered && job->op->committed && !inst->process && inst->run_dir >= 0)
 		observe_judge_end(inst);
-	job->ctx = start_plan(job->op, inst, paused);
+	job->ctx = start_plan(job->op, inst, paused, once);
 	job->ctx_free = ctx_free;
+}
+
+void job_plan_start(struct job *job, struct instance *inst, bool paused)
+{
+	plan_start(job, inst, paused, BOOT_AS_DEFINED);
 }
 
 bool job_knows(struct job *job, const struct instance *inst, struct err **e)
@@ -41,6 +53,7 @@ static bool plan(struct job *job, struct err **e)
 {
 	const struct args *args = job->args;
 	struct instance *inst = job_instance(job, e);
+	int once = args->boot == PARAM_CHOICE_NONE ? BOOT_AS_DEFINED : 1 + args->boot;
 
 	if (!inst || (job->recovered && !job_knows(job, inst, e)))
 		return false;
@@ -54,9 +67,11 @@ static bool plan(struct job *job, struct err **e)
 		return err_set(e, ERR_WRONG_STATE, "'%s' has a process already and is %s (%s)", inst->name,
 			       state_name(inst->state), inst->reason);
 	}
+	if (!job->recovered && !boot_check_once(&inst->def, once, e))
+		return false;
 	if (!job->recovered)
 		policy_forget(inst);
-	job_plan_start(job, inst, args->paused);
+	plan_start(job, inst, args->paused, once);
 	return true;
 }
 

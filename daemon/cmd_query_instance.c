@@ -57,8 +57,8 @@ static struct json_object *brief(struct daemon *d, struct instance *inst)
 /* runtime.json without what only we need. */
 static struct json_object *runtime_of(const struct instance *inst)
 {
-	static const char *const members[] = { "version", "cmd",     "hvparams", "disks",
-					       "nics",    "process", "qemu",     "layout" };
+	static const char *const members[] = { "version", "cmd",  "hvparams", "disks", "nics",
+					       "process", "qemu", "layout",   "boot" };
 	struct json_object *o;
 
 	if (!inst->record)

@@ -9,6 +9,7 @@
 #include "qmp/caps_cache.h"
 #include "runtime/accel.h"
 #include "runtime/confine.h"
+#include "runtime/quarantine.h"
 #include "runtime/record.h"
 #include "runtime/uids.h"
 
@@ -72,7 +73,8 @@ static bool open_gear(struct runtime *rt, const struct config *config, const cha
 
 	rt->launcher = find_program("drover-launch", e);
 	rt->opener = rt->launcher ? find_program("drover-open", e) : NULL;
-	prober = rt->opener ? find_program("drover-probe", e) : NULL;
+	rt->fetcher = rt->opener ? find_program("drover-fetch", e) : NULL;
+	prober = rt->fetcher ? find_program("drover-probe", e) : NULL;
 	if (!prober)
 		return false;
 	rt->uids = uid_pool_new(config->uid_first, config->uid_last, tag, e);
@@ -115,6 +117,7 @@ bool daemon_open(struct daemon *d, uv_loop_t *loop, const char *root, struct err
 		return false;
 	keep_spare(d); /* before the guests take what there is */
 	file_list(d->rt.dirs.run_instances, record_sweep, &d->rt, NULL);
+	quarantine_recover(&d->rt);
 	return config_read(&d->config, d->rt.dirs.etc, e) && open_gear(&d->rt, &d->config, root, e);
 }
 

@@ -7,6 +7,8 @@
 #include "hotplug/plug.h"
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
+#include "runtime/media.h"
+#include "runtime/media.h"
 
 #include <string.h>
 #include <strings.h>
@@ -339,6 +341,10 @@ static bool detach_one(struct choice *c, const char *text, const char *parameter
 	if (!only && is_ambiguous(c->inst, text))
 		return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter,
 				       "a disk and a card are called '%s'; say an id", text);
+	if (there && media_param_of(c->inst->stored, json_get_str(there, "name")))
+		return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter, "'%s' is the disk of '%s'; empty that",
+				       json_get_str(there, "name"),
+				       media_param_of(c->inst->stored, json_get_str(there, "name")));
 	if (there && !c->live)
 		runs = NULL; /* another may run by the same name; it is not asked for */
 	id = device_id_of(runs ? runs : there);

@@ -144,6 +144,23 @@ static void on_restarts_stopped(struct instance *inst, void *data)
 	event_emit(data, "INSTANCE_RESTARTS_STOPPED", o);
 }
 
+static void on_quarantined(const char *name, const char *path, unsigned files, const struct err *e, void *data)
+{
+	struct json_object *o = json_object_new_object();
+
+	if (e)
+		log_write(LOG_WARNING, name, "QEMU left files in its own directory, and they are not kept: %s",
+			  e->desc);
+	else
+		log_write(LOG_WARNING, name, "QEMU left files in its own directory, which nobody expects; see '%s'",
+			  path);
+	json_add_str(o, "instance", name);
+	json_add_str(o, "path", e ? NULL : path);
+	json_add_int(o, "files", files);
+	json_add_str(o, "why", e ? e->desc : NULL);
+	event_emit(data, "QUARANTINE", o);
+}
+
 const struct runtime_ops follow_ops = {
 	.state_changed = on_state_changed,
 	.qemu_event = on_qemu_event,
@@ -155,4 +172,5 @@ const struct runtime_ops follow_ops = {
 	.device_gone = on_device_gone,
 	.device_told = on_device_told,
 	.restarts_stopped = on_restarts_stopped,
+	.quarantined = on_quarantined,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/argv.h"
 
+#include "runtime/boot.h"
 #include "runtime/device.h"
 #include "runtime/vhost.h"
 
@@ -125,14 +126,14 @@ static void put_chardevs(struct argv *a, const struct hvparams *hv)
 }
 
 /* A floppy has no bootindex; its controller has one for each drive. */
-static void put_floppy_boot(struct argv *a, const struct definition *def)
+static void put_floppy_boot(struct argv *a, const struct definition *def, int once)
 {
 	for (size_t i = 0; i < def->disks.n; i++) {
 		const struct disk *d = definition_disk(def, i);
+		int64_t index = boot_disk_index(def, once, i);
 
-		if (d->media == MEDIA_FLOPPY && disk_bootindex(def, i) != PARAM_INT_NONE)
-			opt(a, "-global", "isa-fdc.bootindex%c=%" PRId64, d->hvinfo.unit ? 'B' : 'A',
-			    disk_bootindex(def, i));
+		if (d->media == MEDIA_FLOPPY && index != PARAM_INT_NONE)
+			opt(a, "-global", "isa-fdc.bootindex%c=%" PRId64, d->hvinfo.unit ? 'B' : 'A', index);
 	}
 }
 
@@ -235,7 +236,7 @@ char **argv_build(const struct definition *def, const struct argv_env *env, cons
 	put_machine(&a, def, env);
 	put_chardevs(&a, &def->hvparams);
 	put_files(&a, files);
-	put_floppy_boot(&a, def);
+	put_floppy_boot(&a, def, env->boot);
 	put_parts(&a, def, env, files);
 	put_kernel(&a, &def->hvparams, env);
 	put_extra(&a, &def->hvparams);

@@ -2,6 +2,8 @@
 #include "runtime/definition.h"
 
 #include "runtime/autostart.h"
+#include "runtime/boot.h"
+#include "runtime/media.h"
 #include "runtime/slots.h"
 
 #include <inttypes.h>
@@ -449,7 +451,8 @@ static struct json_object *store(struct definition *def, struct json_object *giv
 	decode_leniently(ctx->running, &running);
 	settle_disks(def, &old);
 	settle_nics(def, &old, ctx);
-	ok = check_devices(def, e) && check_macs(def, ctx, e) && slots_assign(def, &old, &running, e);
+	ok = boot_check(def, e) && check_devices(def, e) && check_macs(def, ctx, e) &&
+	     slots_assign(def, &old, &running, e);
 	definition_clear(&old);
 	definition_clear(&running);
 	if (!ok)
@@ -467,12 +470,18 @@ static struct json_object *store(struct definition *def, struct json_object *giv
 
 struct json_object *definition_store(struct json_object *given, const struct definition_context *ctx, struct err **e)
 {
+	_cleanup_json_ struct json_object *whole = NULL;
 	struct json_object *stored;
 	struct definition def;
 
+	/* First as it was given, so that an error names what the client said. */
 	if (!definition_decode(given, &def, e))
 		return NULL;
-	stored = store(&def, given, ctx, e);
+	definition_clear(&def);
+	whole = media_apply(given, ctx->old, e);
+	if (!whole || !definition_decode(whole, &def, e))
+		return NULL;
+	stored = store(&def, whole, ctx, e);
 	definition_clear(&def);
 	return stored;
 }

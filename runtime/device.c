@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/device.h"
 
+#include "runtime/boot.h"
+#include "runtime/media.h"
 #include "runtime/uri.h"
 
 #include <assert.h>
@@ -74,46 +76,6 @@ static struct json_object *device_at(const struct hvinfo *info)
 	add_number(o, "lun", info->lun);
 	add_number(o, "unit", info->unit);
 	return o;
-}
-
-/* ---- what is booted ---- */
-
-/* The first disk of a kind is what boot_order names, if nobody has a word of his own. */
-static bool is_chosen(const struct definition *def, enum boot_order order, enum disk_media media, size_t disk)
-{
-	if (def->hvparams.boot_order != (int)order || definition_disk(def, disk)->media != (int)media)
-		return false;
-	for (size_t i = 0; i < disk; i++)
-		if (definition_disk(def, i)->media == (int)media)
-			return false;
-	return true;
-}
-
-static bool has_bootindex(const struct definition *def)
-{
-	for (size_t i = 0; i < def->disks.n; i++)
-		if (definition_disk(def, i)->bootindex != PARAM_INT_NONE)
-			return true;
-	return false;
-}
-
-int64_t disk_bootindex(const struct definition *def, size_t disk)
-{
-	if (!str_empty(def->hvparams.kernel_path))
-		return PARAM_INT_NONE;
-	if (has_bootindex(def))
-		return definition_disk(def, disk)->bootindex;
-	return is_chosen(def, BOOT_DISK, MEDIA_DISK, disk) || is_chosen(def, BOOT_CDROM, MEDIA_CDROM, disk) ||
-			       is_chosen(def, BOOT_FLOPPY, MEDIA_FLOPPY, disk) ?
-		       1 :
-		       PARAM_INT_NONE;
-}
-
-int64_t nic_bootindex(const struct definition *def, size_t nic)
-{
-	bool chosen = nic == 0 && def->hvparams.boot_order == BOOT_NETWORK && str_empty(def->hvparams.kernel_path);
-
-	return chosen && !has_bootindex(def) ? 1 : PARAM_INT_NONE;
 }
 
 /* ---- a disk: limits ---- */
@@ -317,7 +279,7 @@ static void add_disk_device(const struct definition *def, size_t disk, const str
 	if (driver->serial)
 		json_add_str(o, "serial", d->serial);
 	if (driver->bootindex)
-		add_number(o, "bootindex", disk_bootindex(def, disk));
+		add_number(o, "bootindex", boot_disk_index(def, env->boot, disk));
 	if (driver->cache && source && writes)
 		json_add_str(o, "write-cache", disk_cache_of(d, &def->hvparams) == CACHE_WRITETHROUGH ? "off" : "on");
 	if (d->shareable)
@@ -406,7 +368,7 @@ void argv_files_add(const struct definition *def, size_t disk, struct argv_files
 	if (d->uri)
 		return;
 	f = add_file(files, d, &def->hvparams, d->path);
-	f->what = xasprintf("disks[%zu].path", disk);
+	f->what = media_param(def, disk) ? xstrdup(media_param(def, disk)) : xasprintf("disks[%zu].path", disk);
 	f->write = !disk_is_read_only(d);
 	f->qcow2 = d->format == FORMAT_QCOW2;
 	f->lone = n == 0 && d->format == FORMAT_QCOW2;
@@ -465,6 +427,6 @@ void nic_parts(const struct definition *def, size_t nic, const struct argv_env *
 		json_add_int(o, "vectors", 2 * (int64_t)queues + 2);
 	}
 	add_number(o, "host_mtu", n->mtu);
-	add_number(o, "bootindex", nic_bootindex(def, nic));
+	add_number(o, "bootindex", boot_nic_index(def, env->boot, nic));
 	parts_add_device(parts, env, o);
 }

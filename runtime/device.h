@@ -55,11 +55,6 @@ void scsi_controller_part(const struct definition *def, const struct argv_env *e
 void parts_add_device(struct parts *parts, const struct argv_env *env, struct json_object *o);
 void parts_add(struct parts *parts, enum outlet outlet, struct json_object *o);
 
-/* Place of a device in the order of the firmware, or PARAM_INT_NONE. It is the device's own bootindex; where no device
- * has one, the first of what boot_order says is 1. None is sent beside kernel_path. */
-int64_t disk_bootindex(const struct definition *def, size_t disk);
-int64_t nic_bootindex(const struct definition *def, size_t nic);
-
 /* "-device", and the member that leads in notation() (NULL: none). */
 const char *outlet_option(enum outlet outlet);
 const char *outlet_leader(enum outlet outlet);

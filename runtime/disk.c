@@ -127,12 +127,18 @@ static int own_or(int own, int general)
 	return own != PARAM_CHOICE_NONE ? own : general;
 }
 
+static const enum disk_type cdrom_types[] = {
+	[CDROM_IDE] = DISK_IDE, [CDROM_PARAVIRTUAL] = DISK_PARAVIRTUAL, [CDROM_SCSI] = DISK_SCSI_CD
+};
+
 enum disk_type disk_type_of(const struct disk *d, const struct hvparams *hv)
 {
 	int type = own_or(d->type, hv->disk_type);
 
 	if (d->media != MEDIA_CDROM)
 		return (enum disk_type)type;
+	if (d->type == PARAM_CHOICE_NONE && hv->cdrom_disk_type != CDROM_AS_DISKS)
+		return cdrom_types[hv->cdrom_disk_type];
 	if (type == DISK_SCSI_HD)
 		return DISK_SCSI_CD;
 	if (d->type != PARAM_CHOICE_NONE)

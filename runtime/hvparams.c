@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/hvparams.h"
 
+#include "runtime/boot.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,7 +16,6 @@ const char *const disk_discards[] = { "ignore", "unmap", NULL };
 const char *const detect_zeroes[] = { "off", "on", "unmap", NULL };
 const char *const nic_types[] = { "paravirtual", "e1000",    "i82551", "i82557b", "i82559er",
 				  "ne2k_isa",    "ne2k_pci", "pcnet",  "rtl8139", NULL };
-static const char *const boot_orders[] = { "disk", "cdrom", "floppy", "network", NULL };
 static const char *const security_models[] = { "none", "user", "pool", NULL };
 static const char *const on_reboots[] = { "reset", "stop", "restart", NULL };
 static const char *const on_crashes[] = { "pause", "stop", "reset", "restart", NULL };
@@ -38,13 +39,16 @@ const struct param hvparam_rows[] = {
 	{ "acpi", PARAM_BOOL, .def = "true", HV(acpi),
 	  .doc = "ACPI tables; without them no power button, no hotplug." },
 	{ "boot_order", PARAM_CHOICE, .choices = boot_orders, .def = "\"disk\"", HV(boot_order),
-	  .doc = "Where the firmware looks first, unless a device says so by its bootindex." },
+	  .doc = "What the firmware tries first, which has to be there: the first disk, CD-ROM (cdrom1 before others, "
+		 "never cdrom2), floppy or network card; unless a disk says so by its bootindex." },
 	{ "cdrom2_image_path", PARAM_TEXT, .def = "\"\"", .max = 4096, HV(cdrom2_image_path),
-	  .doc = "Image of the disk cdrom2, which is never booted from." },
+	  .doc = "Image of the disk cdrom2, as cdrom_image_path, which is never booted from." },
 	{ "cdrom_disk_type", PARAM_CHOICE, .choices = cdrom_disk_types, .def = "\"\"", HV(cdrom_disk_type),
-	  .doc = "Device that CD-ROMs are; empty: what suits disk_type." },
+	  .doc = "Device that CD-ROMs are which have no type of their own; paravirtual has no tray; empty: what suits "
+		 "disk_type, ide or scsi-cd." },
 	{ "cdrom_image_path", PARAM_TEXT, .def = "\"\"", .max = 4096, HV(cdrom_image_path),
-	  .doc = "Image of the disk cdrom1: a path, or an http: or https: URL." },
+	  .doc = "Image of the disk cdrom1, which is made and goes with it: an absolute path, or an http: or https: "
+		 "URL, which is tried at the start." },
 	{ "cpu_cores", PARAM_INT, .max = 512, .def = "0", HV(cpu_cores),
 	  .doc = "Cores of a socket; 0: QEMU's choice." },
 	{ "cpu_mask", PARAM_TEXT, .def = "\"all\"", .min = 1, .max = 1024, HV(cpu_mask),
@@ -69,7 +73,7 @@ const struct param hvparam_rows[] = {
 	{ "firmware", PARAM_CHOICE, .choices = firmwares, .def = "\"bios\"", HV(firmware),
 	  .doc = "What the guest boots by; of uefi and uefi-secure the variables are kept with the instance." },
 	{ "floppy_image_path", PARAM_PATH, .def = "\"\"", HV(floppy_image_path),
-	  .doc = "Image of the floppy disk floppy1." },
+	  .doc = "Image of the disk floppy1, which is made and goes with it." },
 	{ "hyperv", PARAM_BOOL, .def = "false", HV(hyperv),
 	  .doc = "What Windows likes of a hypervisor: the enlightenments of Hyper-V that the processor model can "
 		 "have." },

@@ -126,6 +126,7 @@ void runtime_close(struct runtime *rt)
 	kept_clear(&rt->kept);
 	free(rt->launcher);
 	free(rt->opener);
+	free(rt->fetcher);
 	caps_cache_free(rt->caps);
 	accel_cache_free(rt->accel);
 	uid_pool_free(rt->uids);

@@ -76,6 +76,8 @@ struct runtime_ops {
 	void (*device_told)(struct instance *inst, const char *event, const char *id, const char *why, void *data);
 	/* It would be restarted once too often. */
 	void (*restarts_stopped)(struct instance *inst, void *data);
+	/* What the QEMU of the instance NAME, maybe gone by now, left behind is kept at PATH, so many FILES; E: it is not. */
+	void (*quarantined)(const char *name, const char *path, unsigned files, const struct err *e, void *data);
 };
 
 /* Restarts by themselves; see policy.h. */
@@ -103,7 +105,7 @@ RB_HEAD(instance_tree, instance);
 struct runtime {
 	uv_loop_t *loop;
 	struct dirs dirs;
-	char *launcher, *opener; /* paths of drover-launch and drover-open */
+	char *launcher, *opener, *fetcher; /* paths of drover-launch, drover-open and drover-fetch */
 	struct uid_pool *uids;
 	struct cgroups cgroups;
 	struct instance_tree instances; /* by name */

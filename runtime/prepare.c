@@ -411,6 +411,7 @@ static enum verdict build(struct op *op, void *arg)
 	if (!prepare_env(&env, &inst->def, p->binary, p->caps, p->kvm || p->accel.works, &e))
 		return op_fail_err(op, e);
 	env.vhost = p->vhost;
+	env.boot = p->boot;
 	env.kernel = where(p, COPY_OF_KERNEL);
 	env.initrd = where(p, COPY_OF_INITRD);
 	p->kvm = env.kvm;

@@ -33,6 +33,7 @@ struct prepare {
 	size_t n_taps, card; /* card: whose tap is next */
 	bool vhost;
 	unsigned tries;
+	int boot; /* what is booted this once; see boot.h */
 	char *q_path;
 	const char *binds[8]; /* of the private root */
 	struct confine confine;

@@ -4,10 +4,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "netdev/tap.h"
+#include "runtime/boot.h"
 #include "runtime/device.h"
 #include "runtime/fdsets.h"
 #include "runtime/policy.h"
 #include "runtime/prepare.h"
+#include "runtime/quarantine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -177,6 +179,8 @@ bool record_write(struct instance *inst, const struct prepare *p, struct err **e
 	json_add_int(o, "starts", inst->starts);
 	json_add(o, "fdsets", fdsets_of_start(SET_COUNT - 1 + p->files.n));
 	json_add_str(o, "cgroup", inst->cgroup);
+	if (p->boot != BOOT_AS_DEFINED)
+		json_add_str(o, "boot", boot_orders[p->boot - 1]);
 	instance_set_record(inst, o);
 	return record_save(inst, e);
 }
@@ -316,6 +320,7 @@ bool record_remove(struct instance *inst, struct err **e)
 		return errno == ENOENT || err_set_errno(e, ERR_GENERIC, errno, "cannot open its run directory");
 	if (!process_is_none(dir, e))
 		return false;
+	quarantine_take(inst->rt, inst->name, dir);
 	gone = xasprintf("%s%s", gone_prefix, inst->name);
 	if (!file_remove_tree(parent, gone, &failure) || renameat(parent, inst->name, parent, gone) < 0) {
 		if (!failure)

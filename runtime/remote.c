@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/remote.h"
 
+#include "runtime/media.h"
+
 #include <string.h>
 
 /* A layer with a uri. */
@@ -35,7 +37,8 @@ static bool remote_get(const struct definition *def, size_t disk, size_t layer, 
 		ret->file = xasprintf("%s.q%zu", id, layer - 1);
 		ret->top = xasprintf("%s.b%zu", id, layer - 1);
 	} else {
-		ret->name = xasprintf("disks[%zu].uri", disk);
+		ret->name = media_param(def, disk) ? xstrdup(media_param(def, disk)) :
+						     xasprintf("disks[%zu].uri", disk);
 		ret->file = disk_is_passed_through(d, &def->hvparams) ? xstrdup(id) : xasprintf("%s.p0", id);
 		ret->top = xasprintf("%s.f0", id);
 	}
@@ -174,4 +177,27 @@ static bool has_scheme(const struct remote *r, void *data)
 bool remote_uses(const struct definition *def, const char *scheme)
 {
 	return remote_any(def, has_scheme, (void *)scheme);
+}
+
+struct listing {
+	const char *scheme;
+	void (*fn)(const char *name, const char *uri, void *data);
+	void *data;
+};
+
+static bool list_one(const struct remote *r, void *data)
+{
+	const struct listing *l = data;
+
+	if (str_starts(r->uri, l->scheme))
+		l->fn(r->name, r->uri, l->data);
+	return false;
+}
+
+void remote_list(const struct definition *def, const char *scheme,
+		 void (*fn)(const char *name, const char *uri, void *data), void *data)
+{
+	struct listing l = { scheme, fn, data };
+
+	remote_any(def, list_one, &l);
 }

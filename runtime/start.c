@@ -20,6 +20,7 @@
 #include "runtime/prepare.h"
 #include "runtime/record.h"
 #include "runtime/remote.h"
+#include "runtime/servers.h"
 #include "runtime/store.h"
 
 #include <errno.h>
@@ -614,7 +615,7 @@ static const struct step step_ask = { "ask for its state", guest_ask, NULL, .tim
 static const struct step step_machine = { "name the machine", machine_name, .timeout_ms = CALL_MS };
 static const struct step step_take = { "take it over", machine_take };
 
-struct start *start_plan(struct op *op, struct instance *inst, bool paused)
+struct start *start_plan(struct op *op, struct instance *inst, bool paused, int boot)
 {
 	struct start *s = xcalloc(1, sizeof(*s));
 
@@ -622,6 +623,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	s->paused = paused;
 	s->control = -1;
 	prepare_init(&s->prepare, inst);
+	s->prepare.boot = boot;
 	make_room(s, FD_COUNT);
 	op_add(op, &step_look, s);
 	if (device_record_has_leavers(inst)) /* its turn came before that of who would have taken them off */
@@ -630,6 +632,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	op_add(op, &prepare_ask_binary, &s->prepare);
 	op_add(op, &prepare_claim_uid, &s->prepare);
 	op_add(op, &prepare_look_at_kvm, &s->prepare);
+	op_add(op, &servers_ask, &s->prepare);
 	op_add(op, &step_dir, s);
 	op_add(op, &prepare_open_files, &s->prepare);
 	op_add(op, &prepare_make_taps, &s->prepare);

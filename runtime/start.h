@@ -10,9 +10,9 @@
 
 struct start;
 
-/* Adds the steps of a start; the operation owns the result and frees it with start_free() when it has
+/* Adds the steps of a start, with what is booted this once (runtime/boot.h); the operation owns the result and frees it with start_free() when it has
  * ended. The steps' undo()s need nothing but the instance, so that they work in another life of droverd as well. */
-struct start *start_plan(struct op *op, struct instance *inst, bool paused);
+struct start *start_plan(struct op *op, struct instance *inst, bool paused, int boot);
 void start_free(struct start *s);
 
 /* Adds: quit, after 10 s SIGTERM, after 5 s SIGKILL; then wait to be alone, record the end, clear. The

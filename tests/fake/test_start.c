@@ -116,7 +116,7 @@ END_TEST
 
 /* ---- errors ---- */
 
-enum { STEPS = 19 };
+enum { STEPS = 20 };
 
 /* The name of step NUMBER, as the run before noted it. */
 static char *step_name(int number)
@@ -150,7 +150,7 @@ static void set_fault(int step, const char *fault, const char *words)
 /* What was committed stays; all else is undone. */
 START_TEST(errors_have_details)
 {
-	enum { COMMIT = 16 };
+	enum { COMMIT = 17 };
 	_cleanup_free_ char *name = NULL;
 	_cleanup_json_ struct json_object *e = NULL;
 

@@ -72,6 +72,8 @@ static int format_of(const struct definition *def, const struct argv_file *f)
 	int n = sscanf(f->what, "disks[%zu].backing[%zu]", &disk, &layer);
 	const struct disk *d;
 
+	if (str_starts(f->what, "hvparams."))
+		return FORMAT_RAW;
 	ck_assert_int_ge(n, 1);
 	d = definition_disk(def, disk);
 	return n == 1 ? d->format : ((const struct backing *)d->backing.items)[layer].format;

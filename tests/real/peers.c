@@ -79,6 +79,16 @@ pid_t peer_nbd(const char *dir, const char *name, const char *where, const char 
 	return pid;
 }
 
+pid_t peer_web(const char *dir, const char *port, const char *content, const char *certificate)
+{
+	_cleanup_free_ char *log = xasprintf("%s/%s.log", dir, port);
+	const char *const argv[] = { "python3", WEB_SERVER, port, "1048576", content, certificate, NULL };
+	pid_t pid = run(log, argv);
+
+	await_answer(pid, "web", port);
+	return pid;
+}
+
 void peer_dhcp(struct rig *r, const char *bridge)
 {
 	_cleanup_free_ char *lease = xasprintf("--dhcp-leasefile=%s/leases", r->root);

@@ -344,6 +344,9 @@ static void attack_all(struct siege *s, struct json_object *parent, const struct
 	/* It means what it says. */
 	if (str_eq(row->name, "kvm_extra"))
 		return;
+	/* These are disks more, whose path and uri are tried as such. */
+	if (strstr(row->name, "_image_path"))
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(hostile); i++) {
 		free(TAKE_PTR(rooted));
 		rooted = xasprintf("/%s", hostile[i]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Devices as QEMU is told of them, and as people read it. (What a real QEMU says to all of it: tests/real/test_argv.c.) */
+#include "runtime/boot.h"
 #include "runtime/device.h"
 
 #include "definitions.h"
@@ -304,8 +305,11 @@ END_TEST
 	"'disks': [{" A ", 'media': 'cdrom'}, {" B ", 'path': '/b'}, {" C ", 'media': 'floppy'}, " \
 	"{'path': '/c'}, {'media': 'cdrom'}, {'media': 'floppy'}], 'nics': [{}, {}]"
 
+#define ONCE(order) .once = 1 + (order)
+
 static const struct {
 	const char *members, *order; /* bootindex of disks and cards, - for none */
+	int once;
 } boots[] = {
 	{ DISKS, "- 1 - - - - - - " },
 	{ DISKS ", 'hvparams': {'boot_order': 'disk'}", "- 1 - - - - - - " },
@@ -320,7 +324,21 @@ static const struct {
 	  "'network'}",
 	  "- 3 - " },
 	{ "'disks': [{'path': '/b', 'bootindex': 7}, {'path': '/c', 'bootindex': 0}]", "7 0 " },
-	{ "'disks': [{'path': '/b'}], 'hvparams': {'boot_order': 'cdrom'}", "- " },
+	/* what a parameter names comes before others of its kind, and cdrom2 not at all */
+	{ DISKS ", 'hvparams': {'boot_order': 'cdrom', 'cdrom_image_path': '/x', 'cdrom2_image_path': '/y'}",
+	  "- - - - - - 1 - - - " },
+	{ "'disks': [{'media': 'cdrom'}], 'hvparams': {'boot_order': 'cdrom', 'cdrom2_image_path': '/y'}", "1 - " },
+	{ "'disks': [{'media': 'floppy'}], 'hvparams': {'boot_order': 'floppy', 'floppy_image_path': '/x'}", "- 1 " },
+	/* for once: in front of what is in front else */
+	{ DISKS, "- 1 - - - - - - ", ONCE(BOOT_DISK) },
+	{ DISKS, "1 2 - - - - - - ", ONCE(BOOT_CDROM) },
+	{ DISKS, "- 2 1 - - - - - ", ONCE(BOOT_FLOPPY) },
+	{ DISKS, "- 2 - - - - 1 - ", ONCE(BOOT_NETWORK) },
+	{ DISKS ", 'hvparams': {'boot_order': 'network'}", "- 1 - - - - 2 - ", ONCE(BOOT_DISK) },
+	{ "'disks': [{'path': '/b', 'bootindex': 2147483647}, {'path': '/c', 'bootindex': 2147483646}, {'media': "
+	  "'cdrom'}]",
+	  "3 2 1 ", ONCE(BOOT_CDROM) },
+	{ "'disks': [{'path': '/b', 'bootindex': 9}, {'path': '/c', 'bootindex': 3}]", "1 2 ", ONCE(BOOT_DISK) },
 };
 
 static void print_index(FILE *f, int64_t index)
@@ -341,9 +359,9 @@ START_TEST(test_boot)
 	ck_assert_ptr_nonnull(f);
 	settle_plain(boots[_i].members, &def);
 	for (size_t i = 0; i < def.disks.n; i++)
-		print_index(f, disk_bootindex(&def, i));
+		print_index(f, boot_disk_index(&def, boots[_i].once, i));
 	for (size_t i = 0; i < def.nics.n; i++)
-		print_index(f, nic_bootindex(&def, i));
+		print_index(f, boot_nic_index(&def, boots[_i].once, i));
 	ck_assert_int_eq(fclose(f), 0);
 	ck_assert_str_eq(text, boots[_i].order);
 	free(text);
