@@ -33,7 +33,8 @@ struct prepare {
 	size_t n_taps, card; /* card: whose tap is next */
 	unsigned tries;
 	char *q_path;
-	const char *binds[8]; /* of the private root */
+	const char *binds[8];        /* of the private root */
+	struct machine_state *state; /* see machine_state.h; NULL until there is a plan */
 	struct confine confine;
 	char **argv; /* QEMU's; from the last step on */
 };
