@@ -4,6 +4,21 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
+
+char *program_find(const char *name)
+{
+	const char *path = getenv("PATH");
+	_cleanup_free_ char *copy = xstrdup(path ? path : "/usr/local/bin:/usr/bin:/bin");
+
+	for (char *save = NULL, *dir = strtok_r(copy, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+		_cleanup_free_ char *full = xasprintf("%s/%s", dir, name);
+
+		if (dir[0] == '/' && access(full, X_OK) == 0)
+			return TAKE_PTR(full);
+	}
+	return NULL;
+}
 
 struct capture {
 	uv_pipe_t pipe;

@@ -13,6 +13,9 @@
 
 #include <uv.h>
 
+/* The first file NAME in PATH that can be run; the caller's, or NULL. */
+char *program_find(const char *name);
+
 struct child;
 
 struct child_spec {

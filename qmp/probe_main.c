@@ -44,6 +44,7 @@ static const char *const devices[] = {
 	"virtio-balloon-pci",
 	"i6300esb",
 	"pvpanic",
+	"tpm-tis",
 	"pcie-root-port",
 	"e1000",
 	"i82551",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/argv.h"
 
+#include "base/child.h"
 #include "runtime/boot.h"
 #include "runtime/device.h"
 #include "runtime/vhost.h"
@@ -88,12 +89,26 @@ static void put_topology(struct argv *a, const struct definition *def)
 	opt(a, "-smp", "%s", text);
 }
 
+/* Flash: the image, read-only, and the variables. Where it needs SMM they are the firmware's alone. */
+static char *firmware_words(const struct definition *def, const struct argv_env *env)
+{
+	const struct hvparams *hv = &def->hvparams;
+	bool smm = env->firmware ? env->firmware->smm : hv->firmware == FIRMWARE_UEFI_SECURE;
+
+	if (hv->firmware == FIRMWARE_BIOS)
+		return xstrdup("");
+	return xasprintf("%s,pflash0=" NODE_FIRMWARE ",pflash1=" NODE_NVRAM, smm ? ",smm=on" : "");
+}
+
 static void put_machine(struct argv *a, const struct definition *def, const struct argv_env *env)
 {
 	const struct hvparams *hv = &def->hvparams;
 	_cleanup_free_ char *machine = argv_escape(env->machine ? env->machine : hv->machine_version);
+	_cleanup_free_ char *firmware = firmware_words(def, env);
 
-	opt(a, "-machine", "%s,accel=%s%s", machine, env->kvm ? "kvm" : "tcg", hv->acpi ? "" : ",acpi=off");
+	opt(a, "-machine", "%s,accel=%s%s%s", machine, env->kvm ? "kvm" : "tcg", hv->acpi ? "" : ",acpi=off", firmware);
+	if (strstr(firmware, "smm=on"))
+		opt(a, "-global", "driver=cfi.pflash01,property=secure,value=on");
 	/* Its commas are what they are in QEMU's own -cpu: features. */
 	if (!str_empty(hv->cpu_type))
 		opt(a, "-cpu", "%s", hv->cpu_type);
@@ -157,6 +172,27 @@ static char *kernel_line(const struct hvparams *hv)
 	return line;
 }
 
+int argv_tpm_fd(const struct definition *def, const struct argv_files *files, bool vhost)
+{
+	const struct hvparams *hv = &def->hvparams;
+	size_t fd = FD_COUNT + files->n;
+
+	for (size_t i = 0; i < def->nics.n; i++) {
+		const struct nic *n = definition_nic(def, i);
+
+		fd += nic_taps(n, hv) + (vhost ? vhost_queues(n, hv) : 0);
+	}
+	return (int)fd;
+}
+
+static void put_tpm(struct argv *a, const struct definition *def, const struct argv_files *files, bool vhost)
+{
+	if (!def->hvparams.tpm)
+		return;
+	opt(a, "-chardev", "socket,id=tpm,fd=%d", argv_tpm_fd(def, files, vhost));
+	opt(a, "-tpmdev", "emulator,id=tpm0,chardev=tpm");
+}
+
 static void put_kernel(struct argv *a, const struct hvparams *hv, const struct argv_env *env)
 {
 	_cleanup_free_ char *line = NULL;
@@ -210,6 +246,7 @@ static void put_parts(struct argv *a, const struct definition *def, const struct
 
 	for (size_t i = 0; i < def->nics.n; i++)
 		vhost_fd += nic_taps(definition_nic(def, i), hv);
+	firmware_parts(def, env, files, &parts);
 	fixed_parts(def, env, &parts);
 	for (size_t i = 0; i < def->disks.n; i++)
 		disk_parts(def, i, env, files, &parts);
@@ -235,6 +272,7 @@ char **argv_build(const struct definition *def, const struct argv_env *env, cons
 	put_process(&a, def, env);
 	put_machine(&a, def, env);
 	put_chardevs(&a, &def->hvparams);
+	put_tpm(&a, def, files, env->vhost);
 	put_files(&a, files);
 	put_floppy_boot(&a, def, env->boot);
 	put_parts(&a, def, env, files);
@@ -294,17 +332,12 @@ struct json_object *argv_to_json(char **argv)
 
 char *argv_binary(const struct definition *def, struct err **e)
 {
-	const char *path = getenv("PATH");
-	_cleanup_free_ char *copy = xstrdup(path ? path : "/usr/local/bin:/usr/bin:/bin");
+	char *found;
 
 	if (!str_empty(def->hvparams.kvm_path))
 		return xstrdup(def->hvparams.kvm_path);
-	for (char *save = NULL, *dir = strtok_r(copy, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
-		_cleanup_free_ char *full = xasprintf("%s/" QEMU_BINARY, dir);
-
-		if (dir[0] == '/' && access(full, X_OK) == 0)
-			return TAKE_PTR(full);
-	}
-	err_set(e, ERR_NOT_FOUND, "'" QEMU_BINARY "' is not in PATH; install QEMU or set 'kvm_path'");
-	return NULL;
+	found = program_find(QEMU_BINARY);
+	if (!found)
+		err_set(e, ERR_NOT_FOUND, "'" QEMU_BINARY "' is not in PATH; install QEMU or set 'kvm_path'");
+	return found;
 }

@@ -9,9 +9,11 @@
 #define DROVER_RUNTIME_ARGV_H
 
 #include "runtime/definition.h"
+#include "runtime/firmware.h"
 
 /* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's; from FD_COUNT on the images,
- * behind them the queues of the taps, card by card, and then those of vhost-net. */
+ * behind them the queues of the taps, card by card, and then those of vhost-net; last, of an instance with a TPM,
+ * argv_tpm_fd(). */
 enum {
 	FD_QMP = 5,     /* listening: the monitor */
 	FD_QMP2,        /* listening: the second monitor */
@@ -43,10 +45,16 @@ struct argv_files {
 	size_t n;
 };
 
-/* Every file of every disk, in the order of the command line; what has a uri is no file. `block` is guessed: a path below /dev. */
+/* `what` of those that are the firmware's: the image, and the variables. Their paths are not the definition's to know. */
+#define ARGV_FIRMWARE "hvparams.firmware"
+
+/* Every file of every disk, in the order of the command line; what has a uri is no file. `block` is guessed: a path below /dev.
+ * Then those of the firmware, with empty paths. */
 void argv_files_list(const struct definition *def, struct argv_files *files);
 /* Appends those of one disk. */
 void argv_files_add(const struct definition *def, size_t disk, struct argv_files *files);
+/* Appends those of the firmware. */
+void argv_files_add_firmware(const struct definition *def, struct argv_files *files);
 void argv_files_clear(struct argv_files *files);
 
 /* Of -sandbox: what no QEMU of ours needs. */
@@ -58,14 +66,17 @@ struct argv_env {
 	const char *machine; /* the versioned name; NULL: as the definition has it */
 	bool kvm, sandbox;
 	bool vhost;                  /* cards that can have a descriptor of vhost-net for each queue have one */
-	int boot; /* of this once; see boot.h */
+	int boot;                    /* of this once; see boot.h */
 	const char *kernel, *initrd; /* where QEMU finds them; NULL: where the definition says */
+	const struct uefi *firmware; /* what was chosen; NULL: raw images, with SMM where they are to be secure */
 	/* Whether this binary's device (or machine "pc-i440fx-7.2-machine") TYPE has PROPERTY; PROPERTY NULL: whether there
 	 * is such a type. NULL: everything. */
 	bool (*has)(const char *type, const char *property, void *data);
 	void *data;
 };
 
+/* The descriptor by which QEMU reaches its TPM. */
+int argv_tpm_fd(const struct definition *def, const struct argv_files *files, bool vhost);
 /* NULL-terminated; argv[0] is the binary. */
 char **argv_build(const struct definition *def, const struct argv_env *env, const struct argv_files *files);
 /* The same for people: devices, nodes and objects in QEMU's string notation. */

@@ -69,6 +69,9 @@ char **confine_argv(const struct confine *c, const char *launcher, char *const *
 	put_limit(&w, "--core", c->limit_core, c->core);
 	put_text(&w, "--cpus", c->cpus);
 	put_text(&w, "--cgroup", c->cgroup);
+	put_number(&w, "--tpm", c->tpm_fd > 0, (uint64_t)c->tpm_fd);
+	put_text(&w, "--tpm-state", c->tpm_state);
+	put_text(&w, "--tpm-program", c->tpm_program);
 	if (c->private_root) {
 		put_flag(&w, "--private-root", true);
 		put_flag(&w, "--kvm", c->kvm);

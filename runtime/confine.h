@@ -27,6 +27,9 @@ struct confine {
 	rlim_t memlock, core; /* bytes or RLIM_INFINITY */
 	const char *cpus;     /* "0-3,8"; NULL: all */
 	const char *cgroup;   /* directory of a control group, or NULL */
+	/* The TPM beside it: QEMU's descriptor of it, the directory of its state, swtpm; or 0 and NULL. */
+	int tpm_fd;
+	const char *tpm_state, *tpm_program;
 	bool private_root;
 	/* Of the private root only: */
 	const char *q_path;       /* absolute path of QEMU's own directory, or NULL */

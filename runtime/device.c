@@ -380,6 +380,7 @@ void argv_files_list(const struct definition *def, struct argv_files *files)
 	*files = (struct argv_files){ 0 };
 	for (size_t i = 0; i < def->disks.n; i++)
 		argv_files_add(def, i, files);
+	argv_files_add_firmware(def, files);
 }
 
 void argv_files_clear(struct argv_files *files)

@@ -13,12 +13,16 @@
  *   ID.f0, ID.p0        the layer that is written: format node, file node (or that of the driver of its uri). An overlay made while the guest runs is
  *                       ID.f1 over ID.p1, and so on; after the next start the top one is ID.f0 again
  *   ID.b0, ID.q0 …      the layers below it, downwards: format node, file node
- *   balloon, scsi, virtio-serial, agent, rng, watchdog, pvpanic, fdc, rp0 …   the machine's own devices
+ *   firmware, firmware.p0, nvram, nvram.p0   the flash of a machine with UEFI: format nodes, file nodes
+ *   balloon, scsi, virtio-serial, agent, rng, watchdog, pvpanic, fdc, tpm, rp0 …   the machine's own devices
  */
 #ifndef DROVER_RUNTIME_DEVICE_H
 #define DROVER_RUNTIME_DEVICE_H
 
 #include "runtime/argv.h"
+
+#define NODE_FIRMWARE "firmware"
+#define NODE_NVRAM "nvram"
 
 enum outlet { OUTLET_OBJECT, OUTLET_BLOCKDEV, OUTLET_NETDEV, OUTLET_DEVICE, OUTLET_COUNT };
 
@@ -41,12 +45,15 @@ void parts_clear(struct parts *parts);
  * a uri have none. An empty drive is its device alone. */
 void disk_parts(const struct definition *def, size_t disk, const struct argv_env *env, const struct argv_files *files,
 		struct parts *parts);
+/* The flash of a machine with UEFI, if it is one. FILES has the two. */
+void firmware_parts(const struct definition *def, const struct argv_env *env, const struct argv_files *files,
+		    struct parts *parts);
 /* A card: netdev (none for mode none), device. FDS: what QEMU calls the descriptors of its tap, one for each queue, parted
  * by colons: their numbers, or the names that getfd gave them; NULL: it has no tap. VHOST: the same of vhost-net. */
 void nic_parts(const struct definition *def, size_t nic, const struct argv_env *env, const char *fds, const char *vhost,
 	       struct parts *parts);
 /* The machine's own, at their fixed places: root ports, balloon, SCSI controller, agent's port, rng, watchdog,
- * pvpanic, floppy controller. */
+ * pvpanic, TPM, floppy controller. */
 void fixed_parts(const struct definition *def, const struct argv_env *env, struct parts *parts);
 /* One of them, whether or not a disk needs it. */
 void scsi_controller_part(const struct definition *def, const struct argv_env *env, struct parts *parts);

@@ -95,6 +95,18 @@ static void add_isa(const char *driver, const char *id, const struct argv_env *e
 	parts_add_device(parts, env, o);
 }
 
+/* TIS and not CRB: guests of all ages have a driver for it, and what loads their kernels as well. */
+static void add_tpm(const struct argv_env *env, struct parts *parts)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "driver", "tpm-tis");
+	json_add_str(o, "id", "tpm");
+	json_add_str(o, "bus", "isa.0");
+	json_add_str(o, "tpmdev", "tpm0");
+	parts_add_device(parts, env, o);
+}
+
 static bool has_scsi(const struct definition *def)
 {
 	for (size_t i = 0; i < def->disks.n; i++)
@@ -128,6 +140,8 @@ void fixed_parts(const struct definition *def, const struct argv_env *env, struc
 		parts_add_device(parts, env, device_new(def, "i6300esb", "watchdog", "0x8", 5));
 	if (hv->panic_device)
 		add_isa("pvpanic", "pvpanic", env, parts);
+	if (hv->tpm)
+		add_tpm(env, parts);
 	/* A PC has one. */
 	if (is_q35(def) && has_floppy(def))
 		add_isa("isa-fdc", "fdc", env, parts);

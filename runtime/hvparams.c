@@ -2,6 +2,7 @@
 #include "runtime/hvparams.h"
 
 #include "runtime/boot.h"
+#include "runtime/firmware.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static const char *const on_reboots[] = { "reset", "stop", "restart", NULL };
 static const char *const on_crashes[] = { "pause", "stop", "reset", "restart", NULL };
 static const char *const on_poweroffs[] = { "stop", "restart", NULL };
 static const char *const cdrom_disk_types[] = { "", "ide", "paravirtual", "scsi-cd", NULL };
-static const char *const firmwares[] = { "bios", "uefi", "uefi-secure", NULL };
+const char *const firmwares[] = { "bios", "uefi", "uefi-secure", NULL };
 static const char *const kvm_flags[] = { "", "enabled", "disabled", NULL };
 static const char *const migration_modes[] = { "live", "non-live", NULL };
 static const char *const reboot_behaviors[] = { "reboot", "exit", NULL };
@@ -71,7 +72,9 @@ const struct param hvparam_rows[] = {
 	{ "display_without_password", PARAM_BOOL, .def = "false", HV(display_without_password),
 	  .doc = "A display that listens on every address needs no password." },
 	{ "firmware", PARAM_CHOICE, .choices = firmwares, .def = "\"bios\"", HV(firmware),
-	  .doc = "What the guest boots by; of uefi and uefi-secure the variables are kept with the instance." },
+	  .doc = "What the guest boots by. uefi and uefi-secure, which needs a Q35 machine, are of the package ovmf; "
+		 "the "
+		 "variables are kept with the instance, for each of the two." },
 	{ "floppy_image_path", PARAM_PATH, .def = "\"\"", HV(floppy_image_path),
 	  .doc = "Image of the disk floppy1, which is made and goes with it." },
 	{ "hyperv", PARAM_BOOL, .def = "false", HV(hyperv),
@@ -167,7 +170,7 @@ const struct param hvparam_rows[] = {
 	{ "spice_zlib_glz_wan_compression", PARAM_CHOICE, .choices = spice_wan_compressions, .def = "\"\"",
 	  HV(spice_zlib_glz_wan_compression), .doc = "Lossless compression on slow links; empty: QEMU's choice." },
 	{ "tpm", PARAM_BOOL, .def = "false", HV(tpm),
-	  .doc = "A TPM 2.0, by swtpm; its state is kept with the instance." },
+	  .doc = "A TPM 2.0, by the program swtpm; its state is kept with the instance." },
 	{ "usb_devices", PARAM_TEXT, .def = "\"\"", .max = 1024, HV(usb_devices),
 	  .doc = "Devices on the USB bus, parted by commas: tablet, mouse, keyboard, wacom-tablet." },
 	{ "usb_mouse", PARAM_CHOICE, .choices = usb_mice, .def = "\"\"", HV(usb_mouse),

@@ -95,6 +95,7 @@ extern const char *const spice_image_compressions[];
 extern const char *const spice_wan_compressions[];
 extern const char *const spice_streaming_videos[];
 extern const char *const vgas[];
+extern const char *const firmwares[];
 
 /* Rules over several members; errors name "hvparams.X". VCPUS is the definition's. */
 bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e);

@@ -36,6 +36,8 @@ struct launch {
 	bool kvm;           /* there is /dev/kvm in the private root */
 	const char **binds; /* read-only there besides /usr */
 	size_t n_binds;
+	int tpm_fd; /* by which QEMU reaches its TPM; 0: it has none */
+	const char *tpm_state, *tpm_program;
 	char **command; /* what is run, NULL-terminated */
 	char *program; /* the file that is executed for it: in a private root what command[0] leads to, where links are gone */
 };
@@ -50,5 +52,17 @@ void launch_options(struct launch *l, int argc, char **argv);
 void launch_confine(const struct launch *l);
 /* The part of it that makes the private root; as root, before the ids go. */
 void launch_private_root(const struct launch *l);
+
+/* fork(), in the control group of what is run. */
+pid_t launch_fork(const struct launch *l);
+
+/* The TPM, beside QEMU. Before a descriptor is opened: makes the two ends of what they speak by; QEMU's gets its number.
+ * Returns the other one, -1 without a TPM. */
+int launch_tpm_socket(const struct launch *l);
+/* Starts it, confined as QEMU is; it ends with this process. 0 without a TPM. CONTROL: what the former returned; stays the
+ * caller's. */
+pid_t launch_tpm(const struct launch *l, int control);
+/* Ends it, and waits for that. */
+void launch_tpm_end(pid_t pid);
 
 #endif

@@ -10,6 +10,9 @@
  *   --core BYTES|unlimited           core files
  *   --cpus LIST                      run on these processors only: 0-3,8
  *   --cgroup DIR                     BINARY in this control group
+ *   --tpm FD                         swtpm beside BINARY, which reaches it by descriptor FD; with these:
+ *     --tpm-state DIR                  its state: files that become --uid's
+ *     --tpm-program PATH               swtpm
  *   --private-root                   see /usr, /dev/null and /dev/urandom, the prefix of BINARY (the directory
  *                                    above that in which the file lies), and of the rest of the host what
  *                                    these name:
@@ -33,7 +36,8 @@
  * runs that is less confined than was asked for.
  *
  * The keeper waits for the child, writes exit.json, and ends with it. It keeps the rights and the control group it was
- * started with and holds nothing but the directory and the lock. It links little, for one of it stays
+ * started with and holds nothing but the directory and the lock. A TPM is another child of its, and ends with it: by a word
+ * from it when QEMU has ended, before it ends itself, so that none is there where no keeper is. It links little, for one of it stays
  * resident with every guest.
  */
 #include "runtime/launch.h"
@@ -78,7 +82,7 @@ static void join_cgroup(const struct launch *l)
 
 /* A child that is born in its control group. To move one there takes a lock that all forks of the host wait for, and with
  * it tens of milliseconds; but a kernel or a sandbox may know no better way. */
-static pid_t fork_in_cgroup(const struct launch *l)
+pid_t launch_fork(const struct launch *l)
 {
 	struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD };
 	int dir;
@@ -159,7 +163,7 @@ static void write_exit(int status)
 		unlinkat(DIR_FD, tmp, 0);
 }
 
-static _Noreturn void keep(pid_t child, int lock_fd)
+static _Noreturn void keep(pid_t child, pid_t tpm, int lock_fd)
 {
 	int status;
 
@@ -176,14 +180,15 @@ static _Noreturn void keep(pid_t child, int lock_fd)
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	write_exit(status);
+	launch_tpm_end(tpm);
 	_exit(0);
 }
 
 int main(int argc, char **argv)
 {
 	struct launch l = { 0 };
-	int lock_fd;
-	pid_t child;
+	int lock_fd, control;
+	pid_t child, tpm;
 
 	if (argc < 2) {
 		fprintf(stderr, "drover-launch is run by droverd only\n");
@@ -200,11 +205,13 @@ int main(int argc, char **argv)
 		signal(SIGPIPE, SIG_DFL);
 		run(&l);
 	}
+	control = launch_tpm_socket(&l);
 	lock_fd = take_lock(&l, "lock");
-	child = fork_in_cgroup(&l);
+	tpm = launch_tpm(&l, control);
+	child = launch_fork(&l);
 	if (child < 0)
 		launch_fail(&l, "cannot fork: %m");
 	if (child == 0)
 		be_child(&l, lock_fd);
-	keep(child, lock_fd);
+	keep(child, tpm, lock_fd);
 }

@@ -26,6 +26,9 @@ enum option_id {
 	OPT_ONCE,
 	OPT_PRIVATE_ROOT,
 	OPT_Q,
+	OPT_TPM,
+	OPT_TPM_PROGRAM,
+	OPT_TPM_STATE,
 	OPT_UID,
 };
 
@@ -43,6 +46,9 @@ static const struct option options[] = {
 	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "private-root", no_argument, NULL, OPT_PRIVATE_ROOT },
 	{ "q", required_argument, NULL, OPT_Q },
+	{ "tpm", required_argument, NULL, OPT_TPM },
+	{ "tpm-program", required_argument, NULL, OPT_TPM_PROGRAM },
+	{ "tpm-state", required_argument, NULL, OPT_TPM_STATE },
 	{ "uid", required_argument, NULL, OPT_UID },
 	{ NULL },
 };
@@ -177,6 +183,15 @@ static void take(struct launch *l, const struct option *option, const char *valu
 	case OPT_Q:
 		l->q = absolute(l, name, value);
 		break;
+	case OPT_TPM:
+		l->tpm_fd = (int)number(l, name, value, FILES_MAX);
+		break;
+	case OPT_TPM_PROGRAM:
+		l->tpm_program = absolute(l, name, value);
+		break;
+	case OPT_TPM_STATE:
+		l->tpm_state = absolute(l, name, value);
+		break;
 	case OPT_UID:
 		l->has_uid = true;
 		l->uid = id_number(l, name, value);
@@ -193,6 +208,8 @@ static void check(const struct launch *l)
 		launch_fail(l, "'--group' needs '--uid' and '--gid'");
 	if ((l->n_binds || l->q || l->kvm) && !l->private_root)
 		launch_fail(l, "'--bind', '--q' and '--kvm' need '--private-root'");
+	if (!l->tpm_fd != !l->tpm_state || !l->tpm_fd != !l->tpm_program || (l->tpm_fd && l->once))
+		launch_fail(l, "'--tpm', '--tpm-state' and '--tpm-program' go together, and without '--once'");
 	if (l->mortal && !l->once)
 		launch_fail(l, "'--die-with-parent' needs '--once'");
 	if (!l->command[0])

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "netdev/tap.h"
+#include "runtime/machine_state.h"
 #include "runtime/remote.h"
 #include "runtime/uids.h"
 #include "runtime/uri.h"
@@ -48,6 +49,7 @@ void prepare_clear(struct prepare *p)
 	caps_unref(p->caps);
 	accel_result_clear(&p->accel);
 	free(p->q_path);
+	machine_state_unref(p->state);
 }
 
 /* ---- the binary ---- */
@@ -224,6 +226,7 @@ static enum verdict open_files(struct op *op, void *arg)
 	struct err *e = NULL;
 
 	argv_files_list(&p->inst->def, &p->files);
+	machine_state_name(p, &p->files);
 	p->items = xcalloc(p->files.n + BOOT_FILES, sizeof(*p->items));
 	for (size_t i = 0; i < p->files.n; i++)
 		p->items[p->n_items++] = prepare_item(&p->files.items[i]);
@@ -414,6 +417,7 @@ static enum verdict build(struct op *op, void *arg)
 	env.boot = p->boot;
 	env.kernel = where(p, COPY_OF_KERNEL);
 	env.initrd = where(p, COPY_OF_INITRD);
+	env.firmware = machine_state_firmware(p);
 	p->kvm = env.kvm;
 	p->machine = env.machine;
 	p->argv = argv_build(&inst->def, &env, &p->files);
@@ -422,6 +426,7 @@ static enum verdict build(struct op *op, void *arg)
 		p->confine.kvm = env.kvm;
 		add_binds(p);
 	}
+	machine_state_confine(p, argv_tpm_fd(&inst->def, &p->files, p->vhost));
 	if (!str_eq(inst->def.hvparams.cpu_mask, "all"))
 		p->confine.cpus = inst->def.hvparams.cpu_mask;
 	p->q_path = xasprintf("%s/instances/%s/q", inst->rt->dirs.run, inst->name);

@@ -35,7 +35,8 @@ struct prepare {
 	unsigned tries;
 	int boot; /* what is booted this once; see boot.h */
 	char *q_path;
-	const char *binds[8]; /* of the private root */
+	const char *binds[8];        /* of the private root */
+	struct machine_state *state; /* see machine_state.h; NULL until there is a plan */
 	struct confine confine;
 	char **argv; /* QEMU's; from the last step on */
 };

@@ -15,6 +15,7 @@
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
 #include "runtime/logs.h"
+#include "runtime/machine_state.h"
 #include "runtime/monitors.h"
 #include "runtime/observe.h"
 #include "runtime/prepare.h"
@@ -633,6 +634,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	op_add(op, &prepare_claim_uid, &s->prepare);
 	op_add(op, &prepare_look_at_kvm, &s->prepare);
 	op_add(op, &servers_ask, &s->prepare);
+	machine_state_plan(op, &s->prepare);
 	op_add(op, &step_dir, s);
 	op_add(op, &prepare_open_files, &s->prepare);
 	op_add(op, &prepare_make_taps, &s->prepare);
@@ -645,6 +647,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	op_add(op, &step_copies, s);
 	op_add(op, &step_sizes, s);
 	op_add(op, &step_run, s);
+	machine_state_keep_plan(op, &s->prepare);
 	op_add(op, &step_ask, s);
 	op_add(op, &step_machine, s);
 	op_add(op, &step_take, s);

@@ -31,6 +31,7 @@ static const struct driver drivers[] = {
 	{ "scsi-cd", .on = BUS_SCSI, .drive = true },
 	{ "scsi-generic", .on = BUS_SCSI, .drive = true, .needs_drive = true },
 	{ "scsi-hd", .on = BUS_SCSI, .drive = true, .needs_drive = true },
+	{ "tpm-tis", .on = BUS_ISA },
 	{ "virtio-balloon-pci", "virtio-balloon-device", .on = BUS_PCI },
 	{ "virtio-blk-pci", "virtio-blk-device", .on = BUS_PCI, .drive = true, .needs_drive = true },
 	{ "virtio-mem-pci", "virtio-mem", .on = BUS_PCI },

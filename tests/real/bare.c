@@ -65,6 +65,45 @@ static void run(const char *const *argv)
 	ck_assert_int_eq(status, 0);
 }
 
+/* ---- firmware and TPM ---- */
+
+static int firmware_open(struct bare *b, const struct argv_file *f)
+{
+	bool secure = b->def.hvparams.firmware == FIRMWARE_UEFI_SECURE;
+	_cleanup_free_ char *nvram = xasprintf("%s/nvram", b->dir);
+	const char *const convert[] = {
+		"qemu-img", "convert", "-O", "qcow2", secure ? BARE_OVMF "VARS_4M.ms.fd" : BARE_OVMF "VARS_4M.fd",
+		nvram,      NULL
+	};
+	int fd;
+
+	if (f->write)
+		run(convert);
+	fd = f->write ? open(nvram, O_RDWR | O_CLOEXEC) :
+			open(secure ? BARE_OVMF "CODE_4M.secboot.fd" : BARE_OVMF "CODE_4M.fd", O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static void tpm_start(struct bare *b)
+{
+	int pair[2];
+
+	if (!b->def.hvparams.tpm)
+		return;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	b->tpm_pid = fork();
+	if (b->tpm_pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (chdir(b->dir) == 0 && dup2(pair[1], 0) == 0)
+			execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", "dir=.", "--ctrl",
+			       "type=unixio,clientfd=0", NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	b->tpm = pair[0];
+}
+
 /* The layer that a file is of. */
 static int format_of(const struct definition *def, const struct argv_file *f)
 {
@@ -86,6 +125,8 @@ static int image_open(struct bare *b, const struct argv_file *f)
 	_cleanup_free_ char *path = xasprintf("%s/%u.img", b->dir, f->set);
 	int fd;
 
+	if (str_eq(f->what, ARGV_FIRMWARE))
+		return firmware_open(b, f);
 	if (format_of(&b->def, f) == FORMAT_QCOW2) {
 		const char *const argv[] = { "qemu-img", "create", "-q", "-f", "qcow2", path, "1440k", NULL };
 
@@ -167,12 +208,15 @@ static int given(const struct bare *b, size_t i)
 	if (i < FD_COUNT)
 		return b->listeners[i];
 	i -= FD_COUNT;
-	return i < b->files.n ? b->images[i] : b->taps[i - b->files.n];
+	if (i < b->files.n)
+		return b->images[i];
+	i -= b->files.n;
+	return i < b->n_taps ? b->taps[i] : b->tpm;
 }
 
 static void become(struct bare *b)
 {
-	int max = FD_COUNT + (int)(b->files.n + b->n_taps), high[FD_COUNT + 256];
+	int max = FD_COUNT + (int)(b->files.n + b->n_taps) + (b->tpm >= 0), high[FD_COUNT + 256];
 	_cleanup_free_ char *log = xasprintf("%s/stderr", b->dir);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -411,6 +455,8 @@ struct bare *bare_start(const char *json)
 	}
 	images_open(b, SET_COUNT);
 	taps_open(b);
+	b->tpm = -1;
+	tpm_start(b);
 	b->argv = bare_argv(b, false);
 	b->reader = json_reader_new(&json_limits_qemu);
 	b->types = json_object_new_object();
@@ -418,6 +464,7 @@ struct bare *bare_start(const char *json)
 	if (b->pid == 0)
 		become(b);
 	tap_close(b->taps, (unsigned)b->n_taps);
+	closep(&b->tpm);
 	/* So that a QEMU that ends takes its sockets along. */
 	for (int i = 0; i < FD_COUNT; i++)
 		b->listeners[i] = fd_close(b->listeners[i]);
@@ -433,6 +480,10 @@ void bare_free(struct bare *b)
 
 	kill(b->pid, SIGKILL);
 	waitpid(b->pid, NULL, 0);
+	if (b->tpm_pid) {
+		kill(b->tpm_pid, SIGKILL);
+		waitpid(b->tpm_pid, NULL, 0);
+	}
 	run(argv);
 	images_close(b);
 	fd_close(b->qmp);

@@ -11,11 +11,15 @@
 #include <check.h>
 #include <sys/types.h>
 
+/* Where the package ovmf has its images. */
+#define BARE_OVMF "/usr/share/OVMF/OVMF_"
+
 struct bare {
 	struct definition def; /* as stored */
 	struct argv_files files;
 	char *dir, *binary, **argv;
-	pid_t pid;
+	pid_t pid, tpm_pid; /* tpm_pid 0: without a TPM */
+	int tpm;
 	int qmp, listeners[FD_COUNT]; /* -1: none */
 	int *images;                  /* as files */
 	int *taps;                    /* on bridges that were made for them, in our network namespace */

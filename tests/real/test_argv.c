@@ -184,14 +184,20 @@ static char *find_controller(struct bare *b)
 	ck_abort_msg("no floppy controller");
 }
 
-/* -global isa-fdc.bootindexA=1 */
+/* -global isa-fdc.bootindexA=1, or that flash is the firmware's alone */
 static void check_global(struct bare *b, const char *said)
 {
-	_cleanup_free_ char *path = find_controller(b);
+	_cleanup_free_ char *path = NULL;
 	_cleanup_json_ struct json_object *shown = NULL;
 	char drive;
 	int index;
 
+	if (str_eq(said, "driver=cfi.pflash01,property=secure,value=on")) {
+		shown = bare_askf(b, "qom-get", "{'path': '/machine/system.flash0', 'property': 'secure'}");
+		ck_assert(json_object_get_boolean(shown));
+		return;
+	}
+	path = find_controller(b);
 	ck_assert_int_eq(sscanf(said, "isa-fdc.bootindex%c=%d", &drive, &index), 2);
 	shown = bare_askf(b, "qom-get", "{'path': '%s', 'property': 'bootindex%c'}", path, drive);
 	ck_assert_int_eq(json_object_get_int(shown), index);
@@ -291,13 +297,27 @@ static void check_schema(struct bare *b)
 	argv_free(argv);
 }
 
+/* That golden definition needs a package that is not here. */
+static bool lacks_package(const char *json)
+{
+	if (strstr(json, "\"firmware\": \"uefi") && access(BARE_OVMF "CODE_4M.fd", R_OK) < 0)
+		return true;
+	return strstr(json, "\"tpm\": true") && access("/usr/bin/swtpm", X_OK) < 0;
+}
+
 static void check_golden(const char *name)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s", GOLDEN, name), *json = read_text(path);
-	struct bare *b = bare_start(json);
-	_cleanup_json_ struct json_object *status = bare_ask(b, "query-status", NULL, -1);
-	_cleanup_json_ struct json_object *called = bare_ask(b, "query-name", NULL, -1);
+	_cleanup_json_ struct json_object *status = NULL, *called = NULL;
+	struct bare *b;
 
+	if (lacks_package(json)) {
+		fprintf(stderr, "SKIP: %s: no ovmf, or no swtpm\n", name);
+		return;
+	}
+	b = bare_start(json);
+	status = bare_ask(b, "query-status", NULL, -1);
+	called = bare_ask(b, "query-name", NULL, -1);
 	ck_assert_str_eq(str_at(status, "status"), "prelaunch");
 	ck_assert_str_eq(str_at(called, "name"), b->def.name);
 	check_nothing_else(b, check_argv(b, b->argv));
