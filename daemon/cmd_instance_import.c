@@ -20,7 +20,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-enum { FIND_MS = 60000, ASK_MS = 10000, SETTLE_MS = 10000 };
+enum { FIND_MS = 60000, ASK_MS = 5000, SETTLE_MS = 10000 };
 
 struct args {
 	int format;
