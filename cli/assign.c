@@ -67,22 +67,29 @@ static void add_place(struct err *e, const char *text, size_t len)
 	err_prefix(e, "line %zu, column %zu", line, (size_t)(at - start) + 1);
 }
 
-struct json_object *input_object(const char *name, struct err **e)
+bool input_value(const char *name, struct json_object **ret, struct err **e)
 {
-	_cleanup_json_ struct json_object *o = NULL;
 	_cleanup_free_ char *text = NULL;
 	struct err *why = NULL;
 	size_t len;
 
 	text = input_read(name, &len, e);
 	if (!text)
+		return false;
+	if (json_parse(text, len, &json_limits_request, ret, &why))
+		return true;
+	why->class = ERR_INVALID_PARAMETER;
+	add_place(why, text, len);
+	err_keep_first(e, why);
+	return false;
+}
+
+struct json_object *input_object(const char *name, struct err **e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+
+	if (!input_value(name, &o, e))
 		return NULL;
-	if (!json_parse(text, len, &json_limits_request, &o, &why)) {
-		why->class = ERR_INVALID_PARAMETER;
-		add_place(why, text, len);
-		err_keep_first(e, why);
-		return NULL;
-	}
 	if (json_object_is_type(o, json_type_object))
 		return TAKE_PTR(o);
 	err_set(e, ERR_INVALID_PARAMETER, "a definition is a JSON object");

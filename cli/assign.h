@@ -24,7 +24,9 @@ bool assign_list(struct json_object *o, const char *text, struct err **e);
  * end. The text, NUL behind its *LEN bytes, is the caller's; NULL on failure. */
 char *input_read(const char *name, size_t *len, struct err **e);
 
-/* The definition in a file: a JSON object, the caller's; NULL with an error that says in which line. */
+/* The JSON value in a file, the caller's; false with an error that says in which line. */
+bool input_value(const char *name, struct json_object **ret, struct err **e);
+/* The definition in a file: a JSON object, the caller's; NULL with an error. */
 struct json_object *input_object(const char *name, struct err **e);
 
 /* Does the argument of `define` name a file (-, with a /, ending in .json) rather than an instance? */

@@ -168,6 +168,20 @@ const struct verb cli_verbs[] = {
 		.run = verb_define,
 	},
 	{
+		.name = "import",
+		.usage = "{FILE | -}",
+		.summary = "Make an instance of what Ganeti has on this host.",
+		.detail =
+			"FILE is a runtime file of Ganeti's: /run/ganeti/kvm-hypervisor/conf/NAME.runtime. If the "
+			"instance "
+			"runs, its process goes on and is drover's from then on; Ganeti's daemons must have been ended "
+			"before.",
+		.min = 1,
+		.max = 1,
+		.command = "instance-import",
+		.run = verb_import,
+	},
+	{
 		.name = "undefine",
 		.usage = "NAME... [--force]",
 		.summary = "Forget instances.",

@@ -25,6 +25,7 @@ void verb_print(const struct cli *cli, const char *subject, struct json_object *
 /* verb_each(), or with --on-host-shutdown all guests, as each one's on_host_shutdown says. */
 int verb_shutdown(struct cli *cli);
 int verb_define(struct cli *cli);
+int verb_import(struct cli *cli);
 int verb_modify(struct cli *cli);
 /* What instance-modify says that it changed, or (DRY_RUN) would. The caller's. */
 char *modify_outcome(struct json_object *result, bool dry_run);

@@ -269,3 +269,28 @@ int verb_define(struct cli *cli)
 	printf("%s\n", plain);
 	return 0;
 }
+
+int verb_import(struct cli *cli)
+{
+	_cleanup_json_ struct json_object *document = NULL, *arguments = json_object_new_object(), *result = NULL;
+	const char *file = cli->args.words[0], *name;
+	_cleanup_err_ struct err *e = NULL;
+	int64_t pid;
+
+	if (!input_value(file, &document, &e))
+		return cli_fail(cli, str_eq(file, "-") ? "standard input" : file, e);
+	json_add_str(arguments, "format", "ganeti");
+	json_add(arguments, "document", json_object_get(document));
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
+		return cli_fail(cli, cli->client ? file : NULL, e);
+	name = json_get_str(json_get_typed(result, "definition", json_type_object), "name");
+	pid = json_get_int(result, "pid", 0);
+	cli_print_warnings(cli, name ? name : file, result);
+	if (!json_get_bool(result, "changed", true))
+		verb_print(cli, name, result, xstrdup("unchanged"));
+	else if (pid)
+		verb_print(cli, name, result, xasprintf("imported; process %" PRId64 " goes on", pid));
+	else
+		verb_print(cli, name, result, xstrdup("imported; it does not run"));
+	return 0;
+}

@@ -34,32 +34,14 @@ static struct json_object *definition_of(const struct job *job)
 	return json_get_typed(job->raw, "definition", json_type_object);
 }
 
-/* The name that this uuid is being given to, by another definition on its way to the disk. */
-static const char *name_to_be(const struct job *job, const char *uuid)
-{
-	const struct job *other;
-
-	TAILQ_FOREACH(other, &job->d->jobs, link)
-	if (other != job && other->command == job->command && other->op && other->op->n > 0 &&
-	    !str_eq(other->name, job->name) && strcasecmp(json_get_str(definition_of(other), "uuid"), uuid) == 0)
-		return other->name;
-	return NULL;
-}
-
 /* Who has this name, or this uuid? A definition without a uuid is that of the instance of its name. */
 static bool settle_identity(struct job *job, struct json_object *given, struct err **e)
 {
 	const char *uuid = json_get_str(given, "uuid");
 	struct instance *named = instance_find(&job->d->rt, job->name);
-	struct instance *same = uuid ? instance_find(&job->d->rt, uuid) : NULL;
-	const char *taken = uuid ? name_to_be(job, uuid) : NULL;
 
-	if (taken)
-		return err_set(e, ERR_EXISTS, "uuid %s is that of '%s'", uuid, taken);
-	if (define_is_being_named(job, job->name))
-		return err_set(e, ERR_EXISTS, "another instance is being named '%s'", job->name);
-	if (same && same != named)
-		return err_set(e, ERR_EXISTS, "uuid %s is that of '%s'", uuid, same->name);
+	if (!define_identity_is_free(job, uuid, e))
+		return false;
 	if (named && named->broken)
 		return true;
 	if (named && uuid && strcasecmp(named->uuid, uuid) != 0)

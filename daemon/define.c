@@ -4,6 +4,8 @@
 #include "daemon/commands.h"
 #include "runtime/store.h"
 
+#include <strings.h>
+
 enum { WRITE_MS = 60000 };
 
 struct defining {
@@ -64,20 +66,61 @@ void define_tell(struct daemon *d, const struct instance *inst, const char *rena
 	event_emit(d, "INSTANCE_DEFINED", o);
 }
 
+/* Of one that writes one; NULL: it does not. */
+static struct json_object *definition_of(const struct job *job)
+{
+	if (job->command == &cmd_instance_define)
+		return json_get_typed(job->raw, "definition", json_type_object);
+	if (job->command == &cmd_instance_import)
+		return json_get_typed(job->resolved, "definition", json_type_object);
+	return NULL;
+}
+
 bool define_is_being_named(const struct job *job, const char *name)
 {
 	const struct job *other;
 
 	TAILQ_FOREACH(other, &job->d->jobs, link)
 	{
-		const char *to = other->command == &cmd_instance_define ? other->name :
-				 other->command == &cmd_instance_rename ? json_get_str(other->raw, "name") :
+		const char *to = other->command == &cmd_instance_rename ? json_get_str(other->raw, "name") :
+				 definition_of(other)                   ? other->name :
 									  NULL;
 
 		if (other != job && other->op && other->op->n > 0 && str_eq(to, name))
 			return true;
 	}
 	return false;
+}
+
+/* The name that this uuid is being given to, by another definition on its way to the disk. */
+static const char *name_to_be(const struct job *job, const char *uuid)
+{
+	const struct job *other;
+
+	TAILQ_FOREACH(other, &job->d->jobs, link)
+	{
+		const char *theirs = json_get_str(definition_of(other), "uuid");
+
+		if (other != job && theirs && other->op && other->op->n > 0 && !str_eq(other->name, job->name) &&
+		    strcasecmp(theirs, uuid) == 0)
+			return other->name;
+	}
+	return NULL;
+}
+
+bool define_identity_is_free(const struct job *job, const char *uuid, struct err **e)
+{
+	const struct instance *named = instance_find(&job->d->rt, job->name);
+	const struct instance *same = uuid ? instance_find(&job->d->rt, uuid) : NULL;
+	const char *taken = uuid ? name_to_be(job, uuid) : NULL;
+
+	if (taken)
+		return err_set(e, ERR_EXISTS, "uuid %s is that of '%s'", uuid, taken);
+	if (define_is_being_named(job, job->name))
+		return err_set(e, ERR_EXISTS, "another instance is being named '%s'", job->name);
+	if (same && same != named)
+		return err_set(e, ERR_EXISTS, "uuid %s is that of '%s'", uuid, same->name);
+	return true;
 }
 
 bool define_error_in(struct err **e, const char *argument)

@@ -434,13 +434,18 @@ bool job_restore(struct daemon *d, struct json_object *o, struct err **e)
 	return true;
 }
 
-/* Whether ARGS are of the subject that the marker names. */
-static bool is_of_subject(struct json_object *args, const char *subject)
+/* Whether MARKER's arguments, or what was made of them, are of the subject that it names. */
+static bool is_of_subject(struct json_object *marker, const char *subject)
 {
 	_cleanup_free_ char *name = name_of_subject(subject);
-	struct json_object *definition = json_get_typed(args, "definition", json_type_object);
-	const char *instance = json_get_str(definition ? definition : args, definition ? "name" : "instance");
+	struct json_object *args = json_get_typed(marker, "arguments", json_type_object);
+	struct json_object *resolved = json_get_typed(marker, "resolved", json_type_object);
+	struct json_object *given = json_get_typed(args, "definition", json_type_object);
+	struct json_object *made = json_get_typed(resolved, "definition", json_type_object);
+	const char *instance = given ? json_get_str(given, "name") : json_get_str(args, "instance");
 
+	if (!given && !instance)
+		instance = json_get_str(made, "name");
 	return name && instance && (param_is_uuid(instance) || str_eq(instance, name));
 }
 
@@ -476,7 +481,7 @@ bool job_recover(struct daemon *d, struct json_object *marker, bool overtaken, s
 
 	if (!command || !command->plan)
 		return err_set(e, ERR_UNSUPPORTED, "of no command that is known");
-	if (!is_of_subject(args, subject))
+	if (!is_of_subject(marker, subject))
 		return err_set(e, ERR_GENERIC, "of '%s', and with arguments of another", subject);
 	if (str_empty(id) || job_find(d, id))
 		return err_set(e, ERR_GENERIC, "its job '%s' is another's", id);

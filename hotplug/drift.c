@@ -5,8 +5,11 @@
 
 static void note(struct json_object *set, const char *name)
 {
-	if (name && (str_starts(name, "disk-") || str_starts(name, "nic-")))
-		json_add(set, name, NULL);
+	static const char *const ours[] = { "disk-", "nic-", "hotdisk-", "hotnic-" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		if (name && str_starts(name, ours[i]))
+			json_add(set, name, NULL);
 }
 
 static bool has(struct json_object *set, const char *name)
@@ -54,7 +57,8 @@ static struct json_object *recorded(const struct instance *inst, bool nodes, str
 			struct json_object *all = json_get_typed(shown, "nodes", json_type_array);
 			bool leaving = device_record_state(shown) == DEVICE_DETACH_PENDING;
 
-			if (!nodes && (!leaving || has(there, device_id_of(shown))))
+			if (!nodes && !json_get_bool(shown, "anonymous", false) &&
+			    (!leaving || has(there, device_id_of(shown))))
 				note(set, device_id_of(shown));
 			for (size_t k = 0; nodes && all && k < json_object_array_length(all); k++) {
 				const char *name = json_object_get_string(json_object_array_get_idx(all, k));

@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define ADOPTED "adopted.json"
+
 /* One of the two: QEMU or its keeper. */
 struct half {
 	struct process *whole;
@@ -55,12 +57,57 @@ static pid_t ask_lock(int dirfd, const char *name, struct err **e)
 	return holder;
 }
 
+/* What process_adopt() wrote, of a process that is there still; 0 for none, -1 if it cannot be told. */
+static pid_t ask_adopted(int dirfd, struct err **e)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+	_cleanup_err_ struct err *failure = NULL;
+	int64_t pid, start;
+	char state;
+
+	if (!file_read_json(dirfd, ADOPTED, &o, &failure)) {
+		if (failure->class == ERR_NOT_FOUND)
+			return 0;
+		err_keep_first(e, TAKE_PTR(failure));
+		return -1;
+	}
+	pid = json_get_int(o, "pid", 0);
+	start = json_get_int(o, "start-time", 0);
+	if (pid <= 0 || pid > INT32_MAX || start <= 0) {
+		err_set(e, ERR_GENERIC, "'" ADOPTED "' names no process");
+		return -1;
+	}
+	state = process_run_state((pid_t)pid);
+	if (!str_eq(json_get_str(o, "boot-id"), process_boot_id()) || !state || strchr("ZX", state) ||
+	    process_start_time((pid_t)pid) != (uint64_t)start)
+		return 0;
+	return (pid_t)pid;
+}
+
+bool process_adopt(int dirfd, pid_t pid, struct err **e)
+{
+	_cleanup_json_ struct json_object *o = json_object_new_object();
+
+	json_add_int(o, "pid", pid);
+	json_add_uint(o, "start-time", process_start_time(pid));
+	json_add_str(o, "boot-id", process_boot_id());
+	return file_write_json(dirfd, ADOPTED, o, 0600, e);
+}
+
+/* The QEMU: who holds the lock, or was adopted without one. */
+static pid_t ask_qemu(int dirfd, const char *lock, struct err **e)
+{
+	pid_t holder = ask_lock(dirfd, lock, e);
+
+	return holder == 0 && str_eq(lock, "qemu.lock") ? ask_adopted(dirfd, e) : holder;
+}
+
 bool process_is_none(int dirfd, struct err **e)
 {
 	static const char *const locks[] = { "qemu.lock", "lock" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(locks); i++) {
-		pid_t holder = ask_lock(dirfd, locks[i], e);
+		pid_t holder = ask_qemu(dirfd, locks[i], e);
 
 		if (holder < 0)
 			return false;
@@ -167,7 +214,7 @@ static void half_hold(struct process *p, struct half *h, uv_loop_t *loop, pid_t 
 static bool find_half(int dirfd, const char *lock, pid_t wanted, pid_t *pid, int *fd, struct err **e)
 {
 	_cleanup_close_ int found = -1;
-	pid_t holder = ask_lock(dirfd, lock, e), still;
+	pid_t holder = ask_qemu(dirfd, lock, e), still;
 
 	*pid = 0;
 	*fd = -1;
@@ -177,8 +224,8 @@ static bool find_half(int dirfd, const char *lock, pid_t wanted, pid_t *pid, int
 	if (found < 0)
 		return errno == ESRCH || err_set_errno(e, ERR_GENERIC, errno, "cannot take hold of process %d", holder);
 	/* The pid may have ended and been given to another between the question and the descriptor; who
-	 * still holds the lock now is the one the descriptor stands for. */
-	still = ask_lock(dirfd, lock, e);
+	 * still holds the lock now, or began when the adopted one did, is the one the descriptor stands for. */
+	still = ask_qemu(dirfd, lock, e);
 	if (still != holder)
 		return still >= 0;
 	*pid = holder;

@@ -7,6 +7,9 @@
  * process of an instance to anybody who asks (F_GETLK), without a race. No lock, no process: but only a lock file that
  * is not there, or that could be asked and nobody holds, is no lock. What could not be asked is not known.
  *
+ * A QEMU that somebody else started has neither lock nor keeper: adopted.json names it, by pid, start time and boot id. It
+ * counts where nobody holds the lock.
+ *
  * Identity is pid + start time + boot id + that lock, held by a pidfd; the end of both processes is
  * known by their pidfds alone. When QEMU ends the keeper writes exit.json (status or signal, time)
  * and ends as well: end() is called after both, so exit.json is whole by then.
@@ -26,6 +29,8 @@ struct process;
 pid_t process_lock_holder(int dirfd, const char *name);
 /* That nobody holds a lock in DIRFD. False: Busy, naming the process, or it cannot be told. */
 bool process_is_none(int dirfd, struct err **e);
+/* Has PID, which lives, take the place of who holds the lock in DIRFD. */
+bool process_adopt(int dirfd, pid_t pid, struct err **e);
 /* Field 22 of /proc/PID/stat: clock ticks from boot to its start; 0 when there is no such process. */
 uint64_t process_start_time(pid_t pid);
 /* R, S, D, T, Z as in /proc/PID/stat; 0 when there is none. */

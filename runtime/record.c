@@ -335,7 +335,7 @@ bool record_remove(struct instance *inst, struct err **e)
 
 void record_sweep(const char *name, void *data)
 {
-	if (str_starts(name, gone_prefix))
+	if (str_starts(name, gone_prefix) || str_starts(name, RECORD_NEW))
 		file_remove_tree(((struct runtime *)data)->dirs.run_instances, name, NULL);
 }
 

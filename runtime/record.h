@@ -9,6 +9,8 @@
 #include "runtime/instance.h"
 
 enum { RUNTIME_VERSION = 1 };
+/* Of what is to be renamed to a run directory; no instance has such a name. */
+#define RECORD_NEW ".new-"
 
 struct prepare;
 struct argv_env;
@@ -42,7 +44,8 @@ bool record_remove(struct instance *inst, struct err **e);
 void record_clear(struct instance *inst);
 /* Whether the state.json that was read tells of the end of this run already, by its number. */
 bool record_is_told(const struct instance *inst);
-/* What record_remove() of a former life did not come to the end of: for file_list(); DATA is the struct runtime. */
+/* What record_remove() of a former life did not come to the end of, or RECORD_NEW: for file_list(); DATA is the struct
+ * runtime. */
 void record_sweep(const char *name, void *data);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* What a device can sit on. Each has numbered places, and fill() says what hvinfo is at one of them. */
 enum bus { BUS_PCI, BUS_ROOT_PORTS, BUS_SCSI, BUS_IDE, BUS_AHCI, BUS_FLOPPY, BUS_ISA, BUS_COUNT };
-enum { PLACES_MAX = 256, PCI_SLOTS = 32, PCI_FIRST_FREE = 0xb };
+enum { PLACES_MAX = 256, PCI_SLOTS = 32, PCI_FIRST_FREE = 0xb, UUID_GROUP = 8 };
 
 /* Every place of the machine, and whose it is. */
 struct map {
@@ -354,8 +354,25 @@ static bool sit_lowest(struct map *map, struct seat *s, struct err **e)
 	return no_slot(map, s, first, e);
 }
 
+/* "hotnic-003fc157-pci-5", as Ganeti called the device in slot 5 before it had the ids of today. */
+static bool is_old_id(const struct seat *s)
+{
+	size_t head = (size_t)(strchr(s->id, '-') - s->id) + 1 + UUID_GROUP;
+	unsigned slot;
+
+	if (!s->info->id || !s->info->addr || !parse_slot(s->info->addr, &slot))
+		return false;
+	_cleanup_free_ char *old = xasprintf("hot%.*s-pci-%u", (int)head, s->id, slot);
+
+	return str_eq(s->info->id, old);
+}
+
 static bool check_identity(struct seat *s, struct err **e)
 {
+	if (is_old_id(s)) {
+		free(s->id);
+		s->id = xstrdup(s->info->id);
+	}
 	if (s->info->driver && !str_eq(s->info->driver, s->driver))
 		return fail(e, s, "driver", "this device is a %s; leave hvinfo out to have a place chosen", s->driver);
 	if (s->info->id && !str_eq(s->info->id, s->id))

@@ -44,6 +44,8 @@ static const struct line command_lines[] = {
 	{ { "shutdown", "a", "--timeout", "0.5" }, "shutdown", "{\"timeout\":0.5}", "a", NULL, NULL },
 	{ { "start", "--", "--paused" }, "start", "{}", "--paused", NULL, NULL },
 	{ { "define", "-" }, "define", "{}", "-", NULL, NULL },
+	{ { "import", "-" }, "import", "{}", "-", NULL, NULL },
+	{ { "import" }, NULL, NULL, NULL, "needs {FILE", "usage: drover import" },
 	{ { "jobs", "cancel", "#1" }, "jobs cancel", "{}", "#1", NULL, NULL },
 	{ { "jobs", "--", "cancel" }, "jobs", "{}", "cancel", NULL, NULL },
 	{ { "log", "a", "--bytes", "9223372036854775807" }, "log", "{\"bytes\":9223372036854775807}", "a", NULL, NULL },

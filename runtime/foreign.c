@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/foreign.h"
+
+#include "base/file.h"
+#include "runtime/argv.h"
+#include "runtime/ganeti.h"
+#include "runtime/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CMDLINE_MAX = 1 << 20, PIDFILE_MAX = 64 };
+
+/* ---- finding it ---- */
+
+static pid_t read_pid(const char *path, struct err **e)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_err_ struct err *failure = NULL;
+	size_t len;
+	long pid;
+
+	if (!file_read(AT_FDCWD, path, PIDFILE_MAX, &text, &len, &failure)) {
+		if (failure->class != ERR_NOT_FOUND)
+			err_keep_first(e, TAKE_PTR(failure));
+		return 0;
+	}
+	pid = strtol(text, NULL, 10);
+	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
+}
+
+/* NULL: there is none, or it is no text. */
+static struct json_object *read_command(pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/cmdline", pid), *text = xcalloc(CMDLINE_MAX + 1, 1);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct json_object *list;
+	size_t len = 0;
+	ssize_t n;
+
+	while (fd >= 0 && len < CMDLINE_MAX && (n = read(fd, text + len, CMDLINE_MAX - len)) > 0)
+		len += (size_t)n;
+	if (len == 0)
+		return NULL;
+	list = json_object_new_array();
+	for (const char *p = text; p < text + len; p += strlen(p) + 1)
+		json_object_array_add(list, json_object_new_string(p));
+	return list;
+}
+
+static bool is_it(struct json_object *cmd, pid_t pid, const struct foreign_wanted *wanted, struct err **e)
+{
+	size_t at_name = ganeti_find(cmd, "-name", false), at_uuid = ganeti_find(cmd, "-uuid", false);
+	_cleanup_free_ char *name = at_name ? ganeti_member(ganeti_word(cmd, at_name), NULL) : NULL;
+
+	if (!str_eq(name, wanted->name))
+		return false;
+	if (wanted->uuid && at_uuid && strcasecmp(ganeti_word(cmd, at_uuid), wanted->uuid) != 0)
+		return err_set(e, ERR_WRONG_STATE, "process %d is called '%s' and is another machine, of uuid %s", pid,
+			       name, ganeti_word(cmd, at_uuid));
+	return true;
+}
+
+/* A program that was replaced meanwhile is found again where it was started from. */
+static char *binary_of(pid_t pid, struct json_object *cmd)
+{
+	_cleanup_free_ char *link = xasprintf("/proc/%d/exe", pid);
+	char path[PATH_MAX];
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+
+	path[n > 0 ? n : 0] = '\0';
+	return xstrdup(n > 0 && access(path, X_OK) == 0 ? path : ganeti_word(cmd, 0));
+}
+
+static bool take(struct foreign *f, pid_t pid, const struct foreign_wanted *wanted, struct err **e)
+{
+	_cleanup_json_ struct json_object *cmd = NULL;
+	uint64_t start = pid ? process_start_time(pid) : 0;
+
+	cmd = start ? read_command(pid) : NULL;
+	if (!cmd || !is_it(cmd, pid, wanted, e) || process_start_time(pid) != start)
+		return false;
+	f->pid = pid;
+	f->start_time = start;
+	f->binary = binary_of(pid, cmd);
+	f->cmd = TAKE_PTR(cmd);
+	return true;
+}
+
+/* Who listens on its monitor, whatever the file says; 0: nobody. */
+static pid_t listener(int control, const char *name)
+{
+	_cleanup_free_ char *file = xasprintf("%s.qmp", name);
+	_cleanup_close_ int fd = control >= 0 ? dirs_connect(control, file, NULL) : -1;
+	struct ucred peer = { 0 };
+	socklen_t size = sizeof(peer);
+
+	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+}
+
+bool foreign_find(const struct foreign_wanted *wanted, struct foreign *f, struct err **e)
+{
+	_cleanup_err_ struct err *failure = NULL;
+	pid_t pid = wanted->pidfile ? read_pid(wanted->pidfile, &failure) : 0;
+
+	if (failure) {
+		err_keep_first(e, TAKE_PTR(failure));
+		return false;
+	}
+	f->control = wanted->control ? open(wanted->control, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (take(f, pid, wanted, &failure) ||
+	    (!failure && take(f, listener(f->control, wanted->name), wanted, &failure)))
+		return true;
+	if (failure)
+		err_keep_first(e, TAKE_PTR(failure));
+	return !*e;
+}
+
+void foreign_clear(struct foreign *f)
+{
+	free(f->binary);
+	json_object_put(f->cmd);
+	closep(&f->control);
+	*f = (struct foreign)FOREIGN_NONE;
+}
+
+/* ---- what it runs ---- */
+
+static bool has_node(struct json_object *nodes, const char *name)
+{
+	for (size_t i = 0; nodes && i < json_object_array_length(nodes); i++)
+		if (str_eq(json_get_str(json_object_array_get_idx(nodes, i), "node-name"), name))
+			return true;
+	return false;
+}
+
+static struct json_object *disk_of(const struct definition *def, size_t i, struct json_object *stored,
+				   const struct argv_files *files, struct json_object *nodes)
+{
+	static const struct argv_env any = { .binary = "" };
+	struct json_object *o = record_disk(def, i, stored, &any, files), *list = json_object_new_array();
+	const struct hvinfo *info = &definition_disk(def, i)->hvinfo;
+	int64_t size = nodes ? record_size_of(nodes, info->id) : -1;
+
+	if (has_node(nodes, info->id))
+		json_object_array_add(list, json_object_new_string(info->id));
+	json_add(o, "nodes", list);
+	if (size >= 0)
+		json_add_int(o, "size", size);
+	/* What cannot be unplugged has no id there. */
+	if (str_starts(info->driver, "ide-") || str_eq(info->driver, "floppy"))
+		json_add_bool(o, "anonymous", true);
+	return o;
+}
+
+static struct json_object *disks_of(const struct definition *def, struct json_object *stored, struct json_object *nodes)
+{
+	struct json_object *list = json_object_new_array();
+	struct argv_files files = { 0 };
+
+	argv_files_list(def, &files);
+	for (size_t i = 0; i < def->disks.n; i++)
+		json_object_array_add(list, disk_of(def, i, stored, &files, nodes));
+	argv_files_clear(&files);
+	return list;
+}
+
+static struct json_object *nics_of(const struct definition *def, struct json_object *stored)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < def->nics.n; i++) {
+		struct json_object *o = record_nic(def, i, stored);
+
+		json_object_object_del(o, "tap"); /* it has another name */
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *process_of(const struct foreign *f)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d", f->pid);
+	struct json_object *o = json_object_new_object();
+	struct stat st;
+
+	json_add_int(o, "pid", f->pid);
+	json_add_uint(o, "start-time", f->start_time);
+	json_add_str(o, "boot-id", process_boot_id());
+	json_add_int(o, "uid", stat(path, &st) == 0 ? (int64_t)st.st_uid : -1);
+	return o;
+}
+
+static struct json_object *hvparams_of(struct json_object *stored, struct json_object *kvm)
+{
+	struct json_object *o = NULL;
+
+	json_object_deep_copy(json_get_typed(stored, "hvparams", json_type_object), &o, NULL);
+	json_add_str(o, "accel", json_get_bool(kvm, "enabled", false) ? "kvm" : "tcg");
+	return o;
+}
+
+static struct json_object *qemu_of(const struct foreign *f, struct json_object *version)
+{
+	struct json_object *o = json_object_new_object(), *v = json_get_typed(version, "qemu", json_type_object);
+	_cleanup_free_ char *text = xasprintf("%" PRId64 ".%" PRId64 ".%" PRId64, json_get_int(v, "major", 0),
+					      json_get_int(v, "minor", 0), json_get_int(v, "micro", 0));
+
+	json_add_str(o, "binary", f->binary);
+	json_add_str(o, "version", text);
+	return o;
+}
+
+struct json_object *foreign_record(struct json_object *stored, const struct foreign *f, const struct foreign_answers *a,
+				   struct err **e)
+{
+	struct json_object *o, *copy = NULL;
+	struct definition def;
+
+	if (!definition_decode(stored, &def, e))
+		return NULL;
+	json_object_deep_copy(stored, &copy, NULL);
+	o = json_object_new_object();
+	json_add_int(o, "version", RUNTIME_VERSION);
+	json_add_str(o, "name", def.name);
+	json_add_str(o, "uuid", def.uuid);
+	json_add(o, "cmd", json_object_get(f->cmd));
+	json_add(o, "definition", copy);
+	json_add(o, "nics", nics_of(&def, copy));
+	json_add(o, "hvparams", hvparams_of(copy, a->kvm));
+	json_add(o, "disks", disks_of(&def, copy, a->nodes));
+	json_add(o, "process", process_of(f));
+	json_add(o, "qemu", qemu_of(f, a->version));
+	json_add_int(o, "layout", def.layout);
+	json_add_int(o, "starts", 1);
+	definition_clear(&def);
+	return o;
+}
+
+/* ---- the run directory ---- */
+
+static bool link_sockets(int dir, const char *name, const char *control, struct err **e)
+{
+	static const struct {
+		const char *ours, *theirs;
+	} sockets[] = { { "qmp.sock", "qmp" }, { "qmp2.sock", "kvmd" }, { "serial.sock", "serial" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s.%s", control, name, sockets[i].theirs);
+
+		if (symlinkat(path, dir, sockets[i].ours) < 0)
+			return err_set_errno(e, ERR_GENERIC, errno, "cannot make '%s'", sockets[i].ours);
+	}
+	return true;
+}
+
+static bool fill(int dir, const char *name, struct json_object *record, const struct foreign *f, const char *control,
+		 struct err **e)
+{
+	if (!link_sockets(dir, name, control, e) || !file_write_json(dir, "runtime.json", record, 0600, e) ||
+	    !process_adopt(dir, f->pid, e))
+		return false;
+	return process_start_time(f->pid) == f->start_time ||
+	       err_set(e, ERR_GUEST_GONE, "process %d has ended meanwhile", f->pid);
+}
+
+bool foreign_put(struct runtime *rt, const char *name, struct json_object *record, const struct foreign *f,
+		 const char *control, struct err **e)
+{
+	_cleanup_free_ char *tmp = xasprintf(RECORD_NEW "%s", name);
+	_cleanup_close_ int dir = -1;
+	int parent = rt->dirs.run_instances;
+
+	if (!file_remove_tree(parent, tmp, e))
+		return false;
+	if (mkdirat(parent, tmp, 0711) < 0)
+		return err_set_errno(e, ERR_GENERIC, errno, "cannot make its run directory");
+	dir = file_open_dir(parent, tmp, e);
+	if (dir < 0 || !fill(dir, name, record, f, control, e))
+		return false;
+	if (renameat(parent, tmp, parent, name) == 0)
+		return true;
+	if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
+		return err_set(e, ERR_WRONG_STATE, "'%s/instances/%s' is there already, and is no instance's",
+			       rt->dirs.run, name);
+	return err_set_errno(e, ERR_GENERIC, errno, "cannot make its run directory");
+}
+
+void foreign_put_undo(struct runtime *rt, const char *name, pid_t pid, uint64_t start_time)
+{
+	_cleanup_free_ char *tmp = xasprintf(RECORD_NEW "%s", name), *file = xasprintf("%s/adopted.json", name);
+	_cleanup_json_ struct json_object *o = NULL;
+
+	file_remove_tree(rt->dirs.run_instances, tmp, NULL);
+	if (pid && file_read_json(rt->dirs.run_instances, file, &o, NULL) && json_get_int(o, "pid", 0) == pid &&
+	    json_get_int(o, "start-time", 0) == (int64_t)start_time)
+		file_remove_tree(rt->dirs.run_instances, name, NULL);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A QEMU that somebody else started, as Ganeti does: finding it, and the run directory by which adopt() finds it from then on.
+ *
+ * It has no lock and no keeper (process.h: adopted.json has their place), and its monitors listen in another directory:
+ * qmp.sock, qmp2.sock and serial.sock of the run directory are links to them. Its block nodes are called as their devices
+ * are, with nothing above or below them that has a name; its taps are its own.
+ */
+#ifndef DROVER_RUNTIME_FOREIGN_H
+#define DROVER_RUNTIME_FOREIGN_H
+
+#include "runtime/instance.h"
+
+/* What is looked for. */
+struct foreign_wanted {
+	const char *name, *uuid; /* UUID NULL: any */
+	const char *pidfile;     /* or NULL */
+	const char *control;     /* where NAME.qmp, NAME.kvmd and NAME.serial are */
+};
+
+struct foreign {
+	pid_t pid;               /* 0: it does not run */
+	uint64_t start_time;     /* with the pid: who it is */
+	char *binary;            /* what it runs, by a path that can be run again */
+	struct json_object *cmd; /* its argv */
+	int control;             /* the directory; -1: none */
+};
+#define FOREIGN_NONE          \
+	{                     \
+		.control = -1 \
+	}
+
+/* Finds it. Reads what the wanted names, so only on the thread pool. False: it cannot be told, or is another machine of that
+ * name. */
+bool foreign_find(const struct foreign_wanted *wanted, struct foreign *f, struct err **e);
+void foreign_clear(struct foreign *f);
+
+/* What QEMU said of itself, each NULL if it did not. */
+struct foreign_answers {
+	struct json_object *version; /* query-version */
+	struct json_object *nodes;   /* query-named-block-nodes */
+	struct json_object *kvm;     /* query-kvm */
+};
+/* runtime.json of STORED run by F; the caller's. */
+struct json_object *foreign_record(struct json_object *stored, const struct foreign *f, const struct foreign_answers *a,
+				   struct err **e);
+/* Makes the run directory of NAME, whole. WrongState if there is one. */
+bool foreign_put(struct runtime *rt, const char *name, struct json_object *record, const struct foreign *f,
+		 const char *control, struct err **e);
+/* Removes it, if it names this process; the process goes on. */
+void foreign_put_undo(struct runtime *rt, const char *name, pid_t pid, uint64_t start_time);
+
+#endif

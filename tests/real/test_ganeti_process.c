@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Import beside a process without a guest's system: where it is refused, where it is cut off, and what becomes of a process
+ * that was adopted.
+ */
+#include "ganeti.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct ganeti_command command;
+
+/* A paused machine with two disks behind a controller of SCSI, as by default, and its runtime file. */
+static char *scsi_machine(void)
+{
+	_cleanup_free_ char *cmd = NULL;
+
+	node_make_disk("one", "one", 1 << 20, 0);
+	node_make_disk("two", "two", 1 << 20, 1);
+	command_begin(&command, "pc", NULL, true);
+	command_add(&command, "-device", "lsi,id=scsi");
+	command.stored = command.n;
+	command_add(&command, "-net", "none");
+	command_add_monitors(&command);
+	command_add_disk(&command, ID0, ID0, "scsi-hd,bus=scsi.0,channel=0,scsi-id=0,lun=0", 0);
+	command_add_disk(&command, ID1, ID1, "scsi-hd,bus=scsi.0,channel=0,scsi-id=3,lun=0", 1);
+	cmd = command_stored(&command);
+#define SCSI_AT(id, target) \
+	"'driver': 'scsi-hd', 'id': '" id "', 'bus': 'scsi.0', 'channel': 0, 'scsi-id': " target ", 'lun': 0"
+	return xasprintf(
+		"[%s, [], {'kernel_path': '', 'kvm_path': '%s', 'disk_type': 'scsi-hd'}, [" FILE_DISK(
+			DISK0, "one", "0", SCSI_AT(ID0, "0")) ", " FILE_DISK(DISK1, "two", "1", SCSI_AT(ID1, "3")) "]]",
+		cmd, node.qemu, node.base, node.base, node.base, node.base);
+}
+
+static void set_up(void)
+{
+	node_set_up();
+}
+
+static void tear_down(void)
+{
+	node_tear_down();
+	command_clear(&command);
+}
+
+static void expect_none(void)
+{
+	_cleanup_json_ struct json_object *list = client_ok(node.client, "query-instances", NULL);
+	_cleanup_free_ char *world = rig_world(node.rig, false);
+
+	ck_assert_int_eq(json_object_array_length(list), 0);
+	ck_assert_msg(!strstr(world, "run/instances/"), "%s", world);
+	ck_assert(process_runs(node.pid));
+}
+
+static void expect_adopted(void)
+{
+	_cleanup_json_ struct json_object *shown = NULL;
+
+	client_await_state(node.client, VM, "paused", NULL);
+	shown = guest_settle(node.client, VM);
+	ck_assert_int_eq(int_at(shown, "pid"), node.pid);
+	ck_assert_str_eq(json_object_to_json_string_ext(at(shown, "drift"), JSON_C_TO_STRING_PLAIN), "[]");
+	ck_assert_int_eq(int_at(shown, "runtime.disks.1.hvinfo.scsi-id"), 3);
+}
+
+/* Who listens at FILE has one client already. */
+static int occupy(const char *file)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_cleanup_free_ char *path = node_path("ctrl/" VM ".%s", file);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_uint_lt(strlen(path), sizeof(addr.sun_path));
+	memcpy(addr.sun_path, path, strlen(path));
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+/* Ganeti's daemons have a monitor, or another has the name. */
+START_TEST(refused)
+{
+	_cleanup_free_ char *text = scsi_machine(), *other = xstrdup(text), *pidfile = node_path("pid/" VM),
+			    *hidden = NULL;
+	_cleanup_json_ struct json_object *e = NULL, *wrong = NULL, *missing = NULL;
+	int fd;
+
+	command_run(&command);
+	fd = occupy("kvmd");
+	e = node_refused("Busy", text);
+	ck_assert_ptr_nonnull(strstr(str_at(e, "desc"), "ganeti-kvmd"));
+	close(fd);
+	expect_none();
+	*strstr(other, VM_UUID) = '6';
+	wrong = node_refused("WrongState", other);
+	ck_assert_ptr_nonnull(strstr(str_at(wrong, "desc"), VM_UUID));
+	expect_none();
+	/* Without its pid file it is known by its monitor; and without the second monitor it is none of ours. */
+	ck_assert_int_eq(unlink(pidfile), 0);
+	hidden = node_path("ctrl/" VM ".kvmd");
+	ck_assert_int_eq(unlink(hidden), 0);
+	missing = node_refused("Unsupported", text);
+	ck_assert_ptr_nonnull(strstr(str_at(missing, "desc"), "kvmd"));
+	expect_none();
+}
+END_TEST
+
+/* Nothing of it runs: the definition alone. */
+START_TEST(no_process)
+{
+	_cleanup_free_ char *text = scsi_machine(), *world = NULL;
+	_cleanup_json_ struct json_object *o = node_import(text), *e = NULL, *taken = NULL;
+
+	ck_assert(!has(o, "pid"));
+	ck_assert_int_eq(int_at(o, "definition.disks.1.hvinfo.scsi-id"), 3);
+	ck_assert_str_eq(str_at(o, "definition.hvparams.scsi_controller_type"), "lsi");
+	guest_expect(node.client, VM, "shutoff", "never-started");
+	/* Another file for the same machine is not an import any more. */
+	e = client_ok(node.client, "instance-modify", "{'instance': '%s', 'patch': {'vcpus': 2}}", VM);
+	taken = node_refused("Exists", text);
+	json_object_put(client_ok(node.client, "instance-undefine", "{'instance': '%s'}", VM));
+}
+END_TEST
+
+/* What it ends of nobody could write down; that it is stopped by us is known. */
+START_TEST(ends)
+{
+	_cleanup_free_ char *text = scsi_machine();
+
+	command_run(&command);
+	json_object_put(node_import(text));
+	expect_adopted();
+	if (_i == 0) {
+		json_object_put(client_ok(node.client, "instance-stop", "{'instance': '%s'}", VM));
+		guest_expect(node.client, VM, "shutoff", "admin");
+	} else if (_i == 1) {
+		node_end_qemu();
+		client_await_state(node.client, VM, "crashed", "lost");
+	} else {
+		rig_kill(node.rig);
+		node_end_qemu();
+		node_restart("droverd", NULL);
+		client_await_state(node.client, VM, "crashed", "lost");
+	}
+	process_await_end(node.pid ? node.pid : 1 << 22);
+	json_object_put(client_ok(node.client, "instance-undefine", "{'instance': '%s'}", VM));
+}
+END_TEST
+
+/* Cut off anywhere it is imported whole or not at all, and never ends what runs. */
+static const struct {
+	const char *fault;
+	bool imported;
+} faults[] = {
+	{ "instance-import/look for its process/after/fail", false },
+	{ "instance-import/ask its process/after/cancel", false },
+	{ "instance-import/ask its process/before/kill", false },
+	{ "instance-import/write the runtime record/before/kill", false },
+	{ "instance-import/write the runtime record/after/kill", false },
+	{ "instance-import/write the runtime record/after/fail", false },
+	{ "instance-import/write the definition/before/fail", false },
+	{ "instance-import/write the definition/before/kill", false },
+	{ "instance-import/write the definition/after/kill", true },
+	{ "instance-import/take it over/after/kill", true },
+	{ "instance-import/adopt its process/before/kill", true },
+	{ "instance-import/adopt its process/after/kill", true },
+};
+
+START_TEST(cut_off)
+{
+	bool kills = strstr(faults[_i].fault, "/kill");
+	_cleanup_free_ char *text = scsi_machine();
+	_cleanup_json_ struct json_object *reply = NULL;
+	int id;
+
+	command_run(&command);
+	node_restart("droverd-faulty", faults[_i].fault);
+	id = client_send(node.client, "instance-import", "{'format': 'ganeti', 'document': %s}", text);
+	if (kills) {
+		rig_wait(node.rig);
+	} else {
+		reply = client_reply(node.client, id);
+		ck_assert_msg(has(reply, "error"), "%s", json_object_to_json_string(reply));
+		expect_none();
+	}
+	node_restart("droverd", NULL);
+	if (faults[_i].imported)
+		expect_adopted();
+	else
+		expect_none();
+	if (!faults[_i].imported)
+		json_object_put(node_import(text));
+	expect_adopted();
+	json_object_put(client_ok(node.client, "instance-undefine", "{'instance': '%s', 'force': true}", VM));
+	process_await_end(node.pid);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("processes of Ganeti's");
+	TCase *tc = tcase_create("process");
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, refused);
+	tcase_add_test(tc, no_process);
+	tcase_add_loop_test(tc, ends, 0, 3);
+	tcase_add_loop_test(tc, cut_off, 0, ARRAY_SIZE(faults));
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+int main(void)
+{
+	return guest_main(suite);
+}
