@@ -62,6 +62,7 @@ static const char *const devices[] = {
 	"cirrus-vga",
 	"qxl-vga",
 	"virtio-vga",
+	"vmware-svga",
 	"virtio-mem-pci",
 	"pc-dimm",
 	"isa-serial",

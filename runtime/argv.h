@@ -52,11 +52,14 @@ void argv_files_clear(struct argv_files *files);
 /* Of -sandbox: what no QEMU of ours needs. */
 #define ARGV_SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
+struct display_place;
+
 /* What is known of the binary and the host. */
 struct argv_env {
 	const char *binary;
 	const char *machine; /* the versioned name; NULL: as the definition has it */
 	bool kvm, sandbox;
+	const struct display_place *spice; /* where it listens; NULL: as the definition has it */
 	const char *kernel, *initrd; /* where QEMU finds them; NULL: where the definition says */
 	/* Whether this binary's device (or machine "pc-i440fx-7.2-machine") TYPE has PROPERTY; PROPERTY NULL: whether there
 	 * is such a type. NULL: everything. */

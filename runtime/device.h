@@ -13,7 +13,7 @@
  *   ID.f0, ID.p0        the layer that is written: format node, file node (or that of the driver of its uri). An overlay made while the guest runs is
  *                       ID.f1 over ID.p1, and so on; after the next start the top one is ID.f0 again
  *   ID.b0, ID.q0 …      the layers below it, downwards: format node, file node
- *   balloon, scsi, virtio-serial, agent, rng, watchdog, pvpanic, fdc, rp0 …   the machine's own devices
+ *   vga, balloon, scsi, virtio-serial, agent, vdagent, rng, watchdog, pvpanic, fdc, rp0 …   the machine's own devices
  */
 #ifndef DROVER_RUNTIME_DEVICE_H
 #define DROVER_RUNTIME_DEVICE_H

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/hvparams.h"
 
+#include "runtime/display.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <unistd.h>
@@ -252,7 +254,7 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 {
 	char **extra;
 
-	if (!check_lines(hv, e) || !check_topology(hv, vcpus, e))
+	if (!check_lines(hv, e) || !check_topology(hv, vcpus, e) || !display_check(hv, e))
 		return false;
 	if (machine_kind(hv->machine_version) == MACHINE_OTHER) {
 		err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' is neither a PC nor a Q35 machine",

@@ -11,6 +11,7 @@
 #include "runtime/accel.h"
 #include "runtime/argv.h"
 #include "runtime/confine.h"
+#include "runtime/display_host.h"
 #include "runtime/instance.h"
 #include "storage/open.h"
 
@@ -26,12 +27,13 @@ struct prepare {
 	bool kvm;
 	const char *machine; /* its versioned name; CAPS's */
 	struct argv_files files;
-	struct open_item *items; /* of the files, in their order; then kernel and initrd */
+	struct open_item *items; /* of the files, in their order; then kernel, initrd and those of displays */
 	struct open_owner owner;
 	size_t n_items;
 	int *taps;           /* descriptors of their queues, card by card */
 	size_t n_taps, card; /* card: whose tap is next */
 	unsigned tries;
+	struct displays displays;
 	char *q_path;
 	const char *binds[8]; /* of the private root */
 	struct confine confine;
