@@ -11,7 +11,7 @@
 #include "daemon/commands.h"
 #include "daemon/job.h"
 #include "qmp/wait.h"
-#include "runtime/display.h"
+#include "runtime/display_host.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -284,7 +284,7 @@ static const struct param screenshot_rows[] = {
 /* In QEMU's own directory, where it may make files; its working directory. */
 static char *picture_name(const struct job *job)
 {
-	return xasprintf("screenshot-%s.png", job->id + strspn(job->id, "#"));
+	return xasprintf(DISPLAY_PICTURE "%s.png", job->id + strspn(job->id, "#"));
 }
 
 static void picture_remove(const struct job *job)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/display_host.h"
 
+#include "base/file.h"
 #include "base/text.h"
 #include "qmp/wait.h"
 #include "runtime/prepare.h"
@@ -426,6 +427,20 @@ void displays_remove_copies(const struct instance *inst)
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		unlinkat(inst->run_dir, names[i], 0);
+}
+
+static void remove_picture(const char *name, void *data)
+{
+	if (str_starts(name, DISPLAY_PICTURE))
+		unlinkat(*(const int *)data, name, 0);
+}
+
+void displays_sweep(const struct instance *inst)
+{
+	_cleanup_close_ int dir = file_open_dir(inst->run_dir, "q", NULL);
+
+	if (dir >= 0)
+		file_list(dir, remove_picture, &dir, NULL);
 }
 
 /* The directory and the name of the socket of what ran; false: it has none. */

@@ -38,6 +38,9 @@ struct json_object *displays_describe(const struct displays *d, const struct hvp
 extern const struct step display_open;
 /* Behind the connection of the monitors: passwords, and the socket. */
 void displays_plan(struct op *op, struct prepare *p);
+/* How the names of pictures begin that QEMU makes in its own directory; and those that the last droverd did not fetch. */
+#define DISPLAY_PICTURE "screenshot-"
+void displays_sweep(const struct instance *inst);
 /* The copies that QEMU has read, or never will. */
 void displays_remove_copies(const struct instance *inst);
 /* The socket in a directory of a process that is gone: one of ours that nobody listens on. */
