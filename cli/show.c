@@ -289,7 +289,7 @@ static void show_nics(const struct cli *cli, struct json_object *o)
 struct part {
 	const char *list, *title;
 	const char *key;        /* the member that stands in front */
-	const char *members[5]; /* shown as "VALUE" or, where `named`, "NAME VALUE" */
+	const char *members[6]; /* shown as "VALUE" or, where `named`, "NAME VALUE" */
 	bool named;
 	char *(*text)(struct json_object *row); /* instead of members */
 };
@@ -327,7 +327,7 @@ static char *pending_text(struct json_object *row)
 static const struct part parts[] = {
 	{ "ips", "Addresses", "nic", { "address", "source" }, false },
 	{ "consoles", "Consoles", "kind", { "writer", "readers" }, true },
-	{ "displays", "Displays", "kind", { "address", "port", "password" }, true },
+	{ "displays", "Displays", "kind", { "address", "port", "tls-port", "path", "password", "tls" }, true },
 	{ "slots", "Slots", "bus", .text = slots_text },
 	{ "pending", "Pending until the next start", "path", .text = pending_text },
 	{ "drift", "Drift", "what", { "id", "record", "qemu" }, true },

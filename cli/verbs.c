@@ -130,6 +130,16 @@ static const struct cli_option console_options[] = {
 	CLI_OPTION_END,
 };
 
+static const struct cli_option screenshot_options[] = {
+	{ "display", OPTION_TEXT, "ID", .member = "display", .doc = "Id of the graphics card, if there are several." },
+	CLI_OPTION_END,
+};
+
+static const struct cli_option password_options[] = {
+	{ "expire", OPTION_SECONDS, "SECONDS", .member = "expire", .doc = "It holds so long; else for ever." },
+	CLI_OPTION_END,
+};
+
 static const struct cli_option events_options[] = {
 	{ "since", OPTION_UINT, "N", .doc = "Begin with the first event after number N." },
 	CLI_OPTION_END,
@@ -428,6 +438,42 @@ const struct verb cli_verbs[] = {
 		.command = "instance-nmi",
 		.done = "interrupted",
 		.run = verb_each,
+	},
+	{
+		.name = "screenshot",
+		.usage = "NAME FILE [--display ID]",
+		.summary = "Write what the guest's graphics card shows into a file.",
+		.detail = "The picture is a PNG; with - it goes to the standard output, unless that is a terminal.",
+		.options = screenshot_options,
+		.min = 2,
+		.max = 2,
+		.command = "instance-screenshot",
+		.run = verb_screenshot,
+	},
+	{
+		.name = "send-key",
+		.usage = "NAME KEY...",
+		.summary = "Press keys together on the guest's keyboard.",
+		.detail = "Keys have QEMU's names: ctrl, alt, shift, delete, ret, spc, tab, f1, a, 1. They may be in "
+			  "one word: ctrl-alt-delete.",
+		.min = 2,
+		.max = WORDS_ANY,
+		.command = "instance-send-key",
+		.done = "pressed",
+		.run = verb_send_key,
+	},
+	{
+		.name = "display-password",
+		.usage = "NAME [DISPLAY] [--expire SECONDS]",
+		.summary = "Change the password of VNC or SPICE, until the process ends.",
+		.detail = "The password is asked for on a terminal, and else the first line of the standard input. "
+			  "DISPLAY is vnc or spice; without it, what the instance has.",
+		.options = password_options,
+		.min = 1,
+		.max = 2,
+		.command = "display-password",
+		.done = "changed",
+		.run = verb_display_password,
 	},
 	{
 		.name = "console",

@@ -39,6 +39,10 @@ int verb_resize(struct cli *cli);
 /* What they say of a result: "attached disk1 (disk-…) at pci.0 0xd". The caller's. */
 char *device_outcome(const struct verb *verb, struct json_object *result);
 
+int verb_screenshot(struct cli *cli);
+int verb_send_key(struct cli *cli);
+int verb_display_password(struct cli *cli);
+
 int verb_list(struct cli *cli);
 int verb_show(struct cli *cli);
 int verb_host(struct cli *cli);

@@ -120,7 +120,7 @@ static struct json_object *slots_of(const struct instance *inst)
 
 static struct json_object *full(struct daemon *d, struct instance *inst)
 {
-	struct json_object *o = brief(d, inst);
+	struct json_object *o = brief(d, inst), *displays;
 	_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
 
 	json_add(o, "definition", json_object_get(inst->stored));
@@ -135,6 +135,8 @@ static struct json_object *full(struct daemon *d, struct instance *inst)
 	json_add_int(o, "queued", queue_length(d->queues, subject));
 	json_add(o, "drift", inst->drift ? json_object_get(inst->drift) : json_object_new_array());
 	json_add(o, "consoles", consoles_of(inst));
+	displays = json_get_typed(inst->record, "displays", json_type_array);
+	json_add(o, "displays", displays ? json_object_get(displays) : json_object_new_array());
 	json_add(o, "restarts", policy_describe(inst));
 	if (inst->last)
 		json_add(o, "last", json_object_get(inst->last));
@@ -241,7 +243,7 @@ const struct command cmd_query_instance = {
 	.doc = "Everything about one instance. Never asks QEMU.",
 	.returns = "as query-instances, and {definition, runtime, memory: {wanted, actual, max, as-of}, pending, "
 		   "slots, hotplug: {disk, nic, vcpus, memory: true or why not}, queued, drift: [{what, id, record, "
-		   "qemu}], consoles, restarts, last}",
+		   "qemu}], consoles, displays: [{kind, address, port, tls-port, path, password, tls}], restarts, last}",
 	.query = instance,
 };
 

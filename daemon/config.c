@@ -6,11 +6,15 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
+
+/* QEMU binds that of SPICE itself, as who may not bind the ports below. */
+enum { PORT_MIN = 1024, PORT_MAX = 65535 };
 
 struct file {
 	struct json_object *hvparams;
-	char *uids;
+	char *uids, *vnc_ports;
 };
 
 const struct param config_rows[] = { { "hvparams", PARAM_OBJECT, PARAM_AT(struct file, hvparams), .since = "0.1.0",
@@ -21,10 +25,14 @@ const struct param config_rows[] = { { "hvparams", PARAM_OBJECT, PARAM_AT(struct
 				       PARAM_AT(struct file, uids), .since = "0.1.0",
 				       .doc = "The first and the last of the user ids for QEMUs with security_model "
 					      "pool. No account may have one." },
+				     { "vnc_ports", PARAM_TEXT, .def = "\"5900-6899\"", .min = 1, .max = 11,
+				       PARAM_AT(struct file, vnc_ports), .since = "0.1.0",
+				       .doc = "The first and the last of the TCP ports for VNC and SPICE; each display "
+					      "gets the first that is free on its address." },
 				     PARAM_END };
 
 /* Digits up to END, of a number that fits. */
-static bool read_uid(const char *text, char end, uid_t *ret, const char **rest)
+static bool read_number(const char *text, char end, unsigned *ret, const char **rest)
 {
 	unsigned long long n;
 	char *p;
@@ -32,25 +40,34 @@ static bool read_uid(const char *text, char end, uid_t *ret, const char **rest)
 	if (!isdigit((unsigned char)*text))
 		return false;
 	n = strtoull(text, &p, 10);
-	if (*p != end || n >= (uid_t)-1)
+	if (*p != end || n > UINT_MAX)
 		return false;
-	*ret = (uid_t)n;
+	*ret = (unsigned)n;
 	*rest = p + 1;
 	return true;
+}
+
+/* "FIRST-LAST", both from MIN to MAX. */
+static bool read_range(const char *text, unsigned min, unsigned max, unsigned *first, unsigned *last)
+{
+	const char *rest;
+
+	return read_number(text, '-', first, &rest) && read_number(rest, '\0', last, &rest) && *first >= min &&
+	       *first <= *last && *last <= max;
 }
 
 static bool take(struct config *c, struct json_object *o, struct err **e)
 {
 	struct file file;
-	const char *rest;
 	bool ok;
 
 	if (!param_decode(config_rows, o, "", &file, e))
 		return false;
-	ok = read_uid(file.uids, '-', &c->uid_first, &rest) && read_uid(rest, '\0', &c->uid_last, &rest) &&
-	     c->uid_first > 0 && c->uid_first <= c->uid_last;
-	if (!ok)
-		err_set_param(e, "uids", "must be two user ids, none of them 0, such as 2130000-2139999");
+	if (!read_range(file.uids, 1, (uid_t)-1 - 1, &c->uid_first, &c->uid_last))
+		ok = err_set_param(e, "uids", "must be two user ids, none of them 0, such as 2130000-2139999");
+	else if (!read_range(file.vnc_ports, PORT_MIN, PORT_MAX, &c->port_first, &c->port_last))
+		ok = err_set_param(e, "vnc_ports", "must be two ports from %d to %d, such as 5900-6899", PORT_MIN,
+				   PORT_MAX);
 	else
 		ok = param_check(hvparam_rows, file.hvparams, "hvparams.", e);
 	if (ok)

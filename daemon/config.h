@@ -11,8 +11,9 @@
 #include <sys/types.h>
 
 struct config {
-	struct json_object *hvparams; /* NULL: none */
-	uid_t uid_first, uid_last;    /* both included */
+	struct json_object *hvparams;   /* NULL: none */
+	uid_t uid_first, uid_last;      /* both included */
+	unsigned port_first, port_last; /* of displays; the same */
 };
 
 extern const struct param config_rows[];

@@ -80,6 +80,8 @@ static bool open_gear(struct runtime *rt, const struct config *config, const cha
 	rt->uids = uid_pool_new(config->uid_first, config->uid_last, tag, e);
 	if (!rt->uids)
 		return false;
+	rt->ports.first = config->port_first;
+	rt->ports.last = config->port_last;
 	cgroups_open(&rt->cgroups, tag);
 	if (rt->cgroups.reason)
 		log_notice("no control groups: %s", rt->cgroups.reason);

@@ -63,6 +63,7 @@ static const char *const devices[] = {
 	"cirrus-vga",
 	"qxl-vga",
 	"virtio-vga",
+	"vmware-svga",
 	"virtio-mem-pci",
 	"pc-dimm",
 	"isa-serial",

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "runtime/display_host.h"
 #include "runtime/monitors.h"
 #include "runtime/observe.h"
 #include "runtime/record.h"
@@ -101,6 +102,7 @@ enum adopted adopt(struct instance *inst)
 	if (recorded && inst->pid) {
 		compare(inst);
 		claim_uid(inst);
+		displays_sweep(inst);
 	}
 	ask(inst); /* one that waits to be let go ends by itself */
 	return recorded ? ADOPT_RUNNING : ADOPT_HALF;

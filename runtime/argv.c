@@ -4,6 +4,7 @@
 #include "base/child.h"
 #include "runtime/boot.h"
 #include "runtime/device.h"
+#include "runtime/display.h"
 #include "runtime/vhost.h"
 
 #include <inttypes.h>
@@ -138,6 +139,20 @@ static void put_chardevs(struct argv *a, const struct hvparams *hv)
 	}
 	if (hv->use_guest_agent)
 		opt(a, "-chardev", listener, "agent", FD_AGENT);
+	if (display_has_vdagent(hv))
+		opt(a, "-chardev", "spicevmc,id=vdagent,name=vdagent");
+}
+
+static void put_displays(struct argv *a, const struct hvparams *hv, const struct argv_env *env)
+{
+	_cleanup_free_ char *vnc = display_vnc_option(hv), *spice = display_spice_option(hv, env->spice);
+
+	if (vnc)
+		opt(a, "-vnc", "%s", vnc);
+	if (spice)
+		opt(a, "-spice", "%s", spice);
+	if ((vnc || spice) && !str_empty(hv->keymap))
+		opt(a, "-k", "%s", hv->keymap);
 }
 
 /* A floppy has no bootindex; its controller has one for each drive. */
@@ -273,6 +288,7 @@ char **argv_build(const struct definition *def, const struct argv_env *env, cons
 	put_machine(&a, def, env);
 	put_chardevs(&a, &def->hvparams);
 	put_tpm(&a, def, files, env->vhost);
+	put_displays(&a, &def->hvparams, env);
 	put_files(&a, files);
 	put_floppy_boot(&a, def, env->boot);
 	put_parts(&a, def, env, files);

@@ -60,15 +60,18 @@ void argv_files_clear(struct argv_files *files);
 /* Of -sandbox: what no QEMU of ours needs. */
 #define ARGV_SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
+struct display_place;
+
 /* What is known of the binary and the host. */
 struct argv_env {
 	const char *binary;
 	const char *machine; /* the versioned name; NULL: as the definition has it */
 	bool kvm, sandbox;
-	bool vhost;                  /* cards that can have a descriptor of vhost-net for each queue have one */
-	int boot;                    /* of this once; see boot.h */
-	const char *kernel, *initrd; /* where QEMU finds them; NULL: where the definition says */
-	const struct uefi *firmware; /* what was chosen; NULL: raw images, with SMM where they are to be secure */
+	bool vhost;                        /* cards that can have a descriptor of vhost-net for each queue have one */
+	int boot;                          /* of this once; see boot.h */
+	const struct display_place *spice; /* where it listens; NULL: as the definition has it */
+	const char *kernel, *initrd;       /* where QEMU finds them; NULL: where the definition says */
+	const struct uefi *firmware;       /* what was chosen; NULL: raw images, with SMM where they are to be secure */
 	/* Whether this binary's device (or machine "pc-i440fx-7.2-machine") TYPE has PROPERTY; PROPERTY NULL: whether there
 	 * is such a type. NULL: everything. */
 	bool (*has)(const char *type, const char *property, void *data);

@@ -14,7 +14,7 @@
  *                       ID.f1 over ID.p1, and so on; after the next start the top one is ID.f0 again
  *   ID.b0, ID.q0 …      the layers below it, downwards: format node, file node
  *   firmware, firmware.p0, nvram, nvram.p0   the flash of a machine with UEFI: format nodes, file nodes
- *   balloon, scsi, virtio-serial, agent, rng, watchdog, pvpanic, fdc, tpm, rp0 …   the machine's own devices
+ *   vga, balloon, scsi, virtio-serial, agent, vdagent, rng, watchdog, pvpanic, fdc, tpm, rp0 …   the machine's own devices
  */
 #ifndef DROVER_RUNTIME_DEVICE_H
 #define DROVER_RUNTIME_DEVICE_H

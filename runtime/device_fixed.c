@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The devices that a machine has by itself, where layout 1 has them. */
 #include "runtime/device.h"
+#include "runtime/display.h"
 
 #include <inttypes.h>
 
@@ -57,18 +58,47 @@ void scsi_controller_part(const struct definition *def, const struct argv_env *e
 	parts_add_device(parts, env, device_new(def, drivers[def->hvparams.scsi_controller_type], "scsi", "0x4", 1));
 }
 
-static void add_agent(const struct definition *def, const struct argv_env *env, struct parts *parts)
+/* A port whose id is its chardev's. */
+static void add_port(const char *id, int nr, const char *name, const struct argv_env *env, struct parts *parts)
 {
 	struct json_object *port = json_object_new_object();
 
-	parts_add_device(parts, env, device_new(def, "virtio-serial-pci", "virtio-serial", "0x5", 2));
 	json_add_str(port, "driver", "virtserialport");
-	json_add_str(port, "id", "agent");
+	json_add_str(port, "id", id);
 	json_add_str(port, "bus", "virtio-serial.0");
-	json_add_int(port, "nr", 1);
-	json_add_str(port, "chardev", "agent");
-	json_add_str(port, "name", "org.qemu.guest_agent.0");
+	json_add_int(port, "nr", nr);
+	json_add_str(port, "chardev", id);
+	json_add_str(port, "name", name);
 	parts_add_device(parts, env, port);
+}
+
+static void add_ports(const struct definition *def, const struct argv_env *env, struct parts *parts)
+{
+	bool agent = def->hvparams.use_guest_agent, vdagent = display_has_vdagent(&def->hvparams);
+
+	if (!agent && !vdagent)
+		return;
+	parts_add_device(parts, env, device_new(def, "virtio-serial-pci", "virtio-serial", "0x5", 2));
+	if (agent)
+		add_port("agent", 1, "org.qemu.guest_agent.0", env, parts);
+	if (vdagent)
+		add_port("vdagent", 2, "com.redhat.spice.0", env, parts);
+}
+
+/* The only one with a slot of its own on both machines. */
+static void add_vga(const struct definition *def, const struct argv_env *env, struct parts *parts)
+{
+	const char *driver = display_vga_driver(display_vga(&def->hvparams));
+	struct json_object *o;
+
+	if (!driver)
+		return;
+	o = json_object_new_object();
+	json_add_str(o, "driver", driver);
+	json_add_str(o, "id", "vga");
+	json_add_str(o, "bus", is_q35(def) ? "pcie.0" : "pci.0");
+	json_add_str(o, "addr", is_q35(def) ? "0x1" : "0x2");
+	parts_add_device(parts, env, o);
 }
 
 static void add_rng(const struct definition *def, const struct argv_env *env, struct parts *parts)
@@ -129,11 +159,12 @@ void fixed_parts(const struct definition *def, const struct argv_env *env, struc
 
 	if (is_q35(def))
 		add_root_ports(def, env, parts);
+	display_parts(hv, parts);
+	add_vga(def, env, parts);
 	parts_add_device(parts, env, device_new(def, "virtio-balloon-pci", "balloon", "0x3", 0));
 	if (is_q35(def) || has_scsi(def))
 		scsi_controller_part(def, env, parts);
-	if (hv->use_guest_agent)
-		add_agent(def, env, parts);
+	add_ports(def, env, parts);
 	if (hv->rng)
 		add_rng(def, env, parts);
 	if (!str_empty(hv->watchdog))

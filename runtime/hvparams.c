@@ -2,6 +2,7 @@
 #include "runtime/hvparams.h"
 
 #include "runtime/boot.h"
+#include "runtime/display.h"
 #include "runtime/firmware.h"
 
 #include <ctype.h>
@@ -70,7 +71,8 @@ const struct param hvparam_rows[] = {
 	{ "disk_type", PARAM_CHOICE, .choices = disk_types, .def = "\"paravirtual\"", HV(disk_type),
 	  .doc = "Device that disks are; paravirtual is virtio-blk." },
 	{ "display_without_password", PARAM_BOOL, .def = "false", HV(display_without_password),
-	  .doc = "A display that listens on every address needs no password." },
+	  .doc = "A display that listens on every address (0.0.0.0, ::) needs no password: whoever reaches the host "
+		 "sees and uses the guest." },
 	{ "firmware", PARAM_CHOICE, .choices = firmwares, .def = "\"bios\"", HV(firmware),
 	  .doc = "What the guest boots by. uefi and uefi-secure, which needs a Q35 machine, are of the package ovmf; "
 		 "the "
@@ -87,7 +89,7 @@ const struct param hvparam_rows[] = {
 	  .doc = "Command line of the kernel; root= and console= are put in front where they apply." },
 	{ "kernel_path", PARAM_PATH, .def = "\"\"", HV(kernel_path), .doc = "Kernel to boot; empty: boot from disk." },
 	{ "keymap", PARAM_TEXT, .def = "\"\"", .max = 32, HV(keymap),
-	  .doc = "Layout of the keyboard, such as de, of displays whose clients do not send scan codes." },
+	  .doc = "Layout of the keyboard, such as de, for clients of VNC or SPICE that send no scan codes." },
 	{ "kvm_extra", PARAM_TEXT, .def = "\"\"", HV(kvm_extra),
 	  .doc = "Further arguments for QEMU, split as a shell would. What they mean is not checked." },
 	{ "kvm_flag", PARAM_CHOICE, .choices = kvm_flags, .def = "\"\"", HV(kvm_flag),
@@ -149,7 +151,8 @@ const struct param hvparam_rows[] = {
 	  .doc = "Speed given to the kernel with console=." },
 	{ "soundhw", PARAM_CHOICE, .choices = sound_cards, .def = "\"\"", HV(soundhw), .doc = "Sound card." },
 	{ "spice_bind", PARAM_TEXT, .def = "\"\"", .max = 4096, HV(spice_bind),
-	  .doc = "Address or interface that SPICE listens on; empty: no SPICE." },
+	  .doc = "Address or interface that SPICE listens on, at a port of vnc_ports; empty: no SPICE. Not beside "
+		 "VNC." },
 	{ "spice_image_compression", PARAM_CHOICE, .choices = spice_image_compressions, .def = "\"\"",
 	  HV(spice_image_compression), .doc = "How SPICE compresses images; empty: QEMU's choice." },
 	{ "spice_ip_version", PARAM_INT, .def = "0", .min = 0, .max = 6, HV(spice_ip_version),
@@ -157,14 +160,16 @@ const struct param hvparam_rows[] = {
 	{ "spice_jpeg_wan_compression", PARAM_CHOICE, .choices = spice_wan_compressions, .def = "\"\"",
 	  HV(spice_jpeg_wan_compression), .doc = "Lossy compression on slow links; empty: QEMU's choice." },
 	{ "spice_password_file", PARAM_PATH, .def = "\"\"", HV(spice_password_file),
-	  .doc = "Its first line is the password of SPICE." },
+	  .doc = "Its first line is the password of SPICE, of at most 60 characters; empty: it needs none." },
 	{ "spice_playback_compression", PARAM_BOOL, .def = "true", HV(spice_playback_compression),
 	  .doc = "Sound is compressed." },
 	{ "spice_streaming_video", PARAM_CHOICE, .choices = spice_streaming_videos, .def = "\"\"",
 	  HV(spice_streaming_video), .doc = "What SPICE takes for video; empty: QEMU's choice." },
 	{ "spice_tls_ciphers", PARAM_TEXT, .def = "\"HIGH:-DES:-3DES:-EXPORT:-DH\"", .max = 1024, HV(spice_tls_ciphers),
 	  .doc = "Ciphers of SPICE with TLS." },
-	{ "spice_use_tls", PARAM_BOOL, .def = "false", HV(spice_use_tls), .doc = "SPICE speaks TLS only." },
+	{ "spice_use_tls", PARAM_BOOL, .def = "false", HV(spice_use_tls),
+	  .doc = "SPICE speaks TLS only, with ca-cert.pem, server-cert.pem and server-key.pem of the directory tls "
+		 "beside droverd.json." },
 	{ "spice_use_vdagent", PARAM_BOOL, .def = "true", HV(spice_use_vdagent),
 	  .doc = "A port for the agent of SPICE in the guest: clipboard, mouse, resolution." },
 	{ "spice_zlib_glz_wan_compression", PARAM_CHOICE, .choices = spice_wan_compressions, .def = "\"\"",
@@ -191,10 +196,11 @@ const struct param hvparam_rows[] = {
 	{ "virtio_net_queues", PARAM_INT, .def = "1", .min = 1, .max = 32, HV(virtio_net_queues),
 	  .doc = "Pairs of queues of virtio cards with a tap that do not say." },
 	{ "vnc_bind_address", PARAM_TEXT, .def = "\"\"", .max = 4096, HV(vnc_bind_address),
-	  .doc = "Address, interface or, for a socket there, absolute directory that VNC listens on; empty: no VNC." },
+	  .doc = "Address, interface or, for a socket NAME.vnc there, absolute directory that VNC listens on; empty: "
+		 "no VNC. The port is the first free one of vnc_ports." },
 	{ "vnc_password_file", PARAM_PATH, .def = "\"\"", HV(vnc_password_file),
-	  .doc = "Its first line is the password of VNC; eight characters count." },
-	{ "vnc_tls", PARAM_BOOL, .def = "false", HV(vnc_tls), .doc = "VNC speaks TLS only." },
+	  .doc = "Its first line is the password of VNC, of at most eight characters; empty: it needs none." },
+	{ "vnc_tls", PARAM_BOOL, .def = "false", HV(vnc_tls), .doc = "VNC speaks TLS (VeNCrypt) only." },
 	{ "vnc_x509_path", PARAM_PATH, .def = "\"\"", HV(vnc_x509_path),
 	  .doc = "Directory of server-cert.pem, server-key.pem and ca-cert.pem; empty: TLS is anonymous." },
 	{ "vnc_x509_verify", PARAM_BOOL, .def = "false", HV(vnc_x509_verify),

@@ -4,6 +4,7 @@
  */
 #include "runtime/hvparams.h"
 
+#include "runtime/display.h"
 #include "runtime/firmware.h"
 #include "runtime/media.h"
 #include "runtime/vhost.h"
@@ -141,7 +142,7 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 			hv->machine_version);
 		return err_name_param(e, "hvparams.machine_version");
 	}
-	if (!firmware_check(hv, e) || !media_check(hv, e))
+	if (!display_check(hv, e) || !firmware_check(hv, e) || !media_check(hv, e))
 		return false;
 	if (!str_empty(hv->initrd_path) && str_empty(hv->kernel_path))
 		return err_set_param(e, "hvparams.initrd_path", "needs 'kernel_path'");

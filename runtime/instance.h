@@ -108,6 +108,9 @@ struct runtime {
 	char *launcher, *opener, *fetcher; /* paths of drover-launch, drover-open and drover-fetch */
 	struct uid_pool *uids;
 	struct cgroups cgroups;
+	struct {
+		unsigned first, last;
+	} ports; /* for displays, both included */
 	struct instance_tree instances; /* by name */
 	unsigned count;
 	uint64_t askers; /* for counters, so far; see stats.c */
@@ -132,6 +135,7 @@ struct instance {
 	double since;
 	int64_t starts;
 
+	unsigned held_port;             /* see display_host.h; 0: none */
 	uid_t uid;                      /* of the pool, that it has; 0: none */
 	char *cgroup;                   /* of its process, or NULL */
 	bool fdsets_busy, fdsets_again; /* see fdsets.c */

@@ -17,7 +17,7 @@ enum { ASK_MS = 30000, PROBE_MS = 10000, OPEN_MS = 60000, TAP_MS = 50, TAP_TRIES
 
 void prepare_init(struct prepare *p, struct instance *inst)
 {
-	*p = (struct prepare){ .inst = inst, .owner.dir = -1 };
+	*p = (struct prepare){ .inst = inst, .owner.dir = -1, .displays.fd = -1 };
 }
 
 static void forget_files(struct prepare *p)
@@ -44,6 +44,7 @@ void prepare_clear(struct prepare *p)
 {
 	forget_files(p);
 	forget_taps(p);
+	displays_clear(&p->displays);
 	argv_free(p->argv);
 	free(p->binary);
 	caps_unref(p->caps);
@@ -227,11 +228,12 @@ static enum verdict open_files(struct op *op, void *arg)
 
 	argv_files_list(&p->inst->def, &p->files);
 	machine_state_name(p, &p->files);
-	p->items = xcalloc(p->files.n + BOOT_FILES, sizeof(*p->items));
+	p->items = xcalloc(p->files.n + BOOT_FILES + DISPLAY_ITEMS, sizeof(*p->items));
 	for (size_t i = 0; i < p->files.n; i++)
 		p->items[p->n_items++] = prepare_item(&p->files.items[i]);
 	add_boot_file(p, "hvparams.kernel_path", hv->kernel_path, COPY_OF_KERNEL);
 	add_boot_file(p, "hvparams.initrd_path", hv->initrd_path, COPY_OF_INITRD);
+	p->n_items += displays_items(&p->displays, p->inst, p->items + p->n_items);
 	if (p->n_items == 0)
 		return OP_DONE;
 	p->owner.dir = file_open_dir(p->inst->run_dir, "q", &e);
@@ -418,6 +420,7 @@ static enum verdict build(struct op *op, void *arg)
 	env.kernel = where(p, COPY_OF_KERNEL);
 	env.initrd = where(p, COPY_OF_INITRD);
 	env.firmware = machine_state_firmware(p);
+	env.spice = &p->displays.place;
 	p->kvm = env.kvm;
 	p->machine = env.machine;
 	p->argv = argv_build(&inst->def, &env, &p->files);

@@ -11,6 +11,7 @@
 #include "runtime/accel.h"
 #include "runtime/argv.h"
 #include "runtime/confine.h"
+#include "runtime/display_host.h"
 #include "runtime/instance.h"
 #include "storage/open.h"
 
@@ -26,7 +27,7 @@ struct prepare {
 	bool kvm;
 	const char *machine; /* its versioned name; CAPS's */
 	struct argv_files files;
-	struct open_item *items; /* of the files, in their order; then kernel and initrd */
+	struct open_item *items; /* of the files, in their order; then kernel, initrd and those of displays */
 	struct open_owner owner;
 	size_t n_items;
 	int *taps;           /* descriptors of their queues, card by card; then those of vhost-net, if VHOST */
@@ -34,6 +35,7 @@ struct prepare {
 	bool vhost;
 	unsigned tries;
 	int boot; /* what is booted this once; see boot.h */
+	struct displays displays;
 	char *q_path;
 	const char *binds[8];        /* of the private root */
 	struct machine_state *state; /* see machine_state.h; NULL until there is a plan */

@@ -172,6 +172,7 @@ bool record_write(struct instance *inst, const struct prepare *p, struct err **e
 	json_add(o, "hvparams", hvparams_of(definition, p));
 	json_add(o, "disks", disks_of(inst, definition, &env, p));
 	json_add(o, "process", process_to_json(inst->process));
+	json_add(o, "displays", displays_describe(&p->displays, &inst->def.hvparams));
 	json_add_str(qemu, "binary", p->binary);
 	json_add_str(qemu, "version", caps_version(p->caps));
 	json_add(o, "qemu", qemu);
@@ -351,6 +352,7 @@ void record_clear(struct instance *inst)
 	/* The directory goes last: by it the next droverd knows that there is something to clear. */
 	if (!cgroups_remove(inst->cgroup, &group))
 		log_write(LOG_WARNING, inst->name, "%s", group->desc);
+	displays_remove_socket(inst);
 	closep(&inst->run_dir);
 	if (!record_remove(inst, &e)) {
 		instance_doubt(inst, TAKE_PTR(e));

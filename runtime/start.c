@@ -589,6 +589,7 @@ static enum verdict copies_remove(struct op *op, void *arg)
 
 	unlinkat(s->inst->run_dir, "q/" COPY_OF_KERNEL, 0);
 	unlinkat(s->inst->run_dir, "q/" COPY_OF_INITRD, 0);
+	displays_remove_copies(s->inst);
 	return OP_DONE;
 }
 
@@ -638,6 +639,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	op_add(op, &step_dir, s);
 	op_add(op, &prepare_open_files, &s->prepare);
 	op_add(op, &prepare_make_taps, &s->prepare);
+	op_add(op, &display_open, &s->prepare);
 	op_add(op, &prepare_build, &s->prepare);
 	op_add(op, &step_sockets, s);
 	op_add(op, &step_spawn, s);
@@ -645,6 +647,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	op_add(op, &step_go, s);
 	op_add(op, &step_connect, s);
 	op_add(op, &step_copies, s);
+	displays_plan(op, &s->prepare);
 	op_add(op, &step_sizes, s);
 	op_add(op, &step_run, s);
 	machine_state_keep_plan(op, &s->prepare);

@@ -96,6 +96,7 @@ static bool take_answer(struct opening *o, const struct open_answer *a, int *fd,
 {
 	struct open_item *item = &o->items[o->at];
 	bool boot = item->flags & OPEN_BOOT, in_place = a->result == OPEN_IN_PLACE && !(item->flags & OPEN_COPY);
+	enum open_result wanted = item->flags & OPEN_LINE ? OPEN_READ : OPEN_IMAGE;
 	int length = (int)strnlen(a->text, sizeof(a->text));
 
 	if ((*fd >= 0) != (a->result == OPEN_IMAGE))
@@ -109,9 +110,12 @@ static bool take_answer(struct opening *o, const struct open_answer *a, int *fd,
 		err_set(e, ERR_STORAGE, "%s: '%s': %.*s", item->what, item->path, length, a->text);
 		return err_name_param(e, item->what);
 	}
-	if (boot ? !in_place && a->result != OPEN_COPIED : a->result != OPEN_IMAGE)
+	if (boot ? !in_place && a->result != OPEN_COPIED : a->result != wanted)
 		return garbage(o, "gave an answer that does not fit", e);
-	item->opened = !boot;
+	if (a->result == OPEN_READ)
+		memcpy(item->line, a->text, (size_t)length + (length < OPEN_TEXT_MAX));
+	item->line[sizeof(item->line) - 1] = '\0';
+	item->opened = a->result == OPEN_IMAGE;
 	item->fd = TAKE_FD(*fd);
 	item->block = a->block;
 	item->size = a->size;

@@ -13,6 +13,10 @@
  * A boot file (kernel, initial RAM disk, firmware) is opened by QEMU itself. Where QEMU's uid can do so, it stays where
  * it is; else, or with OPEN_COPY, it is copied into QEMU's own directory: a new file `copy`, 0400, QEMU's, of at most
  * OPEN_COPY_MAX bytes.
+ *
+ * Of a file of OPEN_LINE, a regular one, only the first line comes over: printable, not empty. With OPEN_LISTEN the path is a
+ * directory, on no file system that a server or a program answers for, in which a listening unix socket (0660) is made; what
+ * is there under its name is replaced if it is a socket of the same owner that nobody listens on, and refused if not.
  */
 #ifndef DROVER_STORAGE_OPEN_H
 #define DROVER_STORAGE_OPEN_H
@@ -27,7 +31,7 @@ struct open_item {
 	const char *what; /* for errors: "disks[0]" */
 	const char *path;
 	unsigned flags;   /* enum open_flags */
-	const char *copy; /* boot file: the name of a copy, without a slash */
+	const char *copy; /* boot file: the name of a copy; of OPEN_LISTEN: that of the socket; without a slash */
 
 	/* results */
 	bool opened;
@@ -36,6 +40,7 @@ struct open_item {
 	uint64_t size;     /* bytes, of an image: of the disk that is in it */
 	uint64_t dev, ino; /* which image it is, whatever its path */
 	bool copied;
+	char line[OPEN_TEXT_MAX]; /* of OPEN_LINE; whoever takes it clears it */
 };
 
 /* For whom boot files are; needed with such an item only. */

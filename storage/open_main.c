@@ -8,11 +8,13 @@
  */
 #include "storage/open_wire.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdalign.h>
 #include <stdbool.h>
@@ -25,6 +27,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { EXIT_LOST = 1, EXIT_USAGE = 2, GROUPS_MAX = 65536, PORTION = 1 << 20 };
@@ -216,6 +220,102 @@ static void open_image(const char *path, unsigned flags)
 	close(fd);
 }
 
+/* ---- lines ---- */
+
+static void open_line(const char *path, unsigned flags)
+{
+	struct open_answer a = { 0 };
+	struct stat st;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		fail_open(path, flags);
+	get_stat(fd, &st);
+	if (!S_ISREG(st.st_mode))
+		refuse_kind(st.st_mode);
+	n = read(fd, a.text, sizeof(a.text));
+	if (n < 0)
+		fail(errno, "cannot read it");
+	close(fd);
+	for (ssize_t i = 0; i < n; i++) {
+		if (a.text[i] == '\n' || (a.text[i] == '\r' && i + 1 < n && a.text[i + 1] == '\n')) {
+			n = i;
+			break;
+		}
+		if (iscntrl((unsigned char)a.text[i]))
+			refuse("its first line has unprintable characters");
+	}
+	if (n == 0)
+		refuse("its first line is empty");
+	if (n == sizeof(a.text))
+		refuse("its first line is too long");
+	memset(a.text + n, 0, sizeof(a.text) - (size_t)n);
+	answer(&a, OPEN_READ, -1);
+}
+
+/* ---- sockets ---- */
+
+/* Somebody who does not answer would keep droverd waiting, which looks for the socket again when its process is gone. */
+static void check_local(int dir)
+{
+	static const unsigned long remote[] = { NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,  SMB2_SUPER_MAGIC, CIFS_SUPER_MAGIC,
+						FUSE_SUPER_MAGIC, CEPH_SUPER_MAGIC, AFS_FS_MAGIC,     V9FS_MAGIC };
+	struct statfs st;
+
+	if (fstatfs(dir, &st) < 0)
+		fail(errno, "cannot tell its file system");
+	for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++)
+		if ((unsigned long)st.f_type == remote[i])
+			refuse("is on a file system that a server or a program answers for");
+}
+
+/* What is there already: a socket of ours that has outlived its process goes, anything else stays. */
+static void make_way(int dir, const char *name, const struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct stat st;
+
+	if (fd < 0)
+		fail(errno, "cannot make a socket");
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			fail(errno, "cannot tell what is there");
+		close(fd);
+		return;
+	}
+	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+		refuse("a file that is not ours is in the place of the socket");
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno != ECONNREFUSED)
+		refuse("somebody listens on the socket already");
+	close(fd);
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		fail(errno, "cannot remove the old socket");
+}
+
+static void open_listener(const char *path, const char *name)
+{
+	enum { BACKLOG = 16 };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct open_answer a = { 0 };
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
+
+	if (dir < 0)
+		fail(errno, "");
+	check_local(dir);
+	if (strlen(path) + 1 + strlen(name) >= sizeof(addr.sun_path))
+		refuse("the path of the socket would be longer than 107 bytes, the limit of unix sockets");
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dir, name);
+	make_way(dir, name, &addr);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	umask(0117);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, BACKLOG) < 0)
+		fail(errno, "cannot make the socket");
+	answer(&a, OPEN_IMAGE, fd);
+	close(fd);
+	close(dir);
+}
+
 /* The kernel forgets this when ids or rights change. */
 static void die_with_droverd(void)
 {
@@ -379,6 +479,10 @@ int main(int argc, char **argv)
 
 		if (flags & OPEN_BOOT)
 			open_boot(item[1], flags, item[2], &owner);
+		else if (flags & OPEN_LINE)
+			open_line(item[1], flags);
+		else if (flags & OPEN_LISTEN)
+			open_listener(item[1], item[2]);
 		else
 			open_image(item[1], flags);
 	}

@@ -24,6 +24,8 @@ enum open_flags {
 	OPEN_BACKED = 1 << 5, /* qcow2: the header may name a backing file, for another one is given */
 	OPEN_SHARED = 1 << 6, /* image: others may write to it as well */
 	OPEN_ALONE = 1 << 7,  /* image: nobody else may write to it while the descriptor is open; as QEMU locks it */
+	OPEN_LINE = 1 << 8,   /* not the file but its first line is wanted, which is no longer than OPEN_TEXT_MAX - 1 */
+	OPEN_LISTEN = 1 << 9, /* a listening socket NAME in the directory PATH; a dead one of ours is replaced */
 };
 
 #define OPEN_COPY_MAX (1024ULL * 1024 * 1024)
@@ -33,9 +35,10 @@ enum { OPEN_SOCKET_FD = 3, OPEN_COPIES_FD = 4, OPEN_TEXT_MAX = 128 };
 enum open_result {
 	OPEN_FAILED,   /* errnum, and what could not be done or "" */
 	OPEN_REFUSED,  /* text says why */
-	OPEN_IMAGE,    /* comes with the descriptor; block, size, id */
+	OPEN_IMAGE,    /* comes with the descriptor; block, size, id; or a socket, which has none of these */
 	OPEN_IN_PLACE, /* boot file: OWNER can read it by its path */
 	OPEN_COPIED,   /* boot file */
+	OPEN_READ,     /* text is the line */
 };
 
 struct open_answer {
@@ -48,6 +51,6 @@ struct open_answer {
 	char text[OPEN_TEXT_MAX];
 };
 
-enum { OPEN_VERSION = 1 };
+enum { OPEN_VERSION = 2 };
 
 #endif

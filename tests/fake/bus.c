@@ -9,6 +9,7 @@ enum { SLOTS = 32, FUNCTIONS = 8 };
 
 static const struct driver drivers[] = {
 	{ "e1000", .on = BUS_PCI, .card = true },
+	{ "VGA", .on = BUS_PCI },
 	{ "floppy", .on = BUS_FLOPPY, .drive = true },
 	{ "i6300esb", .on = BUS_PCI },
 	{ "i82551", .on = BUS_PCI, .card = true },

@@ -235,9 +235,9 @@ static const struct command machine_commands[] = {
 
 const struct command *command_find(const char *name)
 {
-	static const struct command *const tables[] = { machine_commands, fdset_commands, node_commands,
-							object_commands,  net_commands,   chardev_commands,
-							device_commands };
+	static const struct command *const tables[] = { machine_commands, fdset_commands,  node_commands,
+							object_commands,  net_commands,    chardev_commands,
+							device_commands,  display_commands };
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
 		for (const struct command *c = tables[i]; c->name; c++)

@@ -29,6 +29,7 @@ struct fake {
 	bool rebooting;                   /* the firmware is to reset once more */
 	int64_t resets;                   /* and then, at this time, again; 0: not */
 	bool moved;                       /* the guest has run, so its clock is not 0 */
+	int vnc;                          /* what it listens on; -1: nothing */
 	int log;                          /* of the second monitor; -1: none */
 	struct gear gear;
 	struct answer answer;
@@ -78,7 +79,7 @@ bool ask_int(struct ask *a, const char *key, int64_t *ret);
 bool ask_id(struct ask *a, const char *id);
 
 extern const struct command fdset_commands[], node_commands[], object_commands[], net_commands[], chardev_commands[],
-	device_commands[];
+	device_commands[], display_commands[];
 /* NULL: there is none of this name. */
 const struct command *command_find(const char *name);
 /* Refuses arguments that it does not take, as QEMU's schema does. */

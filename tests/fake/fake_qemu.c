@@ -284,7 +284,7 @@ int main(int argc, char **argv)
 		signal(deadly[i], SIG_DFL);
 	f->status = "running";
 	f->moved = true;
-	f->record = f->log = -1;
+	f->record = f->log = f->vnc = -1;
 	f->counts = json_object_new_object();
 	gear_init(&f->gear);
 	for (char **p = argv + 1; p[0]; p++)

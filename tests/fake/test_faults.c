@@ -50,6 +50,8 @@ static struct plan plans[] = {
 	{ "start", DEFINED, "instance-start", .bridged = true, .named = true },
 	{ "start paused", DEFINED, "instance-start", .every = 5, .args = "'paused': true", .named = true,
 	  .idle_commit = true },
+	{ "start with VNC", DEFINED, "instance-start", .every = 5, .named = true,
+	  .hvparams = ", \"vnc_bind_address\": \"127.0.0.1\"" },
 	{ "autostart", DEFINED, "instance-autostart", .every = 5, .restart = true, .restarts = true,
 	  .extra = ", \"autostart\": true" },
 
@@ -88,6 +90,9 @@ static struct plan plans[] = {
 	  .hvparams = ON_REBOOT_STOP },
 
 	{ "nmi", RUNNING, "instance-nmi", .unmarked = true, .untold = true },
+	{ "keys", RUNNING, "instance-send-key", .unmarked = true, .untold = true, .args = "'keys': ['a']" },
+	{ "screenshot", RUNNING, "instance-screenshot", .unmarked = true, .untold = true,
+	  .hvparams = ", \"vga\": \"std\"" },
 	{ "a question to QEMU", RUNNING, "instance-qmp", .unmarked = true, .untold = true,
 	  .args = "'execute': 'query-name'" },
 	{ "an order to QEMU", RUNNING, "instance-qmp", .unmarked = true, .untold = true,
@@ -145,6 +150,8 @@ static const struct left_out left_out[] = {
 	{ "instance-shutdown", "by the agent", "the fake has no guest and no agent; its steps run and find none" },
 	{ "instance-start", "where it has to find out whether KVM works",
 	  "that is another program, with tests of its own; the step runs and has nothing to do" },
+	{ "display-password", NULL,
+	  "it needs a file with a password, and is two questions to QEMU of which the first cannot be taken back" },
 	{ NULL },
 };
 

@@ -7,6 +7,7 @@
  */
 #include "bare.h"
 #include "guest.h"
+#include "netns.h"
 #include "schema.h"
 
 #include <dirent.h>
@@ -332,6 +333,8 @@ START_TEST(test_golden)
 	struct dirent *entry;
 
 	ck_assert_ptr_nonnull(dir);
+	/* SPICE looks its address up, and finds none of IPv4 where only the bridges of other definitions have any. */
+	netns_set_address("lo:1", "192.0.2.1");
 	while ((entry = readdir(dir))) {
 		size_t len = strlen(entry->d_name);
 		bool skip = len < 5 || !str_eq(entry->d_name + len - 5, ".json");

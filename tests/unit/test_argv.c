@@ -358,6 +358,25 @@ static void attack_all(struct siege *s, struct json_object *parent, const struct
 	attack(s, parent, row->name, big);
 }
 
+/* What makes a display: each value that is taken makes the same. */
+static void attack_display(struct siege *s, struct json_object *parent, const struct param *row)
+{
+	struct json_object *shape = s->shape;
+
+	json_add_str(parent, row->name, "lo");
+	s->shape = try(s->definition);
+	ck_assert(!json_object_equal(s->shape, shape));
+	json_object_object_del(parent, row->name);
+	attack_all(s, parent, row);
+	json_object_put(s->shape);
+	s->shape = shape;
+}
+
+static bool is_display(const struct param *row)
+{
+	return str_eq(row->name, "vnc_bind_address") || str_eq(row->name, "spice_bind");
+}
+
 static void besiege(struct siege *s, const struct param *rows, struct json_object *o)
 {
 	for (const struct param *row = rows; row->name; row++) {
@@ -365,7 +384,9 @@ static void besiege(struct siege *s, const struct param *rows, struct json_objec
 		bool text = row->type == PARAM_TEXT || row->type == PARAM_NAME || row->type == PARAM_UUID ||
 			    row->type == PARAM_PATH;
 
-		if (text)
+		if (text && is_display(row))
+			attack_display(s, o, row);
+		else if (text)
 			attack_all(s, o, row);
 		else if (row->type == PARAM_MAP)
 			attack_all(s, value, &(struct param){ .name = "k" });

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/display_host.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "qmp/wait.h"
+#include "runtime/prepare.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { CALL_MS = 30000, BACKLOG = 16 };
+
+/* ffdhe2048 of RFC 7919. Without it QEMU looks for primes of its own, for a second or many. */
+static const char dh_params[] = "-----BEGIN DH PARAMETERS-----\n"
+				"MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz\n"
+				"+8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a\n"
+				"87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7\n"
+				"YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi\n"
+				"7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD\n"
+				"ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==\n"
+				"-----END DH PARAMETERS-----\n";
+
+static const char *bind_param(const struct hvparams *hv)
+{
+	return display_has_vnc(hv) ? "hvparams.vnc_bind_address" : "hvparams.spice_bind";
+}
+
+static void forget_secret(char **secret)
+{
+	if (*secret)
+		explicit_bzero(*secret, strlen(*secret));
+	free(*secret);
+	*secret = NULL;
+}
+
+static void let_go(struct displays *d)
+{
+	if (d->held)
+		*d->held = 0;
+	d->held = NULL;
+}
+
+void displays_clear(struct displays *d)
+{
+	let_go(d);
+	closep(&d->fd);
+	forget_secret(&d->password);
+	free(d->path);
+	d->path = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(d->paths); i++) {
+		free(d->paths[i]);
+		d->paths[i] = NULL;
+	}
+	d->place = (struct display_place){ .port = 0 };
+}
+
+/* ---- what is opened ---- */
+
+static char *socket_name(const struct instance *inst)
+{
+	return xasprintf("%s.vnc", inst->name);
+}
+
+size_t displays_items(struct displays *d, const struct instance *inst, struct open_item *items)
+{
+	static const char *const names[] = { X509_CA, X509_CERT, X509_KEY };
+	const struct hvparams *hv = &inst->def.hvparams;
+	const char *x509 = display_x509_path(hv);
+	bool vnc = display_has_vnc(hv);
+	const char *file = vnc ? hv->vnc_password_file : display_has_spice(hv) ? hv->spice_password_file : NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; x509 && i < ARRAY_SIZE(names); i++, n++) {
+		d->paths[n] = *x509 ? xasprintf("%s/%s", x509, names[i]) :
+				      xasprintf("%s/tls/%s", inst->rt->dirs.etc, names[i]);
+		items[n] = (struct open_item){ .what = vnc ? "hvparams.vnc_x509_path" : "hvparams.spice_use_tls",
+					       .path = d->paths[n],
+					       .flags = OPEN_BOOT | OPEN_COPY,
+					       .copy = names[i],
+					       .fd = -1 };
+	}
+	if (!str_empty(file))
+		items[n++] = (struct open_item){ .what = vnc ? "hvparams.vnc_password_file" :
+							       "hvparams.spice_password_file",
+						 .path = file,
+						 .flags = OPEN_LINE,
+						 .fd = -1 };
+	if (vnc && bind_kind(hv->vnc_bind_address, NULL) == BIND_DIRECTORY) {
+		d->paths[n] = socket_name(inst);
+		items[n] = (struct open_item){ .what = "hvparams.vnc_bind_address",
+					       .path = hv->vnc_bind_address,
+					       .flags = OPEN_LISTEN,
+					       .copy = d->paths[n],
+					       .fd = -1 };
+		n++;
+	}
+	return n;
+}
+
+/* ---- passwords ---- */
+
+/* No more than QEMU looks at, and what JSON can say. */
+static bool check_password(const char *text, const struct hvparams *hv, struct err **e)
+{
+	const char *param = display_has_vnc(hv) ? "hvparams.vnc_password_file" : "hvparams.spice_password_file";
+	size_t max = display_has_vnc(hv) ? VNC_PASSWORD_MAX : SPICE_PASSWORD_MAX, n = strlen(text);
+	char *copy = xstrdup(text);
+	bool valid;
+
+	text_make_valid(copy, n);
+	valid = str_eq(copy, text);
+	forget_secret(&copy);
+	if (!valid)
+		return err_set_param(e, param, "its first line is no text in UTF-8");
+	if (n > max)
+		return err_set_param(e, param, "its first line is longer than %zu characters; %s looks at no more", max,
+				     display_has_vnc(hv) ? "VNC" : "SPICE");
+	return true;
+}
+
+/* ---- addresses ---- */
+
+/* A link-local one means nothing without its interface. */
+static bool is_usable(const struct sockaddr *a, int64_t version)
+{
+	if (!a || (a->sa_family != AF_INET && a->sa_family != AF_INET6))
+		return false;
+	if (version && (version == 6) != (a->sa_family == AF_INET6))
+		return false;
+	return a->sa_family == AF_INET || !IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)a)->sin6_addr);
+}
+
+/* Its first address of IPv4, or of what VERSION says; one of IPv6 where it has no other. */
+static bool interface_address(const char *name, int64_t version, struct sockaddr_storage *addr)
+{
+	struct ifaddrs *list = NULL;
+	const struct sockaddr *best = NULL;
+
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		if (!str_eq(i->ifa_name, name) || !is_usable(i->ifa_addr, version))
+			continue;
+		if (!best || (best->sa_family == AF_INET6 && i->ifa_addr->sa_family == AF_INET))
+			best = i->ifa_addr;
+	}
+	if (best)
+		memcpy(addr, best,
+		       best->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+	freeifaddrs(list);
+	return best != NULL;
+}
+
+static bool resolve(const struct hvparams *hv, struct sockaddr_storage *addr, struct err **e)
+{
+	const char *text = display_has_vnc(hv) ? hv->vnc_bind_address : hv->spice_bind, *param = bind_param(hv);
+	int64_t version = display_has_vnc(hv) ? 0 : hv->spice_ip_version;
+	const char *family = version == 4 ? " of IPv4" : version == 6 ? " of IPv6" : "";
+
+	*addr = (struct sockaddr_storage){ 0 };
+	if (bind_kind(text, addr) == BIND_ADDRESS || interface_address(text, version, addr))
+		return true;
+	if (if_nametoindex(text) == 0)
+		err_set(e, ERR_NOT_FOUND, "'%s': there is no interface '%s'", param, text);
+	else
+		err_set(e, ERR_NETWORK, "'%s': the interface '%s' has no address%s", param, text, family);
+	return err_name_param(e, param);
+}
+
+static void print_address(const struct sockaddr_storage *addr, struct display_place *place)
+{
+	const void *bytes = addr->ss_family == AF_INET ? (const void *)&((const struct sockaddr_in *)addr)->sin_addr :
+							 &((const struct sockaddr_in6 *)addr)->sin6_addr;
+
+	inet_ntop(addr->ss_family, bytes, place->address, sizeof(place->address));
+}
+
+/* ---- ports ---- */
+
+/* A port whose last connections have not quite ended is free; one that somebody listens on is not. */
+static int listen_on(struct sockaddr_storage *addr, unsigned port)
+{
+	int fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+	socklen_t length = addr->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+
+	/* The port is at the same place in both. */
+	((struct sockaddr_in *)addr)->sin_port = htons((uint16_t)port);
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+	    bind(fd, (struct sockaddr *)addr, length) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	fd_close(fd);
+	return -1;
+}
+
+/* A SPICE that is about to start will want it. */
+static bool is_held(struct runtime *rt, unsigned port)
+{
+	for (const struct instance *inst = instance_first(rt); inst; inst = instance_next((struct instance *)inst))
+		if (inst->held_port == port)
+			return true;
+	return false;
+}
+
+/* QEMU binds that of SPICE itself. */
+static void hold_port(struct displays *d, struct instance *inst)
+{
+	closep(&d->fd);
+	inst->held_port = (unsigned)d->place.port;
+	d->held = &inst->held_port;
+}
+
+static bool take_port(struct displays *d, struct instance *inst, struct err **e)
+{
+	const struct hvparams *hv = &inst->def.hvparams;
+	struct runtime *rt = inst->rt;
+	const char *param = bind_param(hv);
+	struct sockaddr_storage addr;
+
+	if (!resolve(hv, &addr, e))
+		return false;
+	print_address(&addr, &d->place);
+	for (unsigned port = rt->ports.first; port <= rt->ports.last; port++) {
+		if (is_held(rt, port))
+			continue;
+		d->fd = listen_on(&addr, port);
+		if (d->fd >= 0) {
+			d->place.port = (int)port;
+			if (display_has_spice(hv))
+				hold_port(d, inst);
+			return true;
+		}
+		if (errno == EADDRINUSE)
+			continue;
+		err_set_errno(e, ERR_NETWORK, errno, "'%s': cannot listen on %s, port %u", param, d->place.address,
+			      port);
+		return err_name_param(e, param);
+	}
+	err_set(e, ERR_NO_SPACE, "'%s': no port of %u-%u is free on %s; 'vnc_ports' in droverd.json gives more", param,
+		rt->ports.first, rt->ports.last, d->place.address);
+	return err_name_param(e, param);
+}
+
+/* ---- the step ---- */
+
+static bool lacks(const struct prepare *p, const char *param, const char *what, struct err **e)
+{
+	err_set(e, ERR_UNSUPPORTED, "'%s': '%s' has no %s", param, p->binary, what);
+	return err_name_param(e, param);
+}
+
+static bool check_binary(const struct prepare *p, struct err **e)
+{
+	const struct hvparams *hv = &p->inst->def.hvparams;
+	const char *driver = display_vga_driver(display_vga(hv));
+
+	/* It knows the command without the modules as well, which come together. */
+	if (display_has_spice(hv) && (!caps_has_command(p->caps, "query-spice") || !caps_has_type(p->caps, "qxl-vga")))
+		return lacks(p, "hvparams.spice_bind", "SPICE", e);
+	if (display_has_vnc(hv) && !caps_has_command(p->caps, "display-update"))
+		return lacks(p, "hvparams.vnc_bind_address", "'display-update'", e);
+	if (display_has_vnc(hv) && hv->vnc_tls && !caps_has_type(p->caps, "tls-creds-x509"))
+		return lacks(p, "hvparams.vnc_tls", "TLS", e);
+	if (driver && !caps_has_type(p->caps, driver))
+		return lacks(p, "hvparams.vga", driver, e);
+	return true;
+}
+
+static bool write_dh_params(const struct instance *inst, struct err **e)
+{
+	static const char name[] = "q/" DH_PARAMS;
+	_cleanup_close_ int fd = openat(inst->run_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+					0444);
+
+	if (fd >= 0 && fchmod(fd, 0444) == 0 && write(fd, dh_params, sizeof(dh_params) - 1) == sizeof(dh_params) - 1)
+		return true;
+	return err_set_errno(e, ERR_GENERIC, errno, "cannot make '%s'", name);
+}
+
+/* What drover-open has made of displays_items(). */
+static bool take_items(struct prepare *p, struct err **e)
+{
+	const struct hvparams *hv = &p->inst->def.hvparams;
+	struct displays *d = &p->displays;
+
+	for (size_t i = p->files.n; i < p->n_items; i++) {
+		struct open_item *item = &p->items[i];
+
+		if (item->flags & OPEN_LINE) {
+			d->password = xstrdup(item->line);
+			explicit_bzero(item->line, sizeof(item->line));
+			if (!check_password(d->password, hv, e))
+				return false;
+		} else if (item->flags & OPEN_LISTEN) {
+			d->fd = TAKE_FD(item->fd);
+			d->path = xasprintf("%s/%s", item->path, item->copy);
+		}
+	}
+	return true;
+}
+
+static enum verdict displays_open(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+	const struct hvparams *hv = &p->inst->def.hvparams;
+	struct err *e = NULL;
+	bool ok = check_binary(p, &e) && take_items(p, &e);
+
+	if (ok && !p->displays.path && (display_has_vnc(hv) || display_has_spice(hv)))
+		ok = take_port(&p->displays, p->inst, &e);
+	if (ok && display_has_vnc(hv) && hv->vnc_tls)
+		ok = write_dh_params(p->inst, &e);
+	return ok ? OP_DONE : op_fail_err(op, e);
+}
+
+static enum verdict displays_close(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+
+	displays_clear(&p->displays);
+	return OP_DONE;
+}
+
+const struct step display_open = { "open the displays", displays_open, displays_close };
+
+/* ---- what QEMU is told ---- */
+
+static enum verdict password_set(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "protocol", display_has_vnc(&p->inst->def.hvparams) ? "vnc" : "spice");
+	json_add_str(o, "password", p->displays.password);
+	forget_secret(&p->displays.password);
+	return qmp_call(op, p->inst->qmp, "set_password", o, NULL, NULL);
+}
+
+static enum verdict socket_give(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "fdname", "vnc");
+	return qmp_call_fd(op, p->inst->qmp, "getfd", o, TAKE_FD(p->displays.fd), NULL, NULL);
+}
+
+static enum verdict socket_use(struct op *op, void *arg)
+{
+	struct prepare *p = arg;
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array(),
+			   *address = json_object_new_object();
+
+	json_add_str(address, "type", "fd");
+	json_add_str(address, "str", "vnc");
+	json_object_array_add(list, address);
+	json_add_str(o, "type", "vnc");
+	json_add(o, "addresses", list);
+	return qmp_call(op, p->inst->qmp, "display-update", o, NULL, NULL);
+}
+
+/* SPICE has its port by now. */
+static enum verdict port_let_go(struct op *op, void *arg)
+{
+	let_go(&((struct prepare *)arg)->displays);
+	return OP_DONE;
+}
+
+static const struct step step_password = { "set the password", password_set, .timeout_ms = CALL_MS };
+static const struct step step_give = { "give VNC its socket", socket_give, .timeout_ms = CALL_MS };
+static const struct step step_use = { "have VNC listen", socket_use, .timeout_ms = CALL_MS };
+static const struct step step_let_go = { "let the port go", port_let_go };
+
+void displays_plan(struct op *op, struct prepare *p)
+{
+	const struct hvparams *hv = &p->inst->def.hvparams;
+	bool vnc = display_has_vnc(hv), spice = display_has_spice(hv);
+
+	if (spice)
+		op_add(op, &step_let_go, p);
+	if ((vnc && !str_empty(hv->vnc_password_file)) || (spice && !str_empty(hv->spice_password_file)))
+		op_add(op, &step_password, p);
+	if (!vnc)
+		return;
+	op_add(op, &step_give, p);
+	op_add(op, &step_use, p);
+}
+
+/* ---- what is told of it ---- */
+
+struct json_object *displays_describe(const struct displays *d, const struct hvparams *hv)
+{
+	struct json_object *list = json_object_new_array(), *o;
+	bool vnc = display_has_vnc(hv);
+
+	if (!vnc && !display_has_spice(hv))
+		return list;
+	o = json_object_new_object();
+	json_add_str(o, "kind", vnc ? "vnc" : "spice");
+	if (d->path) {
+		json_add_str(o, "path", d->path);
+	} else {
+		json_add_str(o, "address", d->place.address);
+		json_add_int(o, !vnc && hv->spice_use_tls ? "tls-port" : "port", d->place.port);
+	}
+	json_add_bool(o, "password", !str_empty(vnc ? hv->vnc_password_file : hv->spice_password_file));
+	if (vnc && hv->vnc_tls)
+		json_add_bool(o, "tls", true);
+	json_object_array_add(list, o);
+	return list;
+}
+
+/* ---- what is left of it ---- */
+
+void displays_remove_copies(const struct instance *inst)
+{
+	static const char *const names[] = { "q/" X509_CA, "q/" X509_CERT, "q/" X509_KEY, "q/" DH_PARAMS };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		unlinkat(inst->run_dir, names[i], 0);
+}
+
+static void remove_picture(const char *name, void *data)
+{
+	if (str_starts(name, DISPLAY_PICTURE))
+		unlinkat(*(const int *)data, name, 0);
+}
+
+void displays_sweep(const struct instance *inst)
+{
+	_cleanup_close_ int dir = file_open_dir(inst->run_dir, "q", NULL);
+
+	if (dir >= 0)
+		file_list(dir, remove_picture, &dir, NULL);
+}
+
+/* The directory and the name of the socket of what ran; false: it has none. */
+static bool socket_of(const struct instance *inst, char **dir, char **name)
+{
+	struct json_object *list = json_get_typed(inst->record, "displays", json_type_array);
+	const char *path = list ? json_get_str(json_object_array_get_idx(list, 0), "path") : NULL, *slash;
+
+	if (inst->record ? !path : bind_kind(inst->def.hvparams.vnc_bind_address, NULL) != BIND_DIRECTORY)
+		return false;
+	slash = path ? strrchr(path, '/') : NULL;
+	*dir = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(inst->def.hvparams.vnc_bind_address);
+	*name = slash ? xstrdup(slash + 1) : socket_name(inst);
+	return true;
+}
+
+void displays_remove_socket(const struct instance *inst)
+{
+	_cleanup_free_ char *dir_path = NULL, *name = NULL;
+	_cleanup_close_ int dir = -1, fd = -1;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct stat st;
+
+	/* drover-open has seen that the directory is on no file system that somebody else answers for. */
+	if (!socket_of(inst, &dir_path, &name))
+		return;
+	dir = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(st.st_mode) ||
+	    st.st_uid != geteuid())
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dir, name) >=
+		    (int)sizeof(addr.sun_path) ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno != ECONNREFUSED)
+		return;
+	unlinkat(dir, name, 0);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a display needs of the host: addresses, ports, sockets, passwords, and files for TLS.
+ *
+ * A port is the first free one of rt->ports. droverd listens on it before there is a QEMU: VNC is given the very socket.
+ * SPICE binds by itself; until that has happened no other display of this droverd is given the port, and should a stranger
+ * take it, QEMU ends and says so. A socket in a directory is made by drover-open, which refuses what others have there, and is removed when its process is gone.
+ * Passwords are the first lines of files and are told to QEMU before the guest runs; they are kept nowhere.
+ */
+#ifndef DROVER_RUNTIME_DISPLAY_HOST_H
+#define DROVER_RUNTIME_DISPLAY_HOST_H
+
+#include "base/op.h"
+#include "runtime/display.h"
+#include "storage/open.h"
+
+struct instance;
+struct prepare;
+
+enum { DISPLAY_ITEMS = 4 };
+
+struct displays {
+	int fd;         /* what VNC is to listen on */
+	unsigned *held; /* the instance's held_port while that is SPICE's to be */
+	struct display_place place;
+	char *path; /* of the socket; NULL: it is an address */
+	char *password;
+	char *paths[DISPLAY_ITEMS]; /* of the items */
+};
+
+void displays_clear(struct displays *d);
+/* Fills in what drover-open is to do of the definition, at most DISPLAY_ITEMS; how many. */
+size_t displays_items(struct displays *d, const struct instance *inst, struct open_item *items);
+/* "displays" of runtime.json and of query-instance. The caller's. */
+struct json_object *displays_describe(const struct displays *d, const struct hvparams *hv);
+
+/* Behind prepare_open_files and in front of prepare_build; ARG is the struct prepare. */
+extern const struct step display_open;
+/* Behind the connection of the monitors: passwords, and the socket. */
+void displays_plan(struct op *op, struct prepare *p);
+/* How the names of pictures begin that QEMU makes in its own directory; and those that the last droverd did not fetch. */
+#define DISPLAY_PICTURE "screenshot-"
+void displays_sweep(const struct instance *inst);
+/* The copies that QEMU has read, or never will. */
+void displays_remove_copies(const struct instance *inst);
+/* The socket in a directory of a process that is gone: one of ours that nobody listens on. */
+void displays_remove_socket(const struct instance *inst);
+
+#endif
