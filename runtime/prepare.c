@@ -73,8 +73,10 @@ static enum verdict name_binary(struct op *op, void *arg)
 	const struct prepare *p = arg;
 	bool ours = op->err && op->err->class != ERR_CANCELLED && str_eq(op->failed, op_step(op)->name);
 
-	if (ours && !str_empty(p->inst->def.hvparams.kvm_path))
+	if (ours && !str_empty(p->inst->def.hvparams.kvm_path)) {
 		err_prefix(op->err, "'hvparams.kvm_path'");
+		err_name_param(&op->err, "hvparams.kvm_path");
+	}
 	return OP_DONE;
 }
 
@@ -169,6 +171,22 @@ static enum verdict look_at_kvm(struct op *op, void *arg)
 	return v;
 }
 
+/* On the way back, with QEMU's own words: it was told to use KVM, and cannot. */
+static enum verdict name_kvm(struct op *op, void *arg)
+{
+	const struct prepare *p = arg;
+	const struct hvparams *hv = &p->inst->def.hvparams;
+	const char *name = hv->kvm_flag == KVM_FLAG_ENABLED ? "hvparams.kvm_flag" : "hvparams.accel";
+	const char *log = op->err ? json_get_str(op->err->extra, "log") : NULL;
+
+	if (accel_of(hv) != ACCEL_KVM || !log || op->err->class != ERR_QEMU || !strcasestr(log, "kvm"))
+		return OP_DONE;
+	op->err->class = strstr(log, "Permission denied") ? ERR_PERMISSION_DENIED : ERR_UNSUPPORTED;
+	err_prefix(op->err, "'%s': QEMU cannot use KVM", name);
+	err_name_param(&op->err, name);
+	return OP_DONE;
+}
+
 bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const char *binary, accel_fn *fn, void *data,
 		     struct accel_ask **ask, struct err **e)
 {
@@ -191,7 +209,7 @@ bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const cha
 	return true;
 }
 
-const struct step prepare_look_at_kvm = { "see whether KVM works", look_at_kvm, .timeout_ms = PROBE_MS };
+const struct step prepare_look_at_kvm = { "see whether KVM works", look_at_kvm, name_kvm, .timeout_ms = PROBE_MS };
 
 /* ---- files ---- */
 
@@ -371,8 +389,11 @@ bool prepare_env(struct argv_env *env, const struct definition *def, const char 
 		.has = has,
 		.data = caps,
 	};
-	return env->machine || err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' has no machine '%s'",
-				       binary, def->hvparams.machine_version);
+	if (env->machine)
+		return true;
+	err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' has no machine '%s'", binary,
+		def->hvparams.machine_version);
+	return err_name_param(e, "hvparams.machine_version");
 }
 
 /* What the private root needs of the host besides /usr and the prefix of the binary. */

@@ -93,6 +93,7 @@ static const struct {
 	{ ", 'on_crash': 'stop'", TINY_PANIC, 0, "guest-panicked", "crashed", "panic", true },
 	{ "", TINY_SLEEP, 0, "suspended", "pmsuspended", "guest", false },
 	{ ", 'on_reboot': 'stop'", TINY_REBOOT, 0, "shutdown", "shutoff", "guest", true },
+	{ ", 'reboot_behavior': 'exit'", TINY_REBOOT, 0, "shutdown", "shutoff", "guest", true },
 	{ "", 0, SIGTERM, "", "shutoff", "host", true },
 	{ "", 0, SIGINT, "", "shutoff", "host", true },
 	{ "", 0, SIGKILL, "", "crashed", "signal 9", true },

@@ -117,7 +117,7 @@ static const struct param_case param_cases[] = {
 	{ "user_shutdown" },
 	{ "vga" },
 	{ "vhost_net", .values = "[true, false, 'auto']", .invalid = "['on', 'off', 'AUTO', '', 1, {}]",
-	  .seen = "test_params: this host may have none" },
+	  .seen = "test_vhost" },
 	{ "virtio_net_queues", .nics = CASE_TAPS },
 	{ "vnc_bind_address", .values = "['', '127.0.0.1', '::1', 'lo', '/run/vnc']", .seen = BY_DISPLAYS },
 	{ "vnc_password_file", .values = "['', '/etc/secret']", .with = CASE_VNC, .seen = BY_DISPLAYS },

@@ -120,6 +120,20 @@ START_TEST(test_queues)
 }
 END_TEST
 
+/* What QEMU asks the kernel of a descriptor, and so what it tells the guest. */
+START_TEST(test_header)
+{
+	for (int header = 0; header < 2; header++) {
+		struct ifreq r = { 0 };
+
+		ck_assert(tap_open(NAME, 1, header == 1, "br0", PARAM_INT_NONE, fds, NULL));
+		ck_assert_int_eq(ioctl(fds[0], TUNGETIFF, &r), 0);
+		ck_assert_int_eq((r.ifr_flags & IFF_VNET_HDR) != 0, header);
+		tap_close(fds, 1);
+	}
+}
+END_TEST
+
 /* Of those of the bridge and of others. */
 START_TEST(test_mtu)
 {
@@ -249,6 +263,7 @@ int main(void)
 	tcase_add_test(tc, test_name);
 	tcase_add_test(tc, test_one_queue);
 	tcase_add_test(tc, test_queues);
+	tcase_add_test(tc, test_header);
 	tcase_add_test(tc, test_mtu);
 	tcase_add_test(tc, test_frame);
 	tcase_add_loop_test(tc, test_refused, 0, (int)(sizeof(refused) / sizeof(refused[0])));
