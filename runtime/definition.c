@@ -477,9 +477,10 @@ struct json_object *definition_store(struct json_object *given, const struct def
 	/* First as it was given, so that an error names what the client said. */
 	if (!definition_decode(given, &def, e))
 		return NULL;
-	definition_clear(&def);
 	whole = media_apply(given, ctx->old, e);
-	if (!whole || !definition_decode(whole, &def, e))
+	if (whole != given)
+		definition_clear(&def);
+	if (!whole || (whole != given && !definition_decode(whole, &def, e)))
 		return NULL;
 	stored = store(&def, whole, ctx, e);
 	definition_clear(&def);

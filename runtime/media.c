@@ -184,11 +184,21 @@ static bool settle(const struct medium *m, struct json_object *disks, const char
 	return true;
 }
 
+static bool has_any(struct json_object *definition)
+{
+	for (const struct medium *m = mediums; m < mediums + ARRAY_SIZE(mediums); m++)
+		if (!str_empty(image_in(m, definition)))
+			return true;
+	return false;
+}
+
 struct json_object *media_apply(struct json_object *given, struct json_object *old, struct err **e)
 {
 	_cleanup_json_ struct json_object *o = NULL, *made = NULL;
 	struct json_object *disks;
 
+	if (!has_any(given) && !has_any(old))
+		return json_object_get(given);
 	json_object_deep_copy(given, &o, NULL);
 	disks = json_get_typed(o, "disks", json_type_array);
 	if (!disks)

@@ -14,7 +14,7 @@
 /* Rules of the three parameters: an absolute path or an http: or https: URL; a floppy's is a path. */
 bool media_check(const struct hvparams *hv, struct err **e);
 
-/* GIVEN, a definition that can be decoded, with these disks in its list; the caller's. OLD: the stored one that it
+/* GIVEN, a definition that can be decoded, with these disks in its list, or itself where there are none; the caller's. OLD: the stored one that it
  * replaces, or NULL. InvalidParameter naming "disks[1].path" for a disk of such a name that is not what its parameter
  * says. */
 struct json_object *media_apply(struct json_object *given, struct json_object *old, struct err **e);

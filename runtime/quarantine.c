@@ -320,19 +320,22 @@ static char *move(const char *name, int run_dir, int place, struct err **e)
 	return NULL;
 }
 
+static void take(struct runtime *rt, const char *name, int run_dir, struct err **e)
+{
+	_cleanup_close_ int place = open_place(rt->dirs.run_fd, e);
+	_cleanup_free_ char *entry = place >= 0 ? move(name, run_dir, place, e) : NULL;
+
+	if (entry)
+		begin(rt, entry, TAKE_FD(place));
+}
+
 void quarantine_take(struct runtime *rt, const char *name, int run_dir)
 {
 	_cleanup_err_ struct err *e = NULL;
-	_cleanup_close_ int place = -1;
-	_cleanup_free_ char *entry = NULL;
 
-	if (!has_unexpected(run_dir))
-		return;
-	place = open_place(rt->dirs.run_fd, &e);
-	entry = place >= 0 ? move(name, run_dir, place, &e) : NULL;
-	if (entry)
-		begin(rt, entry, TAKE_FD(place));
-	else
+	if (has_unexpected(run_dir))
+		take(rt, name, run_dir, &e);
+	if (e)
 		log_write(LOG_WARNING, name, "what QEMU left in its directory is lost: %s", e->desc);
 }
 

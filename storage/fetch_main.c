@@ -40,10 +40,11 @@ static void limit(int resource, rlim_t value)
 /* With the uid go all capabilities. */
 static void become(const char *user)
 {
-	unsigned uid, gid;
-	int end = 0;
+	char *comma, *end;
+	uid_t uid = (uid_t)strtoul(user, &comma, 10);
+	gid_t gid = (gid_t)strtoul(*comma == ',' ? comma + 1 : comma, &end, 10);
 
-	if (sscanf(user, "%u,%u%n", &uid, &gid, &end) != 2 || user[end]) {
+	if (comma == user || *comma != ',' || end == comma + 1 || *end) {
 		fprintf(stderr, "drover-fetch: '%s' is no user\n", user);
 		exit(EXIT_USAGE);
 	}
