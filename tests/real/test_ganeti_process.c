@@ -126,6 +126,37 @@ START_TEST(no_process)
 }
 END_TEST
 
+/* IDE disks have no ids in Ganeti's machines, and a slot of the PCI bus in its file. */
+START_TEST(ide)
+{
+	_cleanup_free_ char *cmd = NULL, *text = NULL;
+	_cleanup_json_ struct json_object *shown = NULL;
+
+	node_make_disk("one", "one", 1 << 20, 0);
+	command_begin(&command, "pc", NULL, true);
+	command_add(&command, "-net", "none");
+	command_add_monitors(&command);
+	command_add_disk(&command, NULL, ID0, "ide-hd", 0);
+	command_run(&command);
+	cmd = command_stored(&command);
+	text = xasprintf("[%s, [], {'kernel_path': '', 'kvm_path': '%s', 'disk_type': 'ide'}, [" FILE_DISK(
+				 DISK0, "one", "0", PCI_AT("ide", ID0, "0xc")) "]]",
+			 cmd, node.qemu, node.base, node.base);
+	json_object_put(node_import(text));
+	json_object_put(node_ask("query-name", NULL)); /* behind which it is compared */
+	client_await_state(node.client, VM, "paused", NULL);
+	json_object_put(
+		client_error(node.client, "Unsupported", "disk-detach", "{'instance': '%s', 'disk': 'disk0'}", VM));
+	json_object_put(client_ok(node.client, "disk-resize", "{'instance': '%s', 'disk': 'disk0', 'size': '2M'}", VM));
+	shown = guest_settle(node.client, VM);
+	ck_assert_str_eq(json_object_to_json_string_ext(at(shown, "drift"), JSON_C_TO_STRING_PLAIN), "[]");
+	ck_assert_int_eq(int_at(shown, "runtime.disks.0.size"), 2 << 20);
+	ck_assert_str_eq(str_at(shown, "runtime.disks.0.hvinfo.bus"), "ide.0");
+	json_object_put(client_ok(node.client, "instance-undefine", "{'instance': '%s', 'force': true}", VM));
+	process_await_end(node.pid);
+}
+END_TEST
+
 /* What it ends of nobody could write down; that it is stopped by us is known. */
 START_TEST(ends)
 {
@@ -209,6 +240,7 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, no_process);
+	tcase_add_test(tc, ide);
 	tcase_add_loop_test(tc, ends, 0, 3);
 	tcase_add_loop_test(tc, cut_off, 0, ARRAY_SIZE(faults));
 	suite_add_tcase(s, tc);
