@@ -57,7 +57,7 @@ struct argv_env {
 	const char *binary;
 	const char *machine; /* the versioned name; NULL: as the definition has it */
 	bool kvm, sandbox;
-	int boot; /* of this once; see boot.h */
+	int boot;                    /* of this once; see boot.h */
 	const char *kernel, *initrd; /* where QEMU finds them; NULL: where the definition says */
 	/* Whether this binary's device (or machine "pc-i440fx-7.2-machine") TYPE has PROPERTY; PROPERTY NULL: whether there
 	 * is such a type. NULL: everything. */
