@@ -8,7 +8,6 @@
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
 #include "runtime/media.h"
-#include "runtime/media.h"
 
 #include <string.h>
 #include <strings.h>
