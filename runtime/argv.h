@@ -10,8 +10,8 @@
 
 #include "runtime/definition.h"
 
-/* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's; from FD_COUNT on the images, and
- * behind them the queues of the taps, card by card. */
+/* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's; from FD_COUNT on the images,
+ * behind them the queues of the taps, card by card, and behind these the files of the guest's memory. */
 enum {
 	FD_QMP = 5,     /* listening: the monitor */
 	FD_QMP2,        /* listening: the second monitor */
@@ -62,6 +62,8 @@ struct argv_env {
 	 * is such a type. NULL: everything. */
 	bool (*has)(const char *type, const char *property, void *data);
 	void *data;
+	bool running; /* for a QEMU that runs, which then has so many: */
+	unsigned iothreads;
 };
 
 /* NULL-terminated; argv[0] is the binary. */

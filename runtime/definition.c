@@ -2,6 +2,7 @@
 #include "runtime/definition.h"
 
 #include "runtime/autostart.h"
+#include "runtime/memory.h"
 #include "runtime/slots.h"
 
 #include <inttypes.h>
@@ -223,8 +224,8 @@ bool definition_decode(struct json_object *given, struct definition *def, struct
 
 	if (!param_decode(definition_rows, given, "", def, e))
 		return false;
-	if (hvparams_check(&def->hvparams, def->vcpus, e) && autostart_decode(def->autostart, &autostart, e) &&
-	    check_devices(def, e))
+	if (hvparams_check(&def->hvparams, def->vcpus, e) && memory_check(def, e) &&
+	    autostart_decode(def->autostart, &autostart, e) && check_devices(def, e))
 		return true;
 	definition_clear(def);
 	return false;

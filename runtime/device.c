@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/device.h"
 
+#include "runtime/iothreads.h"
 #include "runtime/uri.h"
 
 #include <assert.h>
@@ -328,6 +329,7 @@ static void add_disk_device(const struct definition *def, size_t disk, const str
 		json_add_str(o, "werror", "stop");
 	if (driver->read_errors)
 		json_add_str(o, "rerror", "report");
+	iothreads_add_to_disk(def, disk, env, o);
 	parts_add_device(parts, env, o);
 }
 

@@ -26,13 +26,15 @@ struct prepare {
 	bool kvm;
 	const char *machine; /* its versioned name; CAPS's */
 	struct argv_files files;
-	struct open_item *items; /* of the files, in their order; then kernel and initrd */
+	struct open_item *items; /* of the files, in their order; then memory; then kernel and initrd */
 	struct open_owner owner;
 	size_t n_items;
-	int *taps;           /* descriptors of their queues, card by card */
+	char room[24];       /* bytes of memory that mem_path must have room for */
+	int *taps;           /* descriptors behind those of the images: their queues, card by card; files of memory */
 	size_t n_taps, card; /* card: whose tap is next */
 	unsigned tries;
 	char *q_path;
+	char *cpus;           /* of the process; NULL: all */
 	const char *binds[8]; /* of the private root */
 	struct confine confine;
 	char **argv; /* QEMU's; from the last step on */

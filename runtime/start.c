@@ -14,9 +14,11 @@
 #include "runtime/cgroup.h"
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
+#include "runtime/fit.h"
 #include "runtime/logs.h"
 #include "runtime/monitors.h"
 #include "runtime/observe.h"
+#include "runtime/pinning.h"
 #include "runtime/prepare.h"
 #include "runtime/record.h"
 #include "runtime/remote.h"
@@ -630,6 +632,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	op_add(op, &prepare_ask_binary, &s->prepare);
 	op_add(op, &prepare_claim_uid, &s->prepare);
 	op_add(op, &prepare_look_at_kvm, &s->prepare);
+	op_add(op, &fit_look, &s->prepare);
 	op_add(op, &step_dir, s);
 	op_add(op, &prepare_open_files, &s->prepare);
 	op_add(op, &prepare_make_taps, &s->prepare);
@@ -641,6 +644,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	op_add(op, &step_connect, s);
 	op_add(op, &step_copies, s);
 	op_add(op, &step_sizes, s);
+	op_add(op, &pinning_pin, inst);
 	op_add(op, &step_run, s);
 	op_add(op, &step_ask, s);
 	op_add(op, &step_machine, s);

@@ -13,6 +13,9 @@
  * A boot file (kernel, initial RAM disk, firmware) is opened by QEMU itself. Where QEMU's uid can do so, it stays where
  * it is; else, or with OPEN_COPY, it is copied into QEMU's own directory: a new file `copy`, 0400, QEMU's, of at most
  * OPEN_COPY_MAX bytes.
+ *
+ * Memory (OPEN_MEMORY) is a directory: what comes is a new file in it, without a name, read-write, of QEMU's uid, so that QEMU
+ * can open it by /proc. NoSpace where its file system has less than `copy` bytes free.
  */
 #ifndef DROVER_STORAGE_OPEN_H
 #define DROVER_STORAGE_OPEN_H
@@ -27,7 +30,7 @@ struct open_item {
 	const char *what; /* for errors: "disks[0]" */
 	const char *path;
 	unsigned flags;   /* enum open_flags */
-	const char *copy; /* boot file: the name of a copy, without a slash */
+	const char *copy; /* boot file: the name of a copy, without a slash; memory: bytes, a decimal number */
 
 	/* results */
 	bool opened;
@@ -38,7 +41,7 @@ struct open_item {
 	bool copied;
 };
 
-/* For whom boot files are; needed with such an item only. */
+/* For whom boot files and memory are; needed with such an item only. */
 struct open_owner {
 	int dir; /* QEMU's own directory */
 	uid_t uid;

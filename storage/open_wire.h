@@ -24,6 +24,9 @@ enum open_flags {
 	OPEN_BACKED = 1 << 5, /* qcow2: the header may name a backing file, for another one is given */
 	OPEN_SHARED = 1 << 6, /* image: others may write to it as well */
 	OPEN_ALONE = 1 << 7,  /* image: nobody else may write to it while the descriptor is open; as QEMU locks it */
+	OPEN_MEMORY =
+		1
+		<< 8, /* a directory: an unnamed file of OWNER's in it; NAME is how many bytes it must have room for */
 };
 
 #define OPEN_COPY_MAX (1024ULL * 1024 * 1024)
