@@ -7,6 +7,7 @@
 #include "qmp/wait.h"
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
+#include "runtime/iothreads.h"
 #include "runtime/remote.h"
 #include "runtime/vhost.h"
 
@@ -322,6 +323,15 @@ static bool has_taps(const struct plug *p)
 	return false;
 }
 
+bool plug_env(const struct plug *p, struct argv_env *env, struct err **e)
+{
+	if (!prepare_env(env, &p->def, p->binary, p->caps, false, e))
+		return false;
+	env->running = true;
+	env->iothreads = p->apart ? 0 : iothreads_of(json_get_typed(p->inst->record, "cmd", json_type_array));
+	return true;
+}
+
 static enum verdict describe(struct op *op, void *arg)
 {
 	struct plug *p = arg;
@@ -332,7 +342,7 @@ static enum verdict describe(struct op *op, void *arg)
 		return op_fail_err(op, e);
 	for (size_t i = 0; i < p->files.n && p->items; i++)
 		p->files.items[i].block = p->items[i].block;
-	if (!prepare_env(&env, &p->def, p->binary, p->caps, false, &e))
+	if (!plug_env(p, &env, &e))
 		return op_fail_err(op, e);
 	build_parts(p, &env);
 	for (size_t i = 0; i < p->n && p->into; i++)

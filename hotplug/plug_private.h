@@ -47,6 +47,8 @@ struct about {
 	unsigned queue;
 };
 
+/* What is known of the binary, for the parts. */
+bool plug_env(const struct plug *p, struct argv_env *env, struct err **e);
 /* Whom the steps talk to. */
 struct qmp *plug_qmp(const struct plug *p);
 /* Which device a file or a part is of, by its name; NULL: none, as of a group that disks share. */

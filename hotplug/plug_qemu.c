@@ -232,7 +232,7 @@ static enum verdict add_controller(struct op *op, void *arg)
 
 	if (p->controller)
 		return OP_DONE;
-	if (!prepare_env(&env, &p->def, p->binary, p->caps, false, &e))
+	if (!plug_env(p, &env, &e))
 		return op_fail_err(op, e);
 	scsi_controller_part(&p->def, &env, &parts);
 	o = json_object_get(parts.items[0].o);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-	FORMAT = 1, /* as drover-probe's */
+	FORMAT = 2, /* as drover-probe's */
 	NAMES_MAX = UINT16_MAX,
 	NAME_BYTES = 127,
 	TEXT_BYTES = 1 << 20,

@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum { LIMIT_S = 20, CAPS_FORMAT = 1, NAME_MAX_BYTES = 127 };
+enum { LIMIT_S = 20, CAPS_FORMAT = 2, NAME_MAX_BYTES = 127 };
 
 /* Whose properties are asked for: what drover puts on a command line or adds. */
 static const char *const devices[] = {
@@ -59,6 +59,17 @@ static const char *const devices[] = {
 	"usb-tablet",
 	"usb-mouse",
 	"usb-kbd",
+	"usb-wacom-tablet",
+	"AC97",
+	"ES1370",
+	"intel-hda",
+	"ich9-intel-hda",
+	"hda-duplex",
+	"virtio-sound-pci",
+	"adlib",
+	"cs4231a",
+	"gus",
+	"sb16",
 	"VGA",
 	"cirrus-vga",
 	"qxl-vga",

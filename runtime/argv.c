@@ -5,6 +5,9 @@
 #include "runtime/boot.h"
 #include "runtime/device.h"
 #include "runtime/display.h"
+#include "runtime/memory.h"
+#include "runtime/processor.h"
+#include "runtime/sound.h"
 #include "runtime/vhost.h"
 
 #include <inttypes.h>
@@ -73,10 +76,12 @@ static void put_process(struct argv *a, const struct definition *def, const stru
 static void put_topology(struct argv *a, const struct definition *def)
 {
 	const struct hvparams *hv = &def->hvparams;
+	bool given = hv->cpu_sockets || hv->cpu_cores || hv->cpu_threads;
+	int64_t sockets = given ? hv->cpu_sockets : memory_sockets(def);
 	const struct {
 		const char *name;
 		int64_t n;
-	} levels[] = { { "sockets", hv->cpu_sockets }, { "cores", hv->cpu_cores }, { "threads", hv->cpu_threads } };
+	} levels[] = { { "sockets", sockets }, { "cores", hv->cpu_cores }, { "threads", hv->cpu_threads } };
 	_cleanup_free_ char *text = xasprintf("%" PRId64, def->vcpus);
 
 	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
@@ -105,16 +110,36 @@ static void put_machine(struct argv *a, const struct definition *def, const stru
 {
 	const struct hvparams *hv = &def->hvparams;
 	_cleanup_free_ char *machine = argv_escape(env->machine ? env->machine : hv->machine_version);
-	_cleanup_free_ char *firmware = firmware_words(def, env);
+	_cleanup_free_ char *firmware = firmware_words(def, env), *cpu = processor_text(hv, env->kvm);
 
-	opt(a, "-machine", "%s,accel=%s%s%s", machine, env->kvm ? "kvm" : "tcg", hv->acpi ? "" : ",acpi=off", firmware);
+	opt(a, "-machine", "%s,accel=%s%s%s%s%s", machine, env->kvm ? "kvm" : "tcg", hv->acpi ? "" : ",acpi=off",
+	    firmware, sound_machine(hv), memory_machine(def));
 	if (strstr(firmware, "smm=on"))
 		opt(a, "-global", "driver=cfi.pflash01,property=secure,value=on");
 	/* Its commas are what they are in QEMU's own -cpu: features. */
-	if (!str_empty(hv->cpu_type))
-		opt(a, "-cpu", "%s", hv->cpu_type);
+	if (cpu)
+		opt(a, "-cpu", "%s", cpu);
 	put_topology(a, def);
 	opt(a, "-m", "size=%" PRIu64 "B", def->memory);
+	for (int64_t node = 0; node < hv->numa_nodes; node++) {
+		_cleanup_free_ char *numa = memory_node(def, node);
+
+		opt(a, "-numa", "%s", numa);
+	}
+	if (hv->mem_lock)
+		opt(a, "-overcommit", "mem-lock=on");
+	if (hv->use_localtime)
+		opt(a, "-rtc", "base=localtime");
+}
+
+static void put_audiodev(struct argv *a, const struct hvparams *hv)
+{
+	_cleanup_json_ struct json_object *audiodev = sound_audiodev(hv);
+
+	if (!audiodev)
+		return;
+	put(a, xstrdup("-audiodev"));
+	put(a, json_print(audiodev));
 }
 
 static void put_log(struct argv *a, int fd, int set, const char *opaque)
@@ -197,6 +222,7 @@ int argv_tpm_fd(const struct definition *def, const struct argv_files *files, bo
 
 		fd += nic_taps(n, hv) + (vhost ? vhost_queues(n, hv) : 0);
 	}
+	fd += memory_files(def);
 	return (int)fd;
 }
 
@@ -272,6 +298,7 @@ static void put_parts(struct argv *a, const struct definition *def, const struct
 
 		nic_parts(def, i, env, fds, vhost, &parts);
 	}
+	memory_parts(def, vhost_fd, &parts);
 	for (size_t i = 0; i < parts.n; i++) {
 		put(a, xstrdup(outlet_option(parts.items[i].outlet)));
 		put(a, json_print(parts.items[i].o));
@@ -286,6 +313,7 @@ char **argv_build(const struct definition *def, const struct argv_env *env, cons
 	put(&a, xstrdup(env->binary));
 	put_process(&a, def, env);
 	put_machine(&a, def, env);
+	put_audiodev(&a, &def->hvparams);
 	put_chardevs(&a, &def->hvparams);
 	put_tpm(&a, def, files, env->vhost);
 	put_displays(&a, &def->hvparams, env);

@@ -12,8 +12,8 @@
 #include "runtime/firmware.h"
 
 /* The descriptors that QEMU is started with. 0 to 2 are as ever, 3 and 4 the launcher's; from FD_COUNT on the images,
- * behind them the queues of the taps, card by card, and then those of vhost-net; last, of an instance with a TPM,
- * argv_tpm_fd(). */
+ * behind them the queues of the taps, card by card, those of vhost-net, and the files of the guest's memory; last, of
+ * an instance with a TPM, argv_tpm_fd(). */
 enum {
 	FD_QMP = 5,     /* listening: the monitor */
 	FD_QMP2,        /* listening: the second monitor */
@@ -76,6 +76,8 @@ struct argv_env {
 	 * is such a type. NULL: everything. */
 	bool (*has)(const char *type, const char *property, void *data);
 	void *data;
+	bool running; /* for a QEMU that runs, which then has so many: */
+	unsigned iothreads;
 };
 
 /* The descriptor by which QEMU reaches its TPM. */

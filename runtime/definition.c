@@ -4,6 +4,7 @@
 #include "runtime/autostart.h"
 #include "runtime/boot.h"
 #include "runtime/media.h"
+#include "runtime/memory.h"
 #include "runtime/slots.h"
 
 #include <inttypes.h>
@@ -227,8 +228,8 @@ bool definition_decode(struct json_object *given, struct definition *def, struct
 		return false;
 	for (size_t i = 0; i < def->disks.n; i++)
 		disk_settle_aliases(definition_disk(def, i));
-	if (hvparams_check(&def->hvparams, def->vcpus, e) && autostart_decode(def->autostart, &autostart, e) &&
-	    check_devices(def, e))
+	if (hvparams_check(&def->hvparams, def->vcpus, e) && memory_check(def, e) &&
+	    autostart_decode(def->autostart, &autostart, e) && check_devices(def, e))
 		return true;
 	definition_clear(def);
 	return false;

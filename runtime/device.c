@@ -2,6 +2,7 @@
 #include "runtime/device.h"
 
 #include "runtime/boot.h"
+#include "runtime/iothreads.h"
 #include "runtime/media.h"
 #include "runtime/uri.h"
 
@@ -290,6 +291,7 @@ static void add_disk_device(const struct definition *def, size_t disk, const str
 		json_add_str(o, "werror", "stop");
 	if (driver->read_errors)
 		json_add_str(o, "rerror", "report");
+	iothreads_add_to_disk(def, disk, env, o);
 	parts_add_device(parts, env, o);
 }
 

@@ -14,7 +14,7 @@
  *                       ID.f1 over ID.p1, and so on; after the next start the top one is ID.f0 again
  *   ID.b0, ID.q0 …      the layers below it, downwards: format node, file node
  *   firmware, firmware.p0, nvram, nvram.p0   the flash of a machine with UEFI: format nodes, file nodes
- *   vga, balloon, scsi, virtio-serial, agent, vdagent, rng, watchdog, pvpanic, fdc, tpm, rp0 …   the machine's own devices
+ *   vga, balloon, scsi, virtio-serial, agent, vdagent, rng, xhci, watchdog, sound, pvpanic, fdc, tpm, rp0 …   the machine's own devices
  */
 #ifndef DROVER_RUNTIME_DEVICE_H
 #define DROVER_RUNTIME_DEVICE_H
@@ -52,12 +52,15 @@ void firmware_parts(const struct definition *def, const struct argv_env *env, co
  * by colons: their numbers, or the names that getfd gave them; NULL: it has no tap. VHOST: the same of vhost-net. */
 void nic_parts(const struct definition *def, size_t nic, const struct argv_env *env, const char *fds, const char *vhost,
 	       struct parts *parts);
-/* The machine's own, at their fixed places: root ports, balloon, SCSI controller, agent's port, rng, watchdog,
- * pvpanic, TPM, floppy controller. */
+/* The machine's own, at their fixed places: root ports, graphics card, balloon, SCSI controller, ports of agents, rng, USB,
+ * watchdog, sound, pvpanic, TPM, floppy controller; and the iothreads. */
 void fixed_parts(const struct definition *def, const struct argv_env *env, struct parts *parts);
 /* One of them, whether or not a disk needs it. */
 void scsi_controller_part(const struct definition *def, const struct argv_env *env, struct parts *parts);
 
+/* A device of the machine's own at its fixed place: a slot of pci.0, or a function of slot 2 of pcie.0. The caller's. */
+struct json_object *device_new(const struct definition *def, const char *driver, const char *id, const char *slot,
+			       unsigned function);
 /* Appends a device that was built elsewhere, without the properties that the binary lacks. Consumes O. */
 void parts_add_device(struct parts *parts, const struct argv_env *env, struct json_object *o);
 void parts_add(struct parts *parts, enum outlet outlet, struct json_object *o);

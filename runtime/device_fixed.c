@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The devices that a machine has by itself, where layout 1 has them. */
 #include "runtime/device.h"
+
 #include "runtime/display.h"
+#include "runtime/iothreads.h"
+#include "runtime/sound.h"
+#include "runtime/usb.h"
 
 #include <inttypes.h>
 
@@ -10,9 +14,8 @@ static bool is_q35(const struct definition *def)
 	return machine_kind(def->hvparams.machine_version) == MACHINE_Q35;
 }
 
-/* A slot of pci.0, or a function of slot 2 of pcie.0. */
-static struct json_object *device_new(const struct definition *def, const char *driver, const char *id,
-				      const char *slot, unsigned function)
+struct json_object *device_new(const struct definition *def, const char *driver, const char *id, const char *slot,
+			       unsigned function)
 {
 	struct json_object *o = json_object_new_object();
 	_cleanup_free_ char *addr = is_q35(def) ? xasprintf("0x2.0x%x", function) : xstrdup(slot);
@@ -55,7 +58,10 @@ void scsi_controller_part(const struct definition *def, const struct argv_env *e
 					       [SCSI_MEGASAS] = "megasas",
 					       [SCSI_DC390] = "dc390" };
 
-	parts_add_device(parts, env, device_new(def, drivers[def->hvparams.scsi_controller_type], "scsi", "0x4", 1));
+	struct json_object *o = device_new(def, drivers[def->hvparams.scsi_controller_type], "scsi", "0x4", 1);
+
+	iothreads_add_to_scsi(def, env, o);
+	parts_add_device(parts, env, o);
 }
 
 /* A port whose id is its chardev's. */
@@ -161,14 +167,17 @@ void fixed_parts(const struct definition *def, const struct argv_env *env, struc
 		add_root_ports(def, env, parts);
 	display_parts(hv, parts);
 	add_vga(def, env, parts);
+	iothreads_parts(def, parts);
 	parts_add_device(parts, env, device_new(def, "virtio-balloon-pci", "balloon", "0x3", 0));
 	if (is_q35(def) || has_scsi(def))
 		scsi_controller_part(def, env, parts);
 	add_ports(def, env, parts);
 	if (hv->rng)
 		add_rng(def, env, parts);
+	usb_parts(def, env, parts);
 	if (!str_empty(hv->watchdog))
 		parts_add_device(parts, env, device_new(def, "i6300esb", "watchdog", "0x8", 5));
+	sound_parts(def, env, parts);
 	if (hv->panic_device)
 		add_isa("pvpanic", "pvpanic", env, parts);
 	if (hv->tpm)

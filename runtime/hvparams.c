@@ -4,6 +4,9 @@
 #include "runtime/boot.h"
 #include "runtime/display.h"
 #include "runtime/firmware.h"
+#include "runtime/pinning.h"
+#include "runtime/processor.h"
+#include "runtime/usb.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -53,13 +56,14 @@ const struct param hvparam_rows[] = {
 		 "URL, which is tried at the start." },
 	{ "cpu_cores", PARAM_INT, .max = 512, .def = "0", HV(cpu_cores),
 	  .doc = "Cores of a socket; 0: QEMU's choice." },
-	{ "cpu_mask", PARAM_TEXT, .def = "\"all\"", .min = 1, .max = 1024, HV(cpu_mask),
-	  .doc = "Processors of the host that QEMU may use, such as 0-3,8." },
+	{ "cpu_mask", PARAM_TEXT, .def = "\"all\"", .min = 1, .max = 16384, HV(cpu_mask),
+	  .doc = "Processors of the host that QEMU may use, such as 0-3,8; or a list for each vcpu, parted by colons, "
+		 "such as 0:1:all. All other threads then may use what any vcpu may." },
 	{ "cpu_sockets", PARAM_INT, .max = 512, .def = "0", HV(cpu_sockets), .doc = "Sockets; 0: QEMU's choice." },
 	{ "cpu_threads", PARAM_INT, .max = 512, .def = "0", HV(cpu_threads),
 	  .doc = "Threads of a core; 0: QEMU's choice." },
 	{ "cpu_type", PARAM_TEXT, .def = "\"\"", .max = 1024, HV(cpu_type),
-	  .doc = "CPU model, with features as in QEMU's -cpu: Skylake-Server,-hle." },
+	  .doc = "CPU model, with features as in QEMU's -cpu: Skylake-Server,-hle; empty: qemu64." },
 	{ "disk_aio", PARAM_CHOICE, .choices = disk_aios, .def = "\"threads\"", HV(disk_aio),
 	  .doc = "How images are read and written; native needs disk_cache none." },
 	{ "disk_cache", PARAM_CHOICE, .choices = disk_caches, .def = "\"default\"", HV(disk_cache),
@@ -80,11 +84,11 @@ const struct param hvparam_rows[] = {
 	{ "floppy_image_path", PARAM_PATH, .def = "\"\"", HV(floppy_image_path),
 	  .doc = "Image of the disk floppy1, which is made and goes with it." },
 	{ "hyperv", PARAM_BOOL, .def = "false", HV(hyperv),
-	  .doc = "What Windows likes of a hypervisor: the enlightenments of Hyper-V that the processor model can "
-		 "have." },
+	  .doc = "What Windows likes of a hypervisor: Hyper-V's enlightenments. A guest sees them with KVM only." },
 	{ "initrd_path", PARAM_PATH, .def = "\"\"", HV(initrd_path), .doc = "Initial RAM disk for kernel_path." },
 	{ "iothreads", PARAM_INT, .def = "0", .min = 0, .max = 64, HV(iothreads),
-	  .doc = "Threads for the I/O of disks, one for each disk up to this number." },
+	  .doc = "Threads for the I/O of disks, one for each virtio disk, and for the virtio SCSI controller, up to "
+		 "this number." },
 	{ "kernel_args", PARAM_TEXT, .def = "\"ro\"", HV(kernel_args),
 	  .doc = "Command line of the kernel; root= and console= are put in front where they apply." },
 	{ "kernel_path", PARAM_PATH, .def = "\"\"", HV(kernel_path), .doc = "Kernel to boot; empty: boot from disk." },
@@ -103,7 +107,8 @@ const struct param hvparam_rows[] = {
 	{ "mem_lock", PARAM_BOOL, .def = "false", HV(mem_lock),
 	  .doc = "The guest's memory is locked: nothing of it is ever swapped out." },
 	{ "mem_path", PARAM_PATH, .def = "\"\"", HV(mem_path),
-	  .doc = "Directory that the guest's memory comes from, all of it at the start: one of hugetlbfs, mostly." },
+	  .doc = "Directory that the guest's memory comes from, all of it at the start: one of hugetlbfs, mostly. Not "
+		 "with use_chroot." },
 	{ "migration_bandwidth", PARAM_INT, .def = "32", .min = 0, .max = 1073741824, .unit = "MiB/s",
 	  HV(migration_bandwidth), .doc = "Bandwidth of migrations; 0: no limit. Kept for later." },
 	{ "migration_caps", PARAM_TEXT, .def = "\"\"", .max = 1024, HV(migration_caps),
@@ -118,7 +123,8 @@ const struct param hvparam_rows[] = {
 	{ "nic_type", PARAM_CHOICE, .choices = nic_types, .def = "\"paravirtual\"", HV(nic_type),
 	  .doc = "Device that network cards are; paravirtual is virtio-net." },
 	{ "numa_nodes", PARAM_INT, .def = "0", .min = 0, .max = 128, HV(numa_nodes),
-	  .doc = "NUMA nodes of the guest; its memory and processors are shared out evenly. 0: none." },
+	  .doc = "NUMA nodes of the guest; its memory, in whole MiB, and its processors are shared out evenly. 0: "
+		 "none." },
 	{ "on_crash", PARAM_CHOICE, .choices = on_crashes, .def = "\"pause\"", HV(on_crash),
 	  .doc = "After a panic of the guest or an end of QEMU without a word; pause and reset mean stop where there "
 		 "is "
@@ -149,7 +155,8 @@ const struct param hvparam_rows[] = {
 	  .doc = "The first serial port is the console, and the kernel is told so." },
 	{ "serial_speed", PARAM_INT, .def = "38400", .min = 75, .max = 460800, HV(serial_speed), .unit = "baud",
 	  .doc = "Speed given to the kernel with console=." },
-	{ "soundhw", PARAM_CHOICE, .choices = sound_cards, .def = "\"\"", HV(soundhw), .doc = "Sound card." },
+	{ "soundhw", PARAM_CHOICE, .choices = sound_cards, .def = "\"\"", HV(soundhw),
+	  .doc = "Sound card; who looks by SPICE hears it." },
 	{ "spice_bind", PARAM_TEXT, .def = "\"\"", .max = 4096, HV(spice_bind),
 	  .doc = "Address or interface that SPICE listens on, at a port of vnc_ports; empty: no SPICE. Not beside "
 		 "VNC." },
@@ -177,7 +184,9 @@ const struct param hvparam_rows[] = {
 	{ "tpm", PARAM_BOOL, .def = "false", HV(tpm),
 	  .doc = "A TPM 2.0, by the program swtpm; its state is kept with the instance." },
 	{ "usb_devices", PARAM_TEXT, .def = "\"\"", .max = 1024, HV(usb_devices),
-	  .doc = "Devices on the USB bus, parted by commas: tablet, mouse, keyboard, wacom-tablet." },
+	  .doc = "Devices on the USB bus, parted by commas or blanks: tablet, mouse, keyboard, wacom-tablet; eight "
+		 "with "
+		 "the pointing device." },
 	{ "usb_mouse", PARAM_CHOICE, .choices = usb_mice, .def = "\"\"", HV(usb_mouse),
 	  .doc = "Pointing device on the USB bus; empty: a tablet beside VNC." },
 	{ "use_chroot", PARAM_BOOL, .def = "false", HV(use_chroot),

@@ -7,6 +7,9 @@
 #include "runtime/display.h"
 #include "runtime/firmware.h"
 #include "runtime/media.h"
+#include "runtime/pinning.h"
+#include "runtime/processor.h"
+#include "runtime/usb.h"
 #include "runtime/vhost.h"
 
 #include <ctype.h>
@@ -44,9 +47,6 @@ static bool check_lines(const struct hvparams *hv, struct err **e)
 		if (!isalnum((unsigned char)*c) && !strchr("-._", *c))
 			return err_set_param(e, "hvparams.machine_version",
 					     "must be the name of a machine: letters, digits, '-', '.' and '_'");
-	for (const char *c = hv->cpu_type; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			return err_set_param(e, "hvparams.cpu_type", "must be one line of printable characters");
 	return true;
 }
 
@@ -142,7 +142,8 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 			hv->machine_version);
 		return err_name_param(e, "hvparams.machine_version");
 	}
-	if (!display_check(hv, e) || !firmware_check(hv, e) || !media_check(hv, e))
+	if (!pinning_check(hv, vcpus, e) || !processor_check(hv, e) || !usb_check(hv, e) || !display_check(hv, e) ||
+	    !firmware_check(hv, e) || !media_check(hv, e))
 		return false;
 	if (!str_empty(hv->initrd_path) && str_empty(hv->kernel_path))
 		return err_set_param(e, "hvparams.initrd_path", "needs 'kernel_path'");
@@ -153,8 +154,6 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 	if (!is_serial_speed(hv->serial_speed))
 		return err_set_param(e, "hvparams.serial_speed", "%" PRId64 " is no speed of a serial port",
 				     hv->serial_speed);
-	if (!str_eq(hv->cpu_mask, "all") && !cpu_list_parse(hv->cpu_mask, NULL, NULL))
-		return err_set_param(e, "hvparams.cpu_mask", "must be 'all' or processors such as 0-3,8");
 	if (hv->security_model == SECURITY_USER && str_empty(hv->security_domain))
 		return err_set_param(e, "hvparams.security_domain", "is needed for security_model user");
 	if (hv->security_model != SECURITY_USER && !str_empty(hv->security_domain))

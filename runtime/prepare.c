@@ -4,12 +4,18 @@
 #include "base/file.h"
 #include "netdev/tap.h"
 #include "runtime/machine_state.h"
+#include "runtime/memory.h"
+#include "runtime/pinning.h"
 #include "runtime/remote.h"
+#include "runtime/sound.h"
 #include "runtime/uids.h"
 #include "runtime/uri.h"
+#include "runtime/usb.h"
 #include "runtime/vhost.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,6 +57,7 @@ void prepare_clear(struct prepare *p)
 	accel_result_clear(&p->accel);
 	free(p->q_path);
 	machine_state_unref(p->state);
+	free(p->cpus);
 }
 
 /* ---- the binary ---- */
@@ -237,6 +244,19 @@ struct open_item prepare_item(const struct argv_file *f)
 	};
 }
 
+static void add_memory_files(struct prepare *p)
+{
+	const struct definition *def = &p->inst->def;
+
+	snprintf(p->room, sizeof(p->room), "%" PRIu64, def->memory);
+	for (size_t i = 0; i < memory_files(def); i++)
+		p->items[p->n_items++] = (struct open_item){ .what = "hvparams.mem_path",
+							     .path = def->hvparams.mem_path,
+							     .flags = OPEN_MEMORY,
+							     .copy = p->room,
+							     .fd = -1 };
+}
+
 static enum verdict open_files(struct op *op, void *arg)
 {
 	enum { BOOT_FILES = 2 };
@@ -246,9 +266,10 @@ static enum verdict open_files(struct op *op, void *arg)
 
 	argv_files_list(&p->inst->def, &p->files);
 	machine_state_name(p, &p->files);
-	p->items = xcalloc(p->files.n + BOOT_FILES + DISPLAY_ITEMS, sizeof(*p->items));
+	p->items = xcalloc(p->files.n + memory_files(&p->inst->def) + BOOT_FILES + DISPLAY_ITEMS, sizeof(*p->items));
 	for (size_t i = 0; i < p->files.n; i++)
 		p->items[p->n_items++] = prepare_item(&p->files.items[i]);
+	add_memory_files(p);
 	add_boot_file(p, "hvparams.kernel_path", hv->kernel_path, COPY_OF_KERNEL);
 	add_boot_file(p, "hvparams.initrd_path", hv->initrd_path, COPY_OF_INITRD);
 	p->n_items += displays_items(&p->displays, p->inst, p->items + p->n_items);
@@ -389,11 +410,12 @@ bool prepare_env(struct argv_env *env, const struct definition *def, const char 
 		.has = has,
 		.data = caps,
 	};
-	if (env->machine)
-		return true;
-	err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' has no machine '%s'", binary,
-		def->hvparams.machine_version);
-	return err_name_param(e, "hvparams.machine_version");
+	if (!env->machine) {
+		err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' has no machine '%s'", binary,
+			def->hvparams.machine_version);
+		return err_name_param(e, "hvparams.machine_version");
+	}
+	return sound_fits(def, env, e) && usb_fits(def, env, e);
 }
 
 /* What the private root needs of the host besides /usr and the prefix of the binary. */
@@ -423,6 +445,16 @@ static const char *where(const struct prepare *p, const char *copy)
 	return NULL;
 }
 
+/* Behind the taps, where argv_build() has them. */
+static void take_memory_files(struct prepare *p)
+{
+	size_t n = memory_files(&p->inst->def);
+
+	p->taps = xrealloc(p->taps, p->n_taps + n, sizeof(int));
+	for (size_t i = 0; i < n; i++)
+		p->taps[p->n_taps++] = TAKE_FD(p->items[p->files.n + i].fd);
+}
+
 static enum verdict build(struct op *op, void *arg)
 {
 	struct prepare *p = arg;
@@ -450,9 +482,14 @@ static enum verdict build(struct op *op, void *arg)
 		p->confine.kvm = env.kvm;
 		add_binds(p);
 	}
+	take_memory_files(p);
 	machine_state_confine(p, argv_tpm_fd(&inst->def, &p->files, p->vhost));
-	if (!str_eq(inst->def.hvparams.cpu_mask, "all"))
-		p->confine.cpus = inst->def.hvparams.cpu_mask;
+	p->cpus = pinning_cpus(&inst->def.hvparams);
+	p->confine.cpus = p->cpus;
+	if (inst->def.hvparams.mem_lock) {
+		p->confine.limit_memlock = true;
+		p->confine.memlock = RLIM_INFINITY;
+	}
 	p->q_path = xasprintf("%s/instances/%s/q", inst->rt->dirs.run, inst->name);
 	p->confine.q_path = p->q_path;
 	return OP_DONE;

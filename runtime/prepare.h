@@ -27,16 +27,19 @@ struct prepare {
 	bool kvm;
 	const char *machine; /* its versioned name; CAPS's */
 	struct argv_files files;
-	struct open_item *items; /* of the files, in their order; then kernel, initrd and those of displays */
+	struct open_item *items; /* of the files, in their order; memory; then kernel, initrd and those of displays */
 	struct open_owner owner;
 	size_t n_items;
-	int *taps;           /* descriptors of their queues, card by card; then those of vhost-net, if VHOST */
+	char room[24]; /* bytes of memory that mem_path must have room for */
+	int *taps;     /* descriptors behind those of the images: queues of taps, card by card; those of vhost-net, if
+			      * VHOST; files of memory */
 	size_t n_taps, card; /* card: whose tap is next */
 	bool vhost;
 	unsigned tries;
 	int boot; /* what is booted this once; see boot.h */
 	struct displays displays;
 	char *q_path;
+	char *cpus;                  /* of the process; NULL: all */
 	const char *binds[8];        /* of the private root */
 	struct machine_state *state; /* see machine_state.h; NULL until there is a plan */
 	struct confine confine;

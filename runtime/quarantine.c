@@ -20,7 +20,7 @@ static const char quarantine[] = "quarantine";
 enum { KEEP_MS = 60000, LINES_MAX = 1024, PORTION = 65536 };
 
 /* Ours, or QEMU's as we told it to; gone by then or not. */
-static const char *const expected[] = { COPY_OF_KERNEL, COPY_OF_INITRD };
+static const char *const expected[] = { COPY_OF_KERNEL, COPY_OF_INITRD, X509_CA, X509_CERT, X509_KEY, DH_PARAMS };
 
 static bool is_dots(const char *name)
 {

@@ -14,10 +14,12 @@
 #include "runtime/cgroup.h"
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
+#include "runtime/fit.h"
 #include "runtime/logs.h"
 #include "runtime/machine_state.h"
 #include "runtime/monitors.h"
 #include "runtime/observe.h"
+#include "runtime/pinning.h"
 #include "runtime/prepare.h"
 #include "runtime/record.h"
 #include "runtime/remote.h"
@@ -634,6 +636,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	op_add(op, &prepare_ask_binary, &s->prepare);
 	op_add(op, &prepare_claim_uid, &s->prepare);
 	op_add(op, &prepare_look_at_kvm, &s->prepare);
+	op_add(op, &fit_look, &s->prepare);
 	op_add(op, &servers_ask, &s->prepare);
 	machine_state_plan(op, &s->prepare);
 	op_add(op, &step_dir, s);
@@ -649,6 +652,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	op_add(op, &step_copies, s);
 	displays_plan(op, &s->prepare);
 	op_add(op, &step_sizes, s);
+	op_add(op, &pinning_pin, inst);
 	op_add(op, &step_run, s);
 	machine_state_keep_plan(op, &s->prepare);
 	op_add(op, &step_ask, s);

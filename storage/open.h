@@ -17,6 +17,9 @@
  * Of a file of OPEN_LINE, a regular one, only the first line comes over: printable, not empty. With OPEN_LISTEN the path is a
  * directory, on no file system that a server or a program answers for, in which a listening unix socket (0660) is made; what
  * is there under its name is replaced if it is a socket of the same owner that nobody listens on, and refused if not.
+ *
+ * Memory (OPEN_MEMORY) is a directory: what comes is a new file in it, without a name, read-write, of QEMU's uid, so that QEMU
+ * can open it by /proc. NoSpace where its file system has less than `copy` bytes free.
  */
 #ifndef DROVER_STORAGE_OPEN_H
 #define DROVER_STORAGE_OPEN_H
@@ -30,8 +33,10 @@
 struct open_item {
 	const char *what; /* for errors: "disks[0]" */
 	const char *path;
-	unsigned flags;   /* enum open_flags */
-	const char *copy; /* boot file: the name of a copy; of OPEN_LISTEN: that of the socket; without a slash */
+	unsigned flags; /* enum open_flags */
+	const char *
+		copy; /* boot file: the name of a copy; OPEN_LISTEN: that of the socket; without a slash; memory: bytes, a
+			   * decimal number */
 
 	/* results */
 	bool opened;
@@ -43,7 +48,7 @@ struct open_item {
 	char line[OPEN_TEXT_MAX]; /* of OPEN_LINE; whoever takes it clears it */
 };
 
-/* For whom boot files are; needed with such an item only. */
+/* For whom boot files and memory are; needed with such an item only. */
 struct open_owner {
 	int dir; /* QEMU's own directory */
 	uid_t uid;

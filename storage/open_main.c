@@ -316,6 +316,48 @@ static void open_listener(const char *path, const char *name)
 	close(dir);
 }
 
+/* ---- memory ---- */
+
+/* Some file systems make none without a name. */
+static int make_unnamed(int dir)
+{
+	int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	char name[64];
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
+		return fd;
+	snprintf(name, sizeof(name), ".drover-%d", getpid());
+	fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		unlinkat(dir, name, 0);
+	return fd;
+}
+
+static void open_memory(const char *path, const char *room, const struct owner *owner)
+{
+	struct open_answer a = { 0 };
+	struct statfs fs;
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), fd;
+
+	if (dir < 0 && errno == ENOTDIR)
+		refuse("is no directory");
+	if (dir < 0)
+		fail(errno, "");
+	if (fstatfs(dir, &fs) < 0)
+		fail(errno, "cannot look at its file system");
+	/* Without a limit of its own it tells nothing. */
+	if (fs.f_blocks > 0 && fs.f_bavail < strtoull(room, NULL, 10) / (unsigned long)fs.f_bsize)
+		fail(ENOSPC, "has less room than the guest has memory");
+	fd = make_unnamed(dir);
+	if (fd < 0)
+		fail(errno, "cannot make a file in it");
+	if (geteuid() == 0 && fchown(fd, owner->uid, owner->gid) < 0)
+		fail(errno, "cannot make a file for QEMU in it");
+	close(dir);
+	answer(&a, OPEN_IMAGE, fd);
+	close(fd);
+}
+
 /* The kernel forgets this when ids or rights change. */
 static void die_with_droverd(void)
 {
@@ -483,6 +525,8 @@ int main(int argc, char **argv)
 			open_line(item[1], flags);
 		else if (flags & OPEN_LISTEN)
 			open_listener(item[1], item[2]);
+		else if (flags & OPEN_MEMORY)
+			open_memory(item[1], item[2], &owner);
 		else
 			open_image(item[1], flags);
 	}

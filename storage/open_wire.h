@@ -26,6 +26,8 @@ enum open_flags {
 	OPEN_ALONE = 1 << 7,  /* image: nobody else may write to it while the descriptor is open; as QEMU locks it */
 	OPEN_LINE = 1 << 8,   /* not the file but its first line is wanted, which is no longer than OPEN_TEXT_MAX - 1 */
 	OPEN_LISTEN = 1 << 9, /* a listening socket NAME in the directory PATH; a dead one of ours is replaced */
+	OPEN_MEMORY =
+		1 << 10, /* a directory: an unnamed file of OWNER in it; NAME is how many bytes it must have room for */
 };
 
 #define OPEN_COPY_MAX (1024ULL * 1024 * 1024)

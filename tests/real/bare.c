@@ -4,6 +4,7 @@
 #include "guest.h"
 #include "netdev/tap.h"
 #include "netns.h"
+#include "runtime/memory.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -200,6 +201,19 @@ static void taps_open(struct bare *b)
 	}
 }
 
+/* ---- memory ---- */
+
+/* As drover-open makes them. */
+static void memory_open(struct bare *b)
+{
+	b->n_memory = memory_files(&b->def);
+	b->memory = xcalloc(b->n_memory + 1, sizeof(int));
+	for (size_t i = 0; i < b->n_memory; i++) {
+		b->memory[i] = open(b->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		ck_assert_int_ge(b->memory[i], 0);
+	}
+}
+
 /* ---- the process ---- */
 
 /* What QEMU is to have under the number I. */
@@ -211,12 +225,15 @@ static int given(const struct bare *b, size_t i)
 	if (i < b->files.n)
 		return b->images[i];
 	i -= b->files.n;
-	return i < b->n_taps ? b->taps[i] : b->tpm;
+	if (i < b->n_taps)
+		return b->taps[i];
+	i -= b->n_taps;
+	return i < b->n_memory ? b->memory[i] : b->tpm;
 }
 
 static void become(struct bare *b)
 {
-	int max = FD_COUNT + (int)(b->files.n + b->n_taps) + (b->tpm >= 0), high[FD_COUNT + 256];
+	int max = FD_COUNT + (int)(b->files.n + b->n_taps + b->n_memory) + (b->tpm >= 0), high[FD_COUNT + 256];
 	_cleanup_free_ char *log = xasprintf("%s/stderr", b->dir);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -374,6 +391,14 @@ struct argv_env bare_env(struct bare *b, bool asked)
 				  .data = b };
 }
 
+bool bare_has(const char *driver)
+{
+	_cleanup_free_ char *binary = rig_qemu();
+	_cleanup_free_ char *line = xasprintf("%s -device help 2> /dev/null | grep -q '\"%s\"'", binary, driver);
+
+	return system(line) == 0; /* NOLINT(cert-env33-c): a binary and a driver of the test's own */
+}
+
 /* ---- images that servers have ---- */
 
 /* The option of a block node with this member, or NULL. */
@@ -455,6 +480,7 @@ struct bare *bare_start(const char *json)
 	}
 	images_open(b, SET_COUNT);
 	taps_open(b);
+	memory_open(b);
 	b->tpm = -1;
 	tpm_start(b);
 	b->argv = bare_argv(b, false);
@@ -465,6 +491,8 @@ struct bare *bare_start(const char *json)
 		become(b);
 	tap_close(b->taps, (unsigned)b->n_taps);
 	closep(&b->tpm);
+	for (size_t i = 0; i < b->n_memory; i++)
+		fd_close(b->memory[i]);
 	/* So that a QEMU that ends takes its sockets along. */
 	for (int i = 0; i < FD_COUNT; i++)
 		b->listeners[i] = fd_close(b->listeners[i]);
@@ -493,6 +521,7 @@ void bare_free(struct bare *b)
 	definition_clear(&b->def);
 	free(b->images);
 	free(b->taps);
+	free(b->memory);
 	free(b->binary);
 	free(b->dir);
 	free(b);

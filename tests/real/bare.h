@@ -24,6 +24,8 @@ struct bare {
 	int *images;                  /* as files */
 	int *taps;                    /* on bridges that were made for them, in our network namespace */
 	size_t n_taps;
+	int *memory; /* of its memory's files */
+	size_t n_memory;
 	struct json_reader *reader;
 	struct json_object *types; /* device-list-properties, by type */
 };
@@ -42,6 +44,8 @@ struct json_object *bare_askf(struct bare *b, const char *command, const char *a
 struct argv_env bare_env(struct bare *b, bool asked);
 /* Its command line, in which files stand for what would be reached through a network. */
 char **bare_argv(struct bare *b, bool asked);
+/* Whether the binary in PATH has a device. */
+bool bare_has(const char *driver);
 /* A connection to one of the listening sockets. */
 int bare_connect(struct bare *b, int fd_number);
 

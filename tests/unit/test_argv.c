@@ -197,7 +197,8 @@ END_TEST
 static const char benign[] =
 	"{'name': 'a', 'uuid': '" UUID "', 'description': 'b', 'metadata': {'k': 'v'}, 'hvparams': {'kvm_path': '/q', "
 	"'machine_version': 'pc', 'kernel_path': '/k', 'initrd_path': '/i', 'root_path': '/r', 'kernel_args': 'x', "
-	"'cpu_type': 'qemu64', 'cpu_mask': 'all', 'watchdog': 'pause'}, 'disks': [{'uuid': '" UUID0
+	"'cpu_type': 'qemu64', 'cpu_mask': 'all', 'watchdog': 'pause', 'mem_path': '/m', 'usb_devices': 'tablet'}, "
+	"'disks': [{'uuid': '" UUID0
 	"', 'name': 'd', 'path': '/d', 'format': 'qcow2', 'backing': [{'path': '/b'}], 'serial': 's', 'throttle': "
 	"{'group': 'g'}, 'hvinfo': {'driver': 'virtio-blk-pci', 'id': '" DISK0 "', 'bus': 'pci.0', 'addr': '0xc'}}], "
 	"'nics': [{'uuid': '" UUID1 "', 'name': 'n', 'mac': '52:54:00:00:00:01', 'hvinfo': {'driver': "

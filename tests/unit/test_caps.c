@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char text[] =
-	"{'format': 1, 'version': '7.2.1', 'package': 'Debian', 'sets': {'commands': 'cont add-fd quit', 'devices': "
+	"{'format': 2, 'version': '7.2.1', 'package': 'Debian', 'sets': {'commands': 'cont add-fd quit', 'devices': "
 	"'VGA e1000',"
 	" 'objects': 'iothread', 'blockdevs': 'raw qcow2', 'netdevs': 'user', 'cpus': 'host qemu64', 'migration': ''},"
 	" 'properties': {'e1000': 'mac addr netdev', 'VGA': 'addr vgamem_mb'}, 'machine-properties': ['acpi hpet', "
@@ -108,9 +108,9 @@ END_TEST
 static const struct {
 	const char *old, *new;
 } bad[] = {
-	{ "'format': 1", "'format': 2" },
-	{ "'format': 1", "'format': '1'" },
-	{ "'format': 1, ", "" },
+	{ "'format': 2", "'format': 3" },
+	{ "'format': 2", "'format': '1'" },
+	{ "'format': 2, ", "" },
 	{ "'version': '7.2.1'", "'version': 7" },
 	{ "'sets'", "'set'" },
 	{ "'commands': 'cont add-fd quit', ", "" },

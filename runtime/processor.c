@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "runtime/processor.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define TYPE "hvparams.cpu_type"
+/* What a PC and a Q35 machine have when nothing is said. */
+#define MODEL_OF_MACHINE "qemu64"
+
+/* As QEMU's manual recommends them, without those that are for debugging, for nested hypervisors, for one vendor's
+ * processors, for pinned vcpus only, or younger than Linux 4.20 as the host's kernel. */
+#define ENLIGHTENMENTS                                                                                                 \
+	"hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-runtime=on,hv-time=on,hv-synic=on,hv-stimer=on,hv-tlbflush=" \
+	"on,"                                                                                                          \
+	"hv-ipi=on,hv-frequencies=on"
+/* Others need it. Without KVM, where none of them does anything, a QEMU may refuse it. */
+#define OF_KVM ",hv-vpindex=on"
+
+char *processor_model(const struct hvparams *hv)
+{
+	size_t n = strcspn(hv->cpu_type, ",");
+	char *model = xcalloc(n + 1, 1);
+
+	memcpy(model, hv->cpu_type, n);
+	return model;
+}
+
+bool processor_needs_kvm(const struct hvparams *hv)
+{
+	_cleanup_free_ char *model = processor_model(hv);
+
+	return str_eq(model, "host");
+}
+
+bool processor_check(const struct hvparams *hv, struct err **e)
+{
+	_cleanup_free_ char *model = processor_model(hv);
+
+	for (const char *c = hv->cpu_type; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			return err_set_param(e, TYPE, "must be one line of printable characters");
+	if (str_empty(hv->cpu_type))
+		return true;
+	for (const char *c = model; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("-._", *c))
+			return err_set_param(e, TYPE,
+					     "must begin with the name of a model: letters, digits, '-', '.' and '_'");
+	/* It would list what there is, and end. */
+	if (str_empty(model) || str_eq(model, "help"))
+		return err_set_param(e, TYPE, "must begin with the name of a model");
+	if (hv->accel == ACCEL_TCG && str_eq(model, "host"))
+		return err_set_param(e, TYPE, "host needs KVM, and accel is tcg");
+	return true;
+}
+
+char *processor_text(const struct hvparams *hv, bool kvm)
+{
+	const char *model = str_empty(hv->cpu_type) ? MODEL_OF_MACHINE : hv->cpu_type;
+
+	if (hv->hyperv)
+		return xasprintf("%s," ENLIGHTENMENTS "%s", model, kvm ? OF_KVM : "");
+	return str_empty(hv->cpu_type) ? NULL : xstrdup(hv->cpu_type);
+}
