@@ -99,6 +99,7 @@ void cli_print_warnings(const struct cli *cli, const char *subject, struct json_
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *warning = json_object_array_get_idx(warnings, i);
 		const char *desc = json_object_is_type(warning, json_type_object) ? json_get_str(warning, "desc") :
+				   json_object_is_type(warning, json_type_string) ? json_object_get_string(warning) :
 										    NULL;
 		_cleanup_free_ char *text = desc ? xstrdup(desc) : json_print(warning);
 		_cleanup_free_ char *plain = text_plain(text, "");

@@ -37,7 +37,7 @@ void cli_print_json(const struct cli *cli, struct json_object *o);
 void cli_print_text(const struct cli *cli, const char *text);
 /* Nobody will ever read stdout: a pipe whose other end is closed. */
 bool cli_output_gone(void);
-/* The desc of each of RESULT's "warnings" to stderr. */
+/* The desc of each of RESULT's "warnings", or the text that it is, to stderr. */
 void cli_print_warnings(const struct cli *cli, const char *subject, struct json_object *result);
 /* Text of our own for people who watch; nothing if stderr is no terminal. */
 void cli_note(const char *fmt, ...) _printf_(1, 2);

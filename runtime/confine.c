@@ -87,7 +87,7 @@ char **confine_argv(const struct confine *c, const char *launcher, char *const *
 
 static bool no_user(const char *domain, struct err **e)
 {
-	err_set(e, ERR_NOT_FOUND, "there is no user '%s'", domain);
+	err_set(e, ERR_NOT_FOUND, "'" DOMAIN "': there is no user '%s'", domain);
 	return err_name_param(e, DOMAIN);
 }
 

@@ -21,7 +21,7 @@ const struct param nic_rows[] = {
 	{ "ip", PARAM_TEXT, .min = 1, .max = 64, NIC(ip), .doc = "Address of the guest." },
 	{ "type", PARAM_CHOICE, .choices = nic_types, NIC(type), .doc = "Instead of nic_type." },
 	{ "queues", PARAM_INT, .min = 1, .max = 32, NIC(queues),
-	  .doc = "Pairs of queues; for paravirtual cards with a tap." },
+	  .doc = "Pairs of queues, instead of virtio_net_queues; for paravirtual cards with a tap." },
 	{ "mtu", PARAM_INT, .min = 68, .max = MTU_MAX, NIC(mtu), .unit = "bytes",
 	  .doc = "Told to the guest by virtio, and the tap's; where absent a tap has its bridge's." },
 	{ "hvinfo", PARAM_OBJECT, .rows = hvinfo_rows, NIC(hvinfo),

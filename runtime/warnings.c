@@ -44,7 +44,7 @@ static void warn_of_cpu(struct json_object *list, const struct definition *def)
 		if (is_model(type, basic[i]))
 			warn(list, name, "%s lacks features and mitigations of the host's", basic[i]);
 	if (is_model(type, "host") || is_model(type, "max"))
-		warn(list, name, "%.*s is this host's: the guest can move to hosts with the same processors only",
+		warn(list, name, "with %.*s the guest can move to hosts with the same processors only",
 		     (int)strcspn(type, ","), type);
 }
 

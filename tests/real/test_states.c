@@ -365,6 +365,22 @@ START_TEST(test_crash_reset)
 }
 END_TEST
 
+/* What follows is what QEMU was started with; what was said since holds for the next one. */
+START_TEST(test_policy_of_start)
+{
+	boot("web1", TINY_OBEYS, ", 'on_reboot': 'restart'");
+	json_object_put(client_ok(client, "instance-modify",
+				  "{'instance': 'web1', 'patch': {'hvparams': {'on_reboot': null, "
+				  "'reboot_behavior': 'exit'}}}"));
+	tiny_tell(rig, "web1", TINY_REBOOT);
+	guest_await(rig, "web1", "B", 2);
+	tiny_tell(rig, "web1", TINY_REBOOT);
+	client_await_state(client, "web1", "shutoff", "guest");
+	json_object_put(guest_settle(client, "web1"));
+	expect_gone("web1");
+}
+END_TEST
+
 /* Neither an end by the host nor one by us is made up for. */
 START_TEST(test_no_restart)
 {
@@ -474,6 +490,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, test_restart, 0, 8);
 	tcase_add_test(tc, test_crash_reset);
 	tcase_add_test(tc, test_no_restart);
+	tcase_add_test(tc, test_policy_of_start);
 	tc = part(s, "brake");
 	tcase_add_loop_test(tc, test_brake, 0, 4);
 	tcase_add_test(tc, test_brake_over_restarts);

@@ -74,7 +74,7 @@ START_TEST(test_complete)
 }
 END_TEST
 
-/* What is said of each: the issue of docs. */
+/* What pages print of each. */
 START_TEST(test_rows)
 {
 	for (const struct param *row = hvparam_rows; row->name; row++) {
