@@ -71,12 +71,12 @@ static bool is_it(struct json_object *cmd, pid_t pid, const struct foreign_wante
 /* A program that was replaced meanwhile is found again where it was started from. */
 static char *binary_of(pid_t pid, struct json_object *cmd)
 {
-	_cleanup_free_ char *link = xasprintf("/proc/%d/exe", pid);
-	char path[PATH_MAX];
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	_cleanup_free_ char *exe = xasprintf("/proc/%d/exe", pid);
+	char target[PATH_MAX];
+	ssize_t n = readlink(exe, target, sizeof(target) - 1);
 
-	path[n > 0 ? n : 0] = '\0';
-	return xstrdup(n > 0 && access(path, X_OK) == 0 ? path : ganeti_word(cmd, 0));
+	target[n > 0 ? n : 0] = '\0';
+	return xstrdup(n > 0 && access(target, X_OK) == 0 ? target : ganeti_word(cmd, 0));
 }
 
 static bool take(struct foreign *f, pid_t pid, const struct foreign_wanted *wanted, struct err **e)

@@ -336,7 +336,7 @@ static bool copy_hvinfo(struct json_object *to, struct json_object *from, const 
 	static const char *const members[] = { "driver", "bus", "addr", "channel", "scsi-id", "lun" };
 	struct json_object *given = json_get_typed(from, "hvinfo", json_type_object), *info, *pci, *any;
 	const char *uuid = json_get_str(from, "uuid"), *id = json_get_str(given, "id");
-	int64_t slot;
+	int64_t slot = 0;
 
 	if (json_object_object_get_ex(from, "hvinfo", &any) && any && !given)
 		return bad(e, "must be an object", "%s.hvinfo", place);

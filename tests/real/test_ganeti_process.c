@@ -166,6 +166,9 @@ START_TEST(ends)
 	json_object_put(node_import(text));
 	expect_adopted();
 	if (_i == 0) {
+		_cleanup_client_ struct client *console = client_new(node.rig);
+
+		json_object_put(client_ok(console, "console-attach", "{'instance': '%s'}", VM));
 		json_object_put(client_ok(node.client, "instance-stop", "{'instance': '%s'}", VM));
 		guest_expect(node.client, VM, "shutoff", "admin");
 	} else if (_i == 1) {

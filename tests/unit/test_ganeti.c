@@ -48,7 +48,8 @@ static struct json_object *json(const char *text)
 	struct json_object *o = NULL;
 
 	for (char *c = copy; *c; c++)
-		*c = *c == '\'' ? '"' : *c;
+		if (*c == '\'')
+			*c = '"';
 	ck_assert_msg(json_parse(copy, strlen(copy), &json_limits_request, &o, NULL), "no JSON: %s", text);
 	return o;
 }
