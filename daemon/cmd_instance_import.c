@@ -423,7 +423,8 @@ static enum verdict adopt_it(struct op *op, void *arg)
 
 	if (!inst || !json_get_int(in->job->resolved, "pid", 0))
 		return OP_DONE;
-	what = inst->process ? ADOPT_RUNNING : adopt(inst);
+	/* Who takes this up has looked already, as at every instance. */
+	what = in->job->recovered ? (inst->process ? ADOPT_RUNNING : ADOPT_NOTHING) : adopt(inst);
 	if (what == ADOPT_RUNNING)
 		hold_its_end(inst);
 	if (what == ADOPT_ENDED) {
