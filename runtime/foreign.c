@@ -154,8 +154,8 @@ static struct json_object *disk_of(const struct definition *def, size_t i, struc
 	json_add(o, "nodes", list);
 	if (size >= 0)
 		json_add_int(o, "size", size);
-	/* What cannot be unplugged has no id there. */
-	if (str_starts(info->driver, "ide-") || str_eq(info->driver, "floppy"))
+	/* What Ganeti never unplugs has no id. */
+	if (definition_disk(def, i)->media != MEDIA_DISK || str_starts(info->driver, "ide-"))
 		json_add_bool(o, "anonymous", true);
 	return o;
 }
