@@ -57,7 +57,8 @@ struct import {
 	struct ganeti ganeti;
 	struct json_object *stored; /* job->resolved's */
 	struct foreign found;
-	struct op *op; /* that waits for the monitors */
+	struct search *search; /* under way, or NULL */
+	struct op *op;         /* that waits for the monitors */
 	struct talk monitors[2];
 	struct answer answers[ASK_COUNT];
 	unsigned pending;
@@ -70,11 +71,20 @@ static void hang_up(struct import *in)
 			in->monitors[i].q = qmp_free(in->monitors[i].q);
 }
 
+/* For the thread pool: it has what it needs itself. */
+struct search {
+	struct import *in; /* NULL: nobody wants to know any more */
+	char *name, *uuid, *pidfile, *control;
+	struct foreign found;
+};
+
 static void import_clear(void *data)
 {
 	struct import *in = data;
 
 	hang_up(in);
+	if (in->search)
+		in->search->in = NULL;
 	for (size_t i = 0; i < ASK_COUNT; i++)
 		json_object_put(in->answers[i].ret);
 	foreign_clear(&in->found);
@@ -82,13 +92,6 @@ static void import_clear(void *data)
 }
 
 /* ---- the process ---- */
-
-/* For the thread pool: it has what it needs itself. */
-struct search {
-	struct import *in;
-	char *name, *uuid, *pidfile, *control;
-	struct foreign found;
-};
 
 static bool search(void *data, struct err **e)
 {
@@ -98,12 +101,16 @@ static bool search(void *data, struct err **e)
 	return foreign_find(&wanted, &s->found, e);
 }
 
-/* The operation waits: it stalls rather than going on without an answer. */
 static void search_free(void *data)
 {
 	struct search *s = data;
 
-	s->in->found = s->found;
+	if (s->in) {
+		s->in->found = s->found;
+		s->in->search = NULL;
+	} else {
+		foreign_clear(&s->found);
+	}
 	free(s->name);
 	free(s->uuid);
 	free(s->pidfile);
@@ -122,6 +129,7 @@ static enum verdict find(struct op *op, void *arg)
 			      .pidfile = xstrdup(in->ganeti.pidfile),
 			      .control = xstrdup(in->ganeti.control),
 			      .found = FOREIGN_NONE };
+	in->search = s;
 	return file_work(op, search, s, search_free);
 }
 
@@ -415,7 +423,8 @@ static enum verdict adopt_it(struct op *op, void *arg)
 
 	if (!inst || !json_get_int(in->job->resolved, "pid", 0))
 		return OP_DONE;
-	what = inst->process ? ADOPT_RUNNING : adopt(inst);
+	/* Who takes this up has looked already, as at every instance. */
+	what = in->job->recovered ? (inst->process ? ADOPT_RUNNING : ADOPT_NOTHING) : adopt(inst);
 	if (what == ADOPT_RUNNING)
 		hold_its_end(inst);
 	if (what == ADOPT_ENDED) {

@@ -352,6 +352,10 @@ static bool detach_one(struct choice *c, const char *text, const char *parameter
 			if (str_eq(json_object_get_string(json_object_array_get_idx(c->all[l], i)), id))
 				return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter,
 						       "the same device is named twice");
+	if (runs && c->live && json_get_bool(device_record_find(c->inst, id, NULL), "anonymous", false))
+		return devices_fail_at(
+			e, ERR_UNSUPPORTED, parameter,
+			"QEMU was started with no name for it, by which it could be taken; stop the machine first");
 	if (runs && c->live &&
 	    !plug_is_possible(json_get_typed(c->inst->record, "definition", json_type_object), id, parameter, e))
 		return false;

@@ -71,12 +71,12 @@ static bool is_it(struct json_object *cmd, pid_t pid, const struct foreign_wante
 /* A program that was replaced meanwhile is found again where it was started from. */
 static char *binary_of(pid_t pid, struct json_object *cmd)
 {
-	_cleanup_free_ char *link = xasprintf("/proc/%d/exe", pid);
-	char path[PATH_MAX];
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	_cleanup_free_ char *exe = xasprintf("/proc/%d/exe", pid);
+	char target[PATH_MAX];
+	ssize_t n = readlink(exe, target, sizeof(target) - 1);
 
-	path[n > 0 ? n : 0] = '\0';
-	return xstrdup(n > 0 && access(path, X_OK) == 0 ? path : ganeti_word(cmd, 0));
+	target[n > 0 ? n : 0] = '\0';
+	return xstrdup(n > 0 && access(target, X_OK) == 0 ? target : ganeti_word(cmd, 0));
 }
 
 static bool take(struct foreign *f, pid_t pid, const struct foreign_wanted *wanted, struct err **e)
@@ -154,8 +154,8 @@ static struct json_object *disk_of(const struct definition *def, size_t i, struc
 	json_add(o, "nodes", list);
 	if (size >= 0)
 		json_add_int(o, "size", size);
-	/* What cannot be unplugged has no id there. */
-	if (str_starts(info->driver, "ide-") || str_eq(info->driver, "floppy"))
+	/* What Ganeti never unplugs has no id. */
+	if (definition_disk(def, i)->media != MEDIA_DISK || str_starts(info->driver, "ide-"))
 		json_add_bool(o, "anonymous", true);
 	return o;
 }

@@ -175,10 +175,10 @@ START_TEST(errors_have_last_words)
 	} rows[] = {
 		{ "fake.say=last_words fake.exit=start:3", "before/none", 99 },
 		{ "fake.say=last_words fake.kill=query-status#1:11", "before/none", 99 },
-		{ "fake.say=last_words", "before/killqemu", 16 },
-		{ "fake.say=last_words", "after/killqemu", 15 },
+		{ "fake.say=last_words", "before/killqemu", 17 },
+		{ "fake.say=last_words", "after/killqemu", 16 },
 		{ "fake.say=last_words fake.kill=cont:9", "before/none", 99 },
-		{ "fake.say=last_words", "before/killqemu", 18 },
+		{ "fake.say=last_words", "before/killqemu", 20 },
 	};
 	_cleanup_json_ struct json_object *reply = NULL;
 	int id;

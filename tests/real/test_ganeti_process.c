@@ -166,6 +166,9 @@ START_TEST(ends)
 	json_object_put(node_import(text));
 	expect_adopted();
 	if (_i == 0) {
+		_cleanup_client_ struct client *console = client_new(node.rig);
+
+		json_object_put(client_ok(console, "console-attach", "{'instance': '%s'}", VM));
 		json_object_put(client_ok(node.client, "instance-stop", "{'instance': '%s'}", VM));
 		guest_expect(node.client, VM, "shutoff", "admin");
 	} else if (_i == 1) {
@@ -185,7 +188,7 @@ END_TEST
 /* Cut off anywhere it is imported whole or not at all, and never ends what runs. */
 static const struct {
 	const char *fault;
-	bool imported;
+	bool imported, ends; /* ENDS: QEMU as well, before the next droverd */
 } faults[] = {
 	{ "instance-import/look for its process/after/fail", false },
 	{ "instance-import/ask its process/after/cancel", false },
@@ -199,7 +202,22 @@ static const struct {
 	{ "instance-import/take it over/after/kill", true },
 	{ "instance-import/adopt its process/before/kill", true },
 	{ "instance-import/adopt its process/after/kill", true },
+	{ "instance-import/write the definition/before/kill", false, true },
+	{ "instance-import/adopt its process/before/kill", true, true },
+	{ "instance-import/adopt its process/after/kill", true, true },
 };
+
+static void expect_ended(bool imported)
+{
+	_cleanup_json_ struct json_object *list = client_ok(node.client, "query-instances", NULL);
+
+	ck_assert_int_eq(json_object_array_length(list), imported);
+	if (!imported)
+		return;
+	client_await_state(node.client, VM, "crashed", "lost");
+	json_object_put(guest_settle(node.client, VM));
+	json_object_put(client_ok(node.client, "instance-undefine", "{'instance': '%s'}", VM));
+}
 
 START_TEST(cut_off)
 {
@@ -218,7 +236,13 @@ START_TEST(cut_off)
 		ck_assert_msg(has(reply, "error"), "%s", json_object_to_json_string(reply));
 		expect_none();
 	}
+	if (faults[_i].ends)
+		node_end_qemu();
 	node_restart("droverd", NULL);
+	if (faults[_i].ends) {
+		expect_ended(faults[_i].imported);
+		return;
+	}
 	if (faults[_i].imported)
 		expect_adopted();
 	else

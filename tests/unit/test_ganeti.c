@@ -48,7 +48,8 @@ static struct json_object *json(const char *text)
 	struct json_object *o = NULL;
 
 	for (char *c = copy; *c; c++)
-		*c = *c == '\'' ? '"' : *c;
+		if (*c == '\'')
+			*c = '"';
 	ck_assert_msg(json_parse(copy, strlen(copy), &json_limits_request, &o, NULL), "no JSON: %s", text);
 	return o;
 }
@@ -275,9 +276,8 @@ END_TEST
 /* ---- hostile ---- */
 
 /* Puts in place of each value of O, one after the other, each of these, and has a look. */
-static const char *const intruders[] = { "null", "true",    "-1",         "9223372036854775807", "1.5",
-					 "''",   "'-name'", "'x'",        "'../../etc'",         "[]",
-					 "[[]]", "{}",      "{'uuid': 1}" };
+static const char *const intruders[] = { "null",        "-1",   "9223372036854775807", "'-name'",
+					 "'../../etc'", "[[]]", "{'uuid': 1}" };
 
 static unsigned looks;
 
@@ -369,6 +369,7 @@ static Suite *suite(void)
 	Suite *s = suite_create("Ganeti's runtime files");
 	TCase *tc = tcase_create("ganeti");
 
+	tcase_set_timeout(tc, 120); /* under the sanitizers */
 	tcase_add_test(tc, of_today);
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, upgrades);
