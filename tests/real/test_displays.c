@@ -100,8 +100,10 @@ static char *make_certificates(const char *name)
 	char *dir = xasprintf("%s/%s", rig->root, name);
 
 	host_run("mkdir -p %s && cd %s && exec > log 2>&1 &&"
-		 "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca-key.pem -out ca-cert.pem -subj /CN=ca -days 2 &&"
-		 "for w in server client; do openssl req -newkey rsa:2048 -nodes -keyout $w-key.pem -out $w.csr "
+		 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca-key.pem -out "
+		 "ca-cert.pem -subj /CN=ca -days 2 &&"
+		 "for w in server client; do openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
+		 "-keyout $w-key.pem -out $w.csr "
 		 "-subj /CN=$w && openssl x509 -req -in $w.csr -CA ca-cert.pem -CAkey ca-key.pem -CAcreateserial "
 		 "-out $w-cert.pem -days 2 || exit; done; chmod 600 *.pem",
 		 dir, dir);
