@@ -60,7 +60,7 @@ struct argv_env {
 	const char *machine; /* the versioned name; NULL: as the definition has it */
 	bool kvm, sandbox;
 	const struct display_place *spice; /* where it listens; NULL: as the definition has it */
-	const char *kernel, *initrd; /* where QEMU finds them; NULL: where the definition says */
+	const char *kernel, *initrd;       /* where QEMU finds them; NULL: where the definition says */
 	/* Whether this binary's device (or machine "pc-i440fx-7.2-machine") TYPE has PROPERTY; PROPERTY NULL: whether there
 	 * is such a type. NULL: everything. */
 	bool (*has)(const char *type, const char *property, void *data);

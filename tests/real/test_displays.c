@@ -215,7 +215,8 @@ START_TEST(test_stalled)
 	pid = guest_pid(client, "a");
 	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
 	/* One of its threads may have answered still. */
-	host_run("while cat /proc/%d/task/*/status | grep '^State:' | grep -qv 'T (stopped)'; do sleep 0.01; done", pid);
+	host_run("while cat /proc/%d/task/*/status | grep '^State:' | grep -qv 'T (stopped)'; do sleep 0.01; done",
+		 pid);
 	e = client_error(client, "Timeout", "display-password",
 			 "{'instance': 'a', 'display': 'vnc', 'password': 'openses'}");
 	ck_assert(json_get_bool(e, "stalled", false));
