@@ -19,8 +19,8 @@ char *base64_encode(const void *bytes, size_t n)
 
 		*out++ = digits[v >> 18];
 		*out++ = digits[v >> 12 & 63];
-		*out++ = i + 1 < n ? digits[v >> 6 & 63] : '=';
-		*out++ = i + 2 < n ? digits[v & 63] : '=';
+		*out++ = (char)(i + 1 < n ? digits[v >> 6 & 63] : '=');
+		*out++ = (char)(i + 2 < n ? digits[v & 63] : '=');
 	}
 	return text;
 }

@@ -32,7 +32,7 @@ static bool write_picture(const char *path, const char *bytes, size_t n, struct 
 		done = 0;
 		error = errno;
 	}
-	return (fd >= 0 && done == n) || err_set_errno(e, ERR_GENERIC, error, "cannot write '%s'", path);
+	return (fd >= 0 && done == n) || err_set(e, ERR_GENERIC, "cannot write '%s': %s", path, strerror(error));
 }
 
 int verb_screenshot(struct cli *cli)

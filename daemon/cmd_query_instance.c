@@ -241,9 +241,10 @@ const struct command cmd_query_instance = {
 	.params = instance_rows,
 	.args_size = sizeof(struct instance_args),
 	.doc = "Everything about one instance. Never asks QEMU.",
-	.returns = "as query-instances, and {definition, runtime, memory: {wanted, actual, max, as-of}, pending, "
-		   "slots, hotplug: {disk, nic, vcpus, memory: true or why not}, queued, drift: [{what, id, record, "
-		   "qemu}], consoles, displays: [{kind, address, port, tls-port, path, password, tls}], restarts, last}",
+	.returns =
+		"as query-instances, and {definition, runtime, memory: {wanted, actual, max, as-of}, pending, "
+		"slots, hotplug: {disk, nic, vcpus, memory: true or why not}, queued, drift: [{what, id, record, "
+		"qemu}], consoles, displays: [{kind, address, port, tls-port, path, password, tls}], restarts, last}",
 	.query = instance,
 };
 

@@ -330,7 +330,15 @@ static enum verdict displays_close(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-const struct step display_open = { "open the displays", displays_open, displays_close };
+static const struct step step_open = { "open the displays", displays_open, displays_close };
+
+void displays_open_plan(struct op *op, struct prepare *p)
+{
+	const struct hvparams *hv = &p->inst->def.hvparams;
+
+	if (display_has_vnc(hv) || display_has_spice(hv) || display_vga(hv) != VGA_NONE)
+		op_add(op, &step_open, p);
+}
 
 /* ---- what QEMU is told ---- */
 

@@ -34,8 +34,8 @@ size_t displays_items(struct displays *d, const struct instance *inst, struct op
 /* "displays" of runtime.json and of query-instance. The caller's. */
 struct json_object *displays_describe(const struct displays *d, const struct hvparams *hv);
 
-/* Behind prepare_open_files and in front of prepare_build; ARG is the struct prepare. */
-extern const struct step display_open;
+/* Behind prepare_open_files and in front of prepare_build: looks whether the binary can, takes what was opened, finds a port. */
+void displays_open_plan(struct op *op, struct prepare *p);
 /* Behind the connection of the monitors: passwords, and the socket. */
 void displays_plan(struct op *op, struct prepare *p);
 /* How the names of pictures begin that QEMU makes in its own directory; and those that the last droverd did not fetch. */

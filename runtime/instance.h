@@ -110,7 +110,7 @@ struct runtime {
 	struct cgroups cgroups;
 	struct {
 		unsigned first, last;
-	} ports; /* for displays, both included */
+	} ports;                        /* for displays, both included */
 	struct instance_tree instances; /* by name */
 	unsigned count;
 	uint64_t askers; /* for counters, so far; see stats.c */

@@ -53,7 +53,7 @@ static const struct {
 	const char *words[6], *all, *one; /* all of them, or one among others */
 } rows[] = {
 	{ { "unde" }, "undefine", NULL },
-	{ { "di" }, "disk", NULL },
+	{ { "di" }, "disk display-password", NULL },
 	{ { "disk", "" }, "attach detach resize", NULL },
 	{ { "disk", "de" }, "detach", NULL },
 	{ { "jobs", "ca" }, "cancel", NULL },

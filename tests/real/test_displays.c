@@ -90,7 +90,8 @@ static char *view(const char *fmt, ...)
 		_cleanup_free_ char *text_ = view(__VA_ARGS__);                              \
 		ck_assert_msg(strncmp(text_, expected, strlen(expected)) == 0, "%s", text_); \
 	} while (0)
-#define SCREEN "640 480 QEMU"
+#define SCREEN "640 480 QEMU" /* of a guest that has not begun */
+#define SCREEN_OF_TEXT "720 400 QEMU"
 #define WRONG "refused: Authentication failed"
 
 /* A CA, and a certificate of the host's and of a client's, below root/NAME. */
@@ -99,8 +100,10 @@ static char *make_certificates(const char *name)
 	char *dir = xasprintf("%s/%s", rig->root, name);
 
 	host_run("mkdir -p %s && cd %s && exec > log 2>&1 &&"
-		 "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca-key.pem -out ca-cert.pem -subj /CN=ca -days 2 &&"
-		 "for w in server client; do openssl req -newkey rsa:2048 -nodes -keyout $w-key.pem -out $w.csr "
+		 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca-key.pem -out "
+		 "ca-cert.pem -subj /CN=ca -days 2 &&"
+		 "for w in server client; do openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
+		 "-keyout $w-key.pem -out $w.csr "
 		 "-subj /CN=$w && openssl x509 -req -in $w.csr -CA ca-cert.pem -CAkey ca-key.pem -CAcreateserial "
 		 "-out $w-cert.pem -days 2 || exit; done; chmod 600 *.pem",
 		 dir, dir);
@@ -192,6 +195,43 @@ START_TEST(test_vnc_password_refused)
 }
 END_TEST
 
+/* One that stalls leaves a marker. The next droverd does not know the password, and says what it knows. */
+START_TEST(test_stalled)
+{
+	_cleanup_free_ char *file = put("secret", "sesame12"), *hv = NULL, *marker = NULL;
+	_cleanup_json_ struct json_object *d = NULL, *e = NULL;
+	pid_t pid;
+
+	hv = xasprintf(", 'vnc_bind_address': '127.0.0.1', 'vnc_password_file': '%s'", file);
+	rig_stop(rig);
+	client_free(TAKE_PTR(client));
+	free(rig->program);
+	rig->program = rig_program("droverd-faulty");
+	rig->fault = xstrdup("display-password/set the password/before/expire");
+	rig_start(rig);
+	client = client_new(rig);
+	define("a", hv);
+	d = start("a");
+	pid = guest_pid(client, "a");
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	/* One of its threads may have answered still. */
+	host_run("while cat /proc/%d/task/*/status | grep '^State:' | grep -qv 'T (stopped)'; do sleep 0.01; done",
+		 pid);
+	e = client_error(client, "Timeout", "display-password",
+			 "{'instance': 'a', 'display': 'vnc', 'password': 'openses'}");
+	ck_assert(json_get_bool(e, "stalled", false));
+	marker = rig_file(rig, "run/operations/instance-a~beside-%s.json", str_at(e, "job-id"));
+	ck_assert_ptr_nonnull(marker);
+	check_secret("openses");
+	rig_restart(rig, &client);
+	ck_assert_int_eq(kill(pid, SIGCONT), 0);
+	json_object_put(guest_settle(client, "a"));
+	set_password("a", "vnc", "other", "");
+	views(SCREEN, "vnc %d other", (int)int_at(d, "port"));
+	host_run("! ls %s/run/operations | grep .", rig->root);
+}
+END_TEST
+
 /* Each has its own port, which is free again when its process is gone, however it went. */
 START_TEST(test_ports)
 {
@@ -238,6 +278,7 @@ START_TEST(test_socket)
 	_cleanup_free_ char *path = xasprintf("%s/d/a.vnc", rig->root);
 	_cleanup_json_ struct json_object *d = NULL, *again = NULL;
 	struct stat st;
+	pid_t pid;
 
 	define("a", hv);
 	json_object_put(start_refused("a", "NotFound", "hvparams.vnc_bind_address"));
@@ -254,10 +295,13 @@ START_TEST(test_socket)
 	views(SCREEN, "vnc %s", path);
 	/* Also of who died when nobody looked. */
 	rig_kill(rig);
-	ck_assert_int_eq(kill(guest_lock_holder(rig, "a", "qemu.lock"), SIGKILL), 0);
+	pid = guest_lock_holder(rig, "a", "qemu.lock");
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	process_await_end(pid);
 	client_free(TAKE_PTR(client));
 	rig_start(rig);
 	client = client_new(rig);
+	client_await_state(client, "a", "crashed", NULL);
 	json_object_put(guest_settle(client, "a"));
 	ck_assert_int_lt(stat(path, &st), 0);
 	/* A socket that nobody listens on is no hindrance. */
@@ -476,6 +520,57 @@ START_TEST(test_screen_and_keys)
 }
 END_TEST
 
+/* ---- the command line ---- */
+
+static char *drover(const char *fmt, ...) _printf_(1, 2);
+static char *drover(const char *fmt, ...)
+{
+	_cleanup_free_ char *words = NULL, *program = rig_program("drover");
+	va_list ap;
+
+	va_start(ap, fmt);
+	words = xvasprintf(fmt, ap);
+	va_end(ap);
+	host_run("cd %s && export DROVER_SOCKET=run/drover.sock && d=%s && { %s; echo \"status $?\"; } > said 2>&1",
+		 rig->root, program, words);
+	return rig_file(rig, "said");
+}
+
+#define says(expected, ...)                                                  \
+	do {                                                                 \
+		_cleanup_free_ char *said_ = drover(__VA_ARGS__);            \
+		ck_assert_msg(strstr(said_, expected) != NULL, "%s", said_); \
+	} while (0)
+
+START_TEST(test_command_line)
+{
+	_cleanup_free_ char *file = put("secret", "sesame12"), *hv = NULL, *typist = write_typewriter();
+
+	hv = xasprintf(
+		"'memory': '16M', 'hvparams': {'accel': 'tcg', 'vnc_bind_address': '127.0.0.1', 'vnc_password_file': "
+		"'%s'}, 'disks': [{'path': '%s'}]",
+		file, typist);
+	client_define(client, "a", "%s", hv);
+	json_object_put(client_ok(client, "instance-start", "{'instance': 'a'}"));
+	client_await_console(client, "a", "B");
+	says("address 127.0.0.1", "$d show a");
+	says("port 5900", "$d show a");
+	says("a: changed\nstatus 0", "echo xyzzy | $d display-password a");
+	views(SCREEN_OF_TEXT, "vnc 5900 xyzzy");
+	says("a: changed\nstatus 0", "echo plugh | $d display-password a vnc --expire 0");
+	views(WRONG, "vnc 5900 plugh");
+	says("status 2", "$d display-password a < /dev/null");
+	says("no display 'spice'", "echo xyzzy | $d display-password a spice");
+	says("a: pressed\nstatus 0", "$d send-key a shift-x");
+	client_await_console(client, "a", "BX");
+	says("keys[1]", "$d send-key a shift nonsense");
+	says("status 0", "$d screenshot a picture.png");
+	says("PNG", "head -c 4 picture.png");
+	says("PNG", "$d screenshot a - | head -c 4");
+	says("status 1", "$d screenshot a no/picture.png");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("displays");
@@ -485,12 +580,14 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 300);
 	tcase_add_test(t, test_vnc_password);
 	tcase_add_test(t, test_vnc_password_refused);
+	tcase_add_test(t, test_stalled);
 	tcase_add_test(t, test_ports);
 	tcase_add_test(t, test_socket);
 	tcase_add_test(t, test_vnc_tls);
 	tcase_add_test(t, test_spice);
 	tcase_add_test(t, test_spice_tls);
 	tcase_add_test(t, test_screen_and_keys);
+	tcase_add_test(t, test_command_line);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -367,7 +367,7 @@ END_TEST
 START_TEST(test_lines)
 {
 	_cleanup_client_ struct client *c = client_new(rig);
-	char data[65536];
+	static char data[1 << 18];
 	size_t n = 0;
 
 	ck_assert_int_eq(client_read_bytes(c, data, 2), 2); /* behind the handshake's reply */
