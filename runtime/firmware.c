@@ -239,12 +239,13 @@ bool firmware_choose(struct uefi *f, enum firmware kind, const char *machine, co
 		unsigned rank = path ? look_at(path, kind, machine, &found, &why) : RANK_NONE;
 
 		if (rank < best) {
-			firmware_clear(f);
+			struct uefi old = *f;
+
 			*f = found;
+			found = old;
 			best = rank;
-		} else {
-			firmware_clear(&found);
 		}
+		firmware_clear(&found);
 		free(names.items[i]);
 	}
 	free(names.items);

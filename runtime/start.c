@@ -643,8 +643,8 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused)
 	op_add(op, &step_connect, s);
 	op_add(op, &step_copies, s);
 	op_add(op, &step_sizes, s);
-	op_add(op, &step_run, s);
 	machine_state_keep_plan(op, &s->prepare);
+	op_add(op, &step_run, s);
 	op_add(op, &step_ask, s);
 	op_add(op, &step_machine, s);
 	op_add(op, &step_take, s);
