@@ -26,7 +26,8 @@ void firmware_clear(struct uefi *f)
 {
 	free(f->code);
 	free(f->nvram);
-	*f = (struct uefi){ 0 };
+	f->code = f->nvram = NULL;
+	f->smm = false;
 }
 
 /* ---- one descriptor ---- */
@@ -196,18 +197,21 @@ static bool look_at(const char *path, enum firmware kind, const char *machine, u
 	_cleanup_free_ char *text = NULL;
 	struct err *failure = NULL;
 	unsigned rank = RANK_NONE;
+	struct uefi its = { 0 };
 	size_t len = 0;
 
 	if (!file_read(AT_FDCWD, path, DESCRIPTOR_MAX, &text, &len, &failure)) {
 		err_keep_first(e, failure);
 		return false;
 	}
-	if (len && !firmware_parse(text, len, machine, kind, f, &rank, &failure)) {
+	if (len && !firmware_parse(text, len, machine, kind, &its, &rank, &failure)) {
 		err_prefix(failure, "'%s'", path);
 		err_keep_first(e, failure);
 	}
-	if (rank != wanted)
-		firmware_clear(f);
+	if (rank == wanted)
+		*f = its;
+	else
+		firmware_clear(&its);
 	return rank == wanted;
 }
 
