@@ -108,7 +108,7 @@ const struct command cmd_instance_argv = {
 	.args_size = sizeof(struct instance_args),
 	.doc = "The command line that a start would use now. Nothing is touched: a path below /dev is taken for a "
 	       "block "
-	       "device, and images are not opened.",
+	       "device, firmware for raw images, and no image is opened.",
 	.returns = "{argv, text}: text is the same list for people, devices in QEMU's string notation",
 	.ask = ask,
 };

@@ -26,7 +26,8 @@ void firmware_clear(struct uefi *f)
 {
 	free(f->code);
 	free(f->nvram);
-	*f = (struct uefi){ 0 };
+	f->code = f->nvram = NULL;
+	f->smm = false;
 }
 
 /* ---- one descriptor ---- */
@@ -189,22 +190,29 @@ static char *find(const char *const *dirs, const char *name)
 	return found;
 }
 
-static unsigned look_at(const char *path, enum firmware kind, const char *machine, struct uefi *f, struct err **e)
+/* Whether it is of this rank; only then F is set. */
+static bool look_at(const char *path, enum firmware kind, const char *machine, unsigned wanted, struct uefi *f,
+		    struct err **e)
 {
 	_cleanup_free_ char *text = NULL;
 	struct err *failure = NULL;
 	unsigned rank = RANK_NONE;
+	struct uefi its = { 0 };
 	size_t len = 0;
 
 	if (!file_read(AT_FDCWD, path, DESCRIPTOR_MAX, &text, &len, &failure)) {
 		err_keep_first(e, failure);
-		return RANK_NONE;
+		return false;
 	}
-	if (len && !firmware_parse(text, len, machine, kind, f, &rank, &failure)) {
+	if (len && !firmware_parse(text, len, machine, kind, &its, &rank, &failure)) {
 		err_prefix(failure, "'%s'", path);
 		err_keep_first(e, failure);
 	}
-	return rank;
+	if (rank == wanted)
+		*f = its;
+	else
+		firmware_clear(&its);
+	return rank == wanted;
 }
 
 static bool not_found(enum firmware kind, const char *machine, const char *const *dirs, const struct err *why,
@@ -230,25 +238,19 @@ bool firmware_choose(struct uefi *f, enum firmware kind, const char *machine, co
 {
 	_cleanup_err_ struct err *why = NULL;
 	struct names names = list_names(dirs);
-	unsigned best = RANK_NONE;
+	bool found = false;
 
 	*f = (struct uefi){ 0 };
-	for (size_t i = 0; i < names.n; i++) {
-		_cleanup_free_ char *path = best == RANK_BEST ? NULL : find(dirs, names.items[i]);
-		struct uefi found = { 0 };
-		unsigned rank = path ? look_at(path, kind, machine, &found, &why) : RANK_NONE;
+	for (unsigned rank = RANK_BEST; rank < RANK_NONE; rank++)
+		for (size_t i = 0; i < names.n && !found; i++) {
+			_cleanup_free_ char *path = find(dirs, names.items[i]);
 
-		if (rank < best) {
-			firmware_clear(f);
-			*f = found;
-			best = rank;
-		} else {
-			firmware_clear(&found);
+			found = path && look_at(path, kind, machine, rank, f, &why);
 		}
+	for (size_t i = 0; i < names.n; i++)
 		free(names.items[i]);
-	}
 	free(names.items);
-	return best != RANK_NONE || not_found(kind, machine, dirs, why, e);
+	return found || not_found(kind, machine, dirs, why, e);
 }
 
 /* ---- as it is kept ---- */

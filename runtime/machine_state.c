@@ -307,7 +307,41 @@ void machine_state_confine(struct prepare *p, int fd)
 	p->confine.tpm_program = state->tpm_program;
 }
 
-/* ---- what the guest has seen stays ---- */
+/* ---- what the guest will see stays ---- */
+
+/* In the run directory: what this start has made, for the way back in another life. */
+#define MADE "made-"
+
+static const char *const kinds[] = { "uefi", "uefi-secure", TPM };
+
+struct keeping {
+	int dir; /* of the instance */
+	char *name;
+	bool kept[ARRAY_SIZE(kinds)];
+};
+
+static void keeping_free(void *data)
+{
+	struct keeping *k = data;
+
+	fd_close(k->dir);
+	free(k->name);
+	free(k);
+}
+
+static bool is_made(const struct prepare *p, size_t kind)
+{
+	_cleanup_free_ char *file = xasprintf(MADE "%s", kinds[kind]);
+
+	return p->inst->run_dir >= 0 && faccessat(p->inst->run_dir, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool note_made(const struct prepare *p, size_t kind, struct err **e)
+{
+	_cleanup_free_ char *file = xasprintf(MADE "%s", kinds[kind]);
+
+	return file_write(p->inst->run_dir, file, "", 0600, false, e);
+}
 
 static bool sync_file(int dir, const char *name, struct err **e)
 {
@@ -316,45 +350,80 @@ static bool sync_file(int dir, const char *name, struct err **e)
 	return (fd >= 0 && fsync(fd) == 0) || err_set_errno(e, ERR_STORAGE, errno, "cannot sync '%s'", name);
 }
 
+static bool keep_kind(const struct keeping *k, const char *kind, struct err **e)
+{
+	_cleanup_free_ char *fresh = xasprintf("%s.new", kind), *nvram = xasprintf("%s/" NVRAM, fresh);
+
+	if ((!str_eq(kind, TPM) && !sync_file(k->dir, nvram, e)) || !sync_file(k->dir, fresh, e))
+		return false;
+	return renameat(k->dir, fresh, k->dir, kind) == 0 ||
+	       err_set_errno(e, ERR_STORAGE, errno, "cannot keep '%s' of '%s'", kind, k->name);
+}
+
 static bool keep(void *data, struct err **e)
 {
-	const struct work *w = data;
-	_cleanup_free_ char *nvram = xasprintf("%s/" NVRAM, w->fresh);
+	const struct keeping *k = data;
 
-	if (!is_there(w, w->fresh))
-		return true; /* not new, or done already */
-	if (!str_eq(w->kind, TPM) && !sync_file(w->dir, nvram, e))
-		return false;
-	if (!sync_file(w->dir, w->fresh, e))
-		return false;
-	if (renameat(w->dir, w->fresh, w->dir, w->kind) < 0 || fsync(w->dir) < 0)
-		return err_set_errno(e, ERR_STORAGE, errno, "cannot keep '%s' of '%s'", w->kind, w->name);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (k->kept[i] && !keep_kind(k, kinds[i], e))
+			return false;
+	return fsync(k->dir) == 0 || err_set_errno(e, ERR_STORAGE, errno, "cannot sync the directory of '%s'", k->name);
+}
+
+static bool lose(void *data, struct err **e)
+{
+	const struct keeping *k = data;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (k->kept[i] && !file_remove_tree(k->dir, kinds[i], e))
+			return false;
 	return true;
 }
 
-static enum verdict keep_kind(struct op *op, const struct prepare *p, const char *kind)
+static struct keeping *keeping_new(const struct prepare *p, struct err **e)
 {
+	int dir = file_open_dir(p->inst->rt->dirs.lib_instances, p->inst->name, e);
+	struct keeping *k;
+
+	if (dir < 0)
+		return NULL;
+	k = xcalloc(1, sizeof(*k));
+	k->dir = dir;
+	k->name = xstrdup(p->inst->name);
+	return k;
+}
+
+static enum verdict state_keep(struct op *op, void *arg)
+{
+	const struct prepare *p = arg;
 	struct err *e = NULL;
-	struct work *w = work_new(p, kind, &e);
+	struct keeping *k = keeping_new(p, &e);
 
-	return w ? file_work(op, keep, w, work_free) : op_fail_err(op, e);
+	for (size_t i = 0; k && i < ARRAY_SIZE(kinds); i++) {
+		k->kept[i] = str_eq(kinds[i], TPM) ? p->state->tpm_is_new :
+						     p->state->nvram_is_new && str_eq(kinds[i], kind_of(p));
+		if (!k->kept[i] || note_made(p, i, &e))
+			continue;
+		keeping_free(k);
+		k = NULL;
+	}
+	return k ? file_work(op, keep, k, keeping_free) : op_fail_err(op, e);
 }
 
-static enum verdict nvram_keep(struct op *op, void *arg)
+static enum verdict state_lose(struct op *op, void *arg)
 {
-	return keep_kind(op, arg, kind_of(arg));
-}
+	const struct prepare *p = arg;
+	struct keeping *k = keeping_new(p, NULL);
 
-static enum verdict tpm_keep(struct op *op, void *arg)
-{
-	return keep_kind(op, arg, TPM);
+	for (size_t i = 0; k && i < ARRAY_SIZE(kinds); i++)
+		k->kept[i] = is_made(p, i);
+	return k ? file_work(op, lose, k, keeping_free) : OP_DONE; /* gone with the instance */
 }
 
 static const struct step step_look = { "choose the firmware", firmware_look, firmware_leave, .timeout_ms = DISK_MS };
 static const struct step step_nvram = { "make the NVRAM", nvram_make, nvram_leave, .timeout_ms = CONVERT_MS };
 static const struct step step_tpm = { "make the state of the TPM", tpm_make, tpm_leave, .timeout_ms = DISK_MS };
-static const struct step step_nvram_keep = { "keep the NVRAM", nvram_keep, .timeout_ms = DISK_MS };
-static const struct step step_tpm_keep = { "keep the state of the TPM", tpm_keep, .timeout_ms = DISK_MS };
+static const struct step step_keep = { "keep the state of the machine", state_keep, state_lose, .timeout_ms = DISK_MS };
 
 void machine_state_plan(struct op *op, struct prepare *p)
 {
@@ -374,8 +443,6 @@ void machine_state_keep_plan(struct op *op, struct prepare *p)
 {
 	const struct hvparams *hv = &p->inst->def.hvparams;
 
-	if (hv->firmware != FIRMWARE_BIOS)
-		op_add(op, &step_nvram_keep, p);
-	if (hv->tpm)
-		op_add(op, &step_tpm_keep, p);
+	if (hv->firmware != FIRMWARE_BIOS || hv->tpm)
+		op_add(op, &step_keep, p);
 }

@@ -32,7 +32,7 @@ static bool is_expected(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
 		if (str_eq(expected[i], name))
 			return true;
-	return is_dots(name);
+	return is_dots(name) || str_starts(name, DISPLAY_PICTURE);
 }
 
 /* DIR/quarantine, made if it is missing. */

@@ -653,8 +653,8 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	displays_plan(op, &s->prepare);
 	op_add(op, &step_sizes, s);
 	op_add(op, &pinning_pin, inst);
-	op_add(op, &step_run, s);
 	machine_state_keep_plan(op, &s->prepare);
+	op_add(op, &step_run, s);
 	op_add(op, &step_ask, s);
 	op_add(op, &step_machine, s);
 	op_add(op, &step_take, s);

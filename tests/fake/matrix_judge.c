@@ -220,12 +220,15 @@ static char *lines_of(const char *text, const char *begin, bool with)
 	return result;
 }
 
-/* Without a process, by a definition that it may have come to. */
+/* Without a process, by a definition that it may have come to. What is kept from the first start on is not there when that
+ * was taken back. */
 bool is_off(const struct plan *p, const char *is)
 {
 	_cleanup_free_ char *rest = lines_of(is, "definition ", false), *off = lines_of(p->off, "definition ", false);
 	_cleanup_free_ char *definition = lines_of(is, "definition ", true);
 
+	if (p->from == DEFINED && str_eq(is, p->before))
+		return true;
 	return str_eq(rest, off) && *definition &&
 	       (strstr(p->before, definition) || strstr(p->after, definition) ||
 		(p->left && strstr(p->left, definition)));

@@ -48,6 +48,8 @@ static struct plan plans[] = {
 	{ "rename", DEFINED, "instance-rename", .args = "'name': 'web2'" },
 
 	{ "start", DEFINED, "instance-start", .bridged = true, .named = true },
+	{ "start with UEFI and a TPM", DEFINED, "instance-start", .every = 20, .named = true,
+	  .hvparams = ", 'firmware': 'uefi', 'tpm': true" },
 	{ "start paused", DEFINED, "instance-start", .every = 5, .args = "'paused': true", .named = true,
 	  .idle_commit = true },
 	{ "start with VNC", DEFINED, "instance-start", .every = 5, .named = true,
