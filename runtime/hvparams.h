@@ -41,43 +41,26 @@ enum sound_card {
 enum vga { VGA_DEFAULT, VGA_NONE, VGA_STD, VGA_CIRRUS, VGA_QXL, VGA_VIRTIO, VGA_VMWARE };
 enum machine_kind { MACHINE_OTHER, MACHINE_PC, MACHINE_Q35 };
 
+/* Members by size, and by subject within it. Choices are indexes of their words. */
 struct hvparams {
 	char *kvm_path, *machine_version, *kernel_path, *initrd_path, *root_path, *kernel_args, *kvm_extra;
-	char *cpu_type, *cpu_mask, *watchdog, *security_domain;
-	int accel, disk_type, scsi_controller_type, disk_cache, disk_aio, disk_discard, disk_detect_zeroes, boot_order;
+	char *cpu_type, *cpu_mask, *mem_path, *watchdog, *security_domain;
+	char *vnc_bind_address, *vnc_x509_path, *vnc_password_file, *keymap;
+	char *spice_bind, *spice_password_file, *spice_tls_ciphers;
+	char *floppy_image_path, *cdrom_image_path, *cdrom2_image_path, *usb_devices, *migration_caps;
+	struct json_object *vhost_net; /* true, false or "auto" */
+	int64_t serial_speed, cpu_cores, cpu_threads, cpu_sockets, pcie_root_ports, kvm_pci_reservations;
+	int64_t iothreads, numa_nodes, spice_ip_version, virtio_net_queues;
+	int64_t migration_port, migration_bandwidth, migration_downtime; /* MiB/s, ms */
+	int accel, kvm_flag, firmware, boot_order, vga, usb_mouse, soundhw;
+	int disk_type, scsi_controller_type, cdrom_disk_type, disk_cache, disk_aio, disk_discard, disk_detect_zeroes;
 	int nic_type;       /* index of nic_types */
 	int security_model; /* PARAM_CHOICE_NONE: the host's default */
-	int on_reboot, on_crash, on_poweroff;
-	bool serial_console, use_guest_agent, acpi, rng, panic_device, use_chroot;
-	/* displays */
-	char *vnc_bind_address, *vnc_x509_path, *vnc_password_file, *keymap;
-	bool vnc_tls, vnc_x509_verify, display_without_password;
-	char *spice_bind, *spice_password_file, *spice_tls_ciphers;
-	bool spice_playback_compression, spice_use_tls, spice_use_vdagent;
-	int64_t spice_ip_version;
-	/* Indexes of the tables of words below; 0: none was given. */
+	int on_reboot, on_crash, on_poweroff, reboot_behavior, migration_mode;
 	int spice_image_compression, spice_jpeg_wan_compression, spice_zlib_glz_wan_compression, spice_streaming_video;
-	int vga;
-	/* media and what else is plugged in */
-	char *floppy_image_path, *cdrom_image_path, *cdrom2_image_path, *usb_devices;
-	int cdrom_disk_type, usb_mouse, soundhw;
-	bool use_localtime, tpm;
-	int firmware;
-	/* processors and memory */
-	char *mem_path;
-	bool hyperv, mem_lock;
-	int64_t iothreads, numa_nodes;
-	int kvm_flag, reboot_behavior;
-	bool user_shutdown;
-	/* cards */
-	struct json_object *vhost_net; /* true, false or "auto" */
-	int64_t virtio_net_queues;
-	bool vnet_hdr;
-	/* migrations */
-	int64_t migration_port, migration_bandwidth, migration_downtime; /* MiB/s, ms */
-	int migration_mode;
-	char *migration_caps;
-	int64_t serial_speed, cpu_cores, cpu_threads, cpu_sockets, pcie_root_ports, kvm_pci_reservations;
+	bool serial_console, use_guest_agent, acpi, rng, panic_device, use_chroot, user_shutdown, use_localtime, tpm;
+	bool hyperv, mem_lock, vnet_hdr, vnc_tls, vnc_x509_verify, display_without_password;
+	bool spice_playback_compression, spice_use_tls, spice_use_vdagent;
 };
 
 extern const struct param hvparam_rows[];

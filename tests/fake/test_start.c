@@ -116,7 +116,7 @@ END_TEST
 
 /* ---- errors ---- */
 
-enum { STEPS = 23 };
+enum { STEPS = 22 };
 
 /* The name of step NUMBER, as the run before noted it. */
 static char *step_name(int number)
@@ -150,7 +150,7 @@ static void set_fault(int step, const char *fault, const char *words)
 /* What was committed stays; all else is undone. */
 START_TEST(errors_have_details)
 {
-	enum { COMMIT = 20 };
+	enum { COMMIT = 19 };
 	_cleanup_free_ char *name = NULL;
 	_cleanup_json_ struct json_object *e = NULL;
 
@@ -175,10 +175,10 @@ START_TEST(errors_have_last_words)
 	} rows[] = {
 		{ "fake.say=last_words fake.exit=start:3", "before/none", 99 },
 		{ "fake.say=last_words fake.kill=query-status#1:11", "before/none", 99 },
-		{ "fake.say=last_words", "before/killqemu", 17 },
-		{ "fake.say=last_words", "after/killqemu", 16 },
+		{ "fake.say=last_words", "before/killqemu", 16 },
+		{ "fake.say=last_words", "after/killqemu", 15 },
 		{ "fake.say=last_words fake.kill=cont:9", "before/none", 99 },
-		{ "fake.say=last_words", "before/killqemu", 20 },
+		{ "fake.say=last_words", "before/killqemu", 19 },
 	};
 	_cleanup_json_ struct json_object *reply = NULL;
 	int id;

@@ -28,9 +28,9 @@ struct param_case {
 
 #define BY_START "test_guest: the start chooses"
 #define BY_DISPLAYS "test_displays"
-#define BY_MEDIA "test_media"
-#define BY_FIRMWARE "test_firmware"
-#define BY_MEMORY "test_cpu"
+#define BY_MEDIA "test_real_media"
+#define BY_FIRMWARE "test_uefi"
+#define BY_MEMORY "test_machine_params"
 #define BY_CONFINED "test_confined"
 #define BY_ENDS "test_guest_end, test_guest_crash, test_guest_reboot"
 
@@ -96,7 +96,8 @@ static const struct param_case param_cases[] = {
 	  .seen = BY_CONFINED },
 	{ "serial_console", .with = CASE_KERNEL },
 	{ "serial_speed", .values = "[75, 38400, 460800]", .invalid = "[76, 460799]", .with = CASE_KERNEL },
-	{ "soundhw" },
+	{ "soundhw", .values = "['', 'ac97', 'adlib', 'cs4231a', 'es1370', 'gus', 'hda', 'pcspk', 'sb16']" },
+	{ "soundhw", .values = "['virtio']", .seen = BY_MEMORY },
 	{ "spice_bind", .values = "['', '127.0.0.1', '::1', 'lo']", .seen = BY_DISPLAYS },
 	{ "spice_image_compression", .with = CASE_SPICE, .seen = BY_DISPLAYS },
 	{ "spice_ip_version", .values = "[0, 4, 6]", .with = "'spice_bind': 'lo'", .seen = BY_DISPLAYS },
