@@ -13,19 +13,23 @@ struct qmp_wait {
 	qmp_then_fn *then;
 	qmp_match_fn *match;
 	void *arg;
-	bool has_event; /* seen, or none is waited for */
-	bool removes;   /* see qmp_remove() */
+	bool has_event;           /* seen, or none is waited for */
+	bool removes;             /* see qmp_remove() */
+	struct json_object *args; /* of what removes, to be sent again */
+	unsigned tries;
+	bool pausing; /* before that */
 	bool pinging, slow;
 	unsigned ms;
 };
 
-enum { PING_MS = 1000, SLOW_FACTOR = 10 };
+enum { PING_MS = 1000, SLOW_FACTOR = 10, PAUSE_MS = 50, TRIES = 100 };
 
 static void wait_free(struct qmp_wait *w)
 {
 	qmp_unlisten(&w->listener);
 	qmp_forget(w->call);
 	qmp_forget(w->ping);
+	json_object_put(w->args);
 	free(w);
 }
 
@@ -57,6 +61,13 @@ bool qmp_says_absent(const struct err *e)
 					strstr(e->desc, "not found") || strstr(e->desc, "Failed to find node"));
 }
 
+/* QEMU may tell that a device is gone a moment before it has let go of its node; no event tells of that. */
+static bool is_let_go_later(const struct qmp_wait *w, const struct err *e)
+{
+	return w->removes && w->tries < TRIES && e->class == ERR_QEMU && str_eq(w->command, "blockdev-del") &&
+	       strstr(e->desc, "is in use");
+}
+
 static void on_reply(struct json_object *ret, const struct err *e, void *data)
 {
 	struct qmp_wait *w = data;
@@ -70,6 +81,11 @@ static void on_reply(struct json_object *ret, const struct err *e, void *data)
 	}
 	if (e && w->removes && qmp_says_absent(e)) {
 		wait_end(w, NULL);
+		return;
+	}
+	if (e && is_let_go_later(w, e)) {
+		w->pausing = true;
+		op_extend(w->op, PAUSE_MS);
 		return;
 	}
 	if (e) {
@@ -124,11 +140,28 @@ static void on_pong(struct json_object *ret, const struct err *e, void *data)
 	op_extend(w->op, w->ms * SLOW_FACTOR);
 }
 
+static void send_again(struct qmp_wait *w)
+{
+	w->pausing = false;
+	w->tries++;
+	if (qmp_is_gone(w->q)) {
+		w->op->gone = true;
+		wait_end(w, NULL);
+		return;
+	}
+	op_extend(w->op, w->ms);
+	w->call = qmp_send_for(w->q, w->op->id, w->command, json_object_get(w->args), -1, on_reply, w);
+}
+
 static void wait_expired(struct op *op, void *data)
 {
 	struct qmp_wait *w = data;
 	struct qmp *oob = qmp_ping_of(w->q);
 
+	if (w->pausing) {
+		send_again(w);
+		return;
+	}
 	qmp_expired(w->q);
 	if (w->slow || w->pinging || qmp_is_gone(oob)) {
 		op_stall(op);
@@ -224,6 +257,7 @@ enum verdict qmp_remove(struct op *op, struct qmp *q, const char *command, struc
 enum verdict qmp_remove_then(struct op *op, struct qmp *q, const char *command, struct json_object *args,
 			     qmp_then_fn *then, void *arg)
 {
+	struct qmp_wait *w;
 	enum verdict v;
 
 	if (qmp_is_gone(q)) {
@@ -231,8 +265,10 @@ enum verdict qmp_remove_then(struct op *op, struct qmp *q, const char *command, 
 		op->gone = true;
 		return OP_DONE;
 	}
-	v = qmp_call(op, q, command, args, then, arg);
-	((struct qmp_wait *)op->wait_data)->removes = true;
+	v = qmp_call(op, q, command, json_object_get(args), then, arg);
+	w = op->wait_data;
+	w->removes = true;
+	w->args = args;
 	return v;
 }
 

@@ -27,7 +27,8 @@ enum verdict qmp_call_fd(struct op *op, struct qmp *q, const char *command, stru
 /* The same for the block nodes that there are: query-named-block-nodes without what is below each of them. */
 enum verdict qmp_call_nodes(struct op *op, struct qmp *q, qmp_then_fn *then, void *arg);
 
-/* The same for what takes something away: success also when it is not there, or QEMU is not there any more. */
+/* The same for what takes something away: success also when it is not there, or QEMU is not there any more. A block node
+ * that is in use is asked for again for some seconds. */
 enum verdict qmp_remove(struct op *op, struct qmp *q, const char *command, struct json_object *args);
 /* With an eye on what is returned of it, if it is there. */
 enum verdict qmp_remove_then(struct op *op, struct qmp *q, const char *command, struct json_object *args,

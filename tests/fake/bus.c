@@ -26,13 +26,14 @@ static const struct driver drivers[] = {
 	{ "pcie-root-port", .on = BUS_PCI, .gives = BUS_PCI },
 	{ "pcnet", .on = BUS_PCI, .card = true },
 	{ "pvpanic", .on = BUS_ISA },
-	{ "qemu-xhci", .on = BUS_PCI },
+	{ "qemu-xhci", .on = BUS_PCI, .gives = BUS_USB },
 	{ "rtl8139", .on = BUS_PCI, .card = true },
 	{ "scsi-block", .on = BUS_SCSI, .drive = true, .needs_drive = true },
 	{ "scsi-cd", .on = BUS_SCSI, .drive = true },
 	{ "scsi-generic", .on = BUS_SCSI, .drive = true, .needs_drive = true },
 	{ "scsi-hd", .on = BUS_SCSI, .drive = true, .needs_drive = true },
 	{ "tpm-tis", .on = BUS_ISA },
+	{ "usb-tablet", .on = BUS_USB },
 	{ "virtio-balloon-pci", "virtio-balloon-device", .on = BUS_PCI },
 	{ "virtio-blk-pci", "virtio-blk-device", .on = BUS_PCI, .drive = true, .needs_drive = true },
 	{ "virtio-mem-pci", "virtio-mem", .on = BUS_PCI },
@@ -100,6 +101,7 @@ const char *bus_type_name(const struct fake *f, enum bus_type type)
 		[BUS_ISA] = "ISA",
 		[BUS_PORTS] = "virtio-serial-bus",
 		[BUS_FLOPPY] = "floppy-bus",
+		[BUS_USB] = "usb-bus",
 	};
 
 	return type == BUS_PCI && f->q35 ? "PCIE" : names[type];

@@ -9,7 +9,7 @@
 
 struct fake;
 
-enum bus_type { BUS_NONE, BUS_PCI, BUS_SCSI, BUS_IDE, BUS_ISA, BUS_PORTS, BUS_FLOPPY };
+enum bus_type { BUS_NONE, BUS_PCI, BUS_SCSI, BUS_IDE, BUS_ISA, BUS_PORTS, BUS_FLOPPY, BUS_USB };
 
 struct driver {
 	const char *name, *backend; /* backend: of a virtio device, which has the properties */

@@ -227,7 +227,7 @@ static bool take_drive(struct ask *a, struct device *d)
 static bool realize(struct ask *a, struct device *d)
 {
 	static bool (*const places[])(struct ask * a, struct device * d) = {
-		[BUS_PCI] = take_address, [BUS_SCSI] = take_target, [BUS_PORTS] = take_port, [BUS_FLOPPY] = NULL
+		[BUS_PCI] = take_address, [BUS_SCSI] = take_target, [BUS_PORTS] = take_port, [BUS_USB] = NULL
 	};
 
 	return (!places[d->driver->on] || places[d->driver->on](a, d)) && (!d->driver->drive || take_drive(a, d));

@@ -344,7 +344,7 @@ START_TEST(test_pinned)
 	json_object_put(client_ok(client, "instance-reset", "{'instance': '" VM "'}"));
 	expect_pinned(pid, first, last);
 	rig_restart(rig, &client);
-	guest_settle(client, VM);
+	json_object_put(guest_settle(client, VM));
 	ck_assert_int_eq(guest_pid(client, VM), pid);
 	expect_pinned(pid, first, last);
 }

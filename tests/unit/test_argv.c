@@ -496,6 +496,7 @@ int main(void)
 	int failed;
 
 	suite_add_tcase(suite, tc);
+	tcase_set_timeout(tc, 60); /* under the sanitizers a siege takes its time */
 	tcase_add_test(tc, test_golden);
 	tcase_add_loop_test(tc, test_kernel, 0, ARRAY_SIZE(kernels));
 	tcase_add_loop_test(tc, test_lines, 0, ARRAY_SIZE(lines_of));

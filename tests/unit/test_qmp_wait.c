@@ -160,6 +160,32 @@ START_TEST(test_call_refused)
 }
 END_TEST
 
+static enum verdict removes_node(struct op *op)
+{
+	return qmp_remove(op, w.main.q, "blockdev-del", parse("{\"node-name\": \"x\"}"));
+}
+
+static struct json_object *at_arguments(int i)
+{
+	return json_get_typed(w.main.s.heard[i], "arguments", json_type_object);
+}
+
+/* A node that is still in use is asked for again. */
+START_TEST(test_remove_again)
+{
+	run(removes_node);
+	for (int i = 1; i < 3; i++) {
+		answer_with(&w.main.s, i, "\"error\": {\"class\": \"GenericError\", \"desc\": \"Node x is in use\"}");
+		expect_heard(&w.main.s, i + 2);
+		ck_assert_str_eq(heard(&w.main.s, i + 1), "blockdev-del");
+		ck_assert(json_object_equal(at_arguments(i + 1), at_arguments(1)));
+	}
+	expect("");
+	answer(&w.main.s, 3);
+	expect("done");
+}
+END_TEST
+
 START_TEST(test_call_disliked)
 {
 	run_in(FORWARD, plain, dislike);
@@ -635,6 +661,7 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, test_call, 0, 2);
 	tcase_add_loop_test(tc, test_call_refused, 0, 2);
 	tcase_add_test(tc, test_call_disliked);
+	tcase_add_test(tc, test_remove_again);
 	tcase_add_loop_test(tc, test_failure_elsewhere, 0, 4);
 	tcase_add_test(tc, test_probe_finds_it);
 	tcase_add_loop_test(tc, test_call_of_the_gone, 0, 4 * 3 * 2);
