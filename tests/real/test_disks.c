@@ -564,7 +564,8 @@ END_TEST
 /* Everything that it needs lies where it can come: a build may be in somebody's home. */
 static void become_users(uid_t uid)
 {
-	static const char *const programs[] = { "droverd", "drover-launch", "drover-open", "drover-probe" };
+	static const char *const programs[] = { "droverd", "drover-fetch", "drover-launch", "drover-open",
+						"drover-probe" };
 
 	client_free(client);
 	rig_stop(rig);
