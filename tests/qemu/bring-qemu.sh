@@ -70,7 +70,7 @@ for suite in "${suites[@]}"; do
 done > "$work/sources.list"
 apt update
 apt --yes --no-install-recommends --download-only -t "${suites[1]}" install \
-	qemu-system-x86 qemu-utils qemu-block-extra > /dev/null
+	qemu-system-x86 qemu-system-modules-spice qemu-utils qemu-block-extra > /dev/null
 
 # --- the tree ---
 
