@@ -67,7 +67,8 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct instance *inst = ((struct reconnect *)timer->data)->inst;
 
-	if (qmp_is_lost(inst->qmp))
+	/* Of a guest that is down and is being ended there is no more to be heard. */
+	if (qmp_is_lost(inst->qmp) && !(inst->ending && inst->state == STATE_SHUTDOWN))
 		instance_enter(inst, STATE_NOSTATE, "", "monitor-lost");
 	reconnect(inst);
 }

@@ -240,6 +240,18 @@ static void remember(struct monitor *m, struct json_object *request)
 	m->last_id = json_object_get(id);
 }
 
+/* On the way out the monitors go first. */
+static void linger(struct fake *f, const struct script_line *l)
+{
+	if (!l)
+		return;
+	for (size_t i = 0; i < f->n; i++) {
+		closep(&f->monitors[i].fd);
+		closep(&f->monitors[i].listener);
+	}
+	usleep((useconds_t)strtoul(l->value, NULL, 10) * 1000);
+}
+
 static void finish(struct fake *f, struct monitor *m, struct json_object *request, const char *name, unsigned nth)
 {
 	run(f, m, request, name, nth);
@@ -251,6 +263,7 @@ static void finish(struct fake *f, struct monitor *m, struct json_object *reques
 	if (str_eq(name, "quit") && !script_next(&f->script, NULL, "silent", name, nth, false) &&
 	    !script_next(&f->script, NULL, "error", name, nth, false)) {
 		flush_all(f);
+		linger(f, script_next(&f->script, NULL, "linger", name, nth, false));
 		_exit(0);
 	}
 }

@@ -13,6 +13,7 @@
  *                           delay=CMD:MS  hold=CMD:FILE (until FILE exists)  error=CMD:CLASS:TEXT  flood=CMD:EVENTS
  *                           lie=CMD (a return without members)  twice=CMD  wrongid=CMD (with the id of the request
  *                           before it)  garbage=CMD (no JSON)  half=CMD (a part of it, then that monitor hangs up)
+ *                           linger=quit:MS (the monitors close, and it ends so much later)
  *   throughout:             chunk=BYTES (at a time)  greeting=none|garbage|half  powerdown=ignore  term=ignore
  *                           fdsets=late|early|stay (remove-fd says yes, and does it only while the guest runs, which
  *                           is what QEMU 7.2 does and the default; at once, as later ones; or never)

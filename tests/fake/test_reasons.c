@@ -233,6 +233,20 @@ START_TEST(sigterm_and_hang)
 }
 END_TEST
 
+/* A QEMU that is told to go closes its monitors a while before it is gone: that is no news of the guest, which is down. */
+START_TEST(linger_behind_monitors)
+{
+	_cleanup_free_ char *seen = NULL;
+	int64_t seq;
+
+	start("fake.linger=quit:1500");
+	seq = now();
+	json_object_put(client_ok(stage.c, "instance-shutdown", "{'instance': 'web'}"));
+	seen = states(seq);
+	ck_assert_str_eq(seen, "shutdown/shutdown/admin\nshutoff//admin\n");
+}
+END_TEST
+
 /* The log of the second monitor is QEMU's: whatever it holds, the rest is read. */
 START_TEST(log_of_garbage)
 {
@@ -427,6 +441,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, exit_with_a_status);
 	tcase_add_test(tc, end_of_a_start);
 	tcase_add_test(tc, sigterm_and_hang);
+	tcase_add_test(tc, linger_behind_monitors);
 	tcase_add_test(tc, log_of_garbage);
 	tcase_add_test(tc, log_is_bounded);
 	tc = part(s, "monitors");
