@@ -15,6 +15,7 @@
 #include "runtime/foreign.h"
 #include "runtime/ganeti.h"
 #include "runtime/observe.h"
+#include "runtime/warnings.h"
 
 #include <string.h>
 #include <strings.h>
@@ -530,19 +531,32 @@ static bool plan(struct job *job, struct err **e)
 	return true;
 }
 
+/* Of the document, then of what it has become. */
+static struct json_object *warnings_of(const struct job *job, struct json_object *stored)
+{
+	struct json_object *given = json_get_typed(job->resolved, "warnings", json_type_array);
+	_cleanup_json_ struct json_object *own = warnings_list(stored);
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; given && i < json_object_array_length(given); i++)
+		json_object_array_add(list, json_object_get(json_object_array_get_idx(given, i)));
+	for (size_t i = 0; i < json_object_array_length(own); i++)
+		json_object_array_add(list, json_object_get(json_object_array_get_idx(own, i)));
+	return list;
+}
+
 static struct json_object *result(struct job *job)
 {
 	const struct instance *inst = instance_find(&job->d->rt, job->name);
-	struct json_object *o = json_object_new_object(), *warnings;
+	struct json_object *o = json_object_new_object();
 	struct json_object *stored = inst && inst->stored ?
 					     inst->stored :
 					     json_get_typed(job->resolved, "definition", json_type_object);
 
-	warnings = json_get_typed(job->resolved, "warnings", json_type_array);
 	json_add_bool(o, "changed", job->changed);
 	json_add_str(o, "uuid", json_get_str(stored, "uuid"));
 	json_add(o, "definition", json_object_get(stored));
-	json_add(o, "warnings", warnings ? json_object_get(warnings) : json_object_new_array());
+	json_add(o, "warnings", warnings_of(job, stored));
 	if (inst && inst->pid)
 		json_add_int(o, "pid", inst->pid);
 	return o;
@@ -558,7 +572,9 @@ const struct command cmd_instance_import = {
 	.doc = "Makes an instance of what Ganeti has on this host, from its runtime file, and adopts its process if it "
 	       "lives: "
 	       "the guest goes on, and is drover's from then on.",
-	.returns = "{changed, uuid, definition, warnings, pid}",
+	.returns =
+		"{changed, uuid, definition, warnings, pid}: warnings [{parameter, desc}] of places in the document, "
+		"and those of instance-define",
 	.subject = subject,
 	.plan = plan,
 	.result = result,

@@ -118,6 +118,9 @@ START_TEST(no_process)
 	ck_assert(!has(o, "pid"));
 	ck_assert_int_eq(int_at(o, "definition.disks.1.hvinfo.scsi-id"), 3);
 	ck_assert_str_eq(str_at(o, "definition.hvparams.scsi_controller_type"), "lsi");
+	ck_assert_str_eq(str_at(o, "warnings.0.parameter"), "document");
+	ck_assert_str_eq(str_at(o, "warnings.1.parameter"), "hvparams.cpu_type");
+	ck_assert_ptr_nonnull(str_at(o, "warnings.1.desc"));
 	guest_expect(node.client, VM, "shutoff", "never-started");
 	/* Another file for the same machine is not an import any more. */
 	e = client_ok(node.client, "instance-modify", "{'instance': '%s', 'patch': {'vcpus': 2}}", VM);
