@@ -45,7 +45,7 @@ struct talk {
 	bool ready;
 };
 
-enum { ASK_UUID, ASK_STATUS, ASK_VERSION, ASK_KVM, ASK_TYPE, ASK_DEVICES, ASK_NODES, ASK_COUNT };
+enum { ASK_UUID, ASK_STATUS, ASK_VERSION, ASK_KVM, ASK_TYPE, ASK_DEVICES, ASK_NODES, ASK_VNC, ASK_SPICE, ASK_COUNT };
 
 struct answer {
 	struct import *in;
@@ -174,6 +174,8 @@ static void ask_all(struct import *in)
 		[ASK_TYPE] = { "qom-get", "{\"path\": \"/machine\", \"property\": \"type\"}" },
 		[ASK_DEVICES] = { "qom-list", "{\"path\": \"/machine/peripheral\"}" },
 		[ASK_NODES] = { "query-named-block-nodes", "{\"flat\": true}" },
+		[ASK_VNC] = { "query-vnc" },
+		[ASK_SPICE] = { "query-spice" },
 	};
 
 	in->pending = ASK_COUNT;
@@ -368,8 +370,11 @@ static void settle_machine(const struct import *in)
 static enum verdict put(struct op *op, void *arg)
 {
 	struct import *in = arg;
-	struct foreign_answers answers = { in->answers[ASK_VERSION].ret, in->answers[ASK_NODES].ret,
-					   in->answers[ASK_KVM].ret };
+	struct foreign_answers answers = { .version = in->answers[ASK_VERSION].ret,
+					   .nodes = in->answers[ASK_NODES].ret,
+					   .kvm = in->answers[ASK_KVM].ret,
+					   .vnc = in->answers[ASK_VNC].ret,
+					   .spice = in->answers[ASK_SPICE].ret };
 	_cleanup_json_ struct json_object *record = NULL;
 	struct err *e = NULL;
 
