@@ -443,9 +443,17 @@ void displays_remove_copies(const struct instance *inst)
 		unlinkat(inst->run_dir, names[i], 0);
 }
 
+bool displays_is_picture(const char *name)
+{
+	const char *number = name + strlen(DISPLAY_PICTURE);
+	size_t digits = str_starts(name, DISPLAY_PICTURE) ? strspn(number, "0123456789") : 0;
+
+	return digits > 0 && str_eq(number + digits, ".png");
+}
+
 static void remove_picture(const char *name, void *data)
 {
-	if (str_starts(name, DISPLAY_PICTURE))
+	if (displays_is_picture(name))
 		unlinkat(*(const int *)data, name, 0);
 }
 

@@ -38,8 +38,10 @@ struct json_object *displays_describe(const struct displays *d, const struct hvp
 void displays_open_plan(struct op *op, struct prepare *p);
 /* Behind the connection of the monitors: passwords, and the socket. */
 void displays_plan(struct op *op, struct prepare *p);
-/* How the names of pictures begin that QEMU makes in its own directory; and those that the last droverd did not fetch. */
+/* The names of pictures that QEMU makes in its own directory begin so, a number and ".png" follow. */
 #define DISPLAY_PICTURE "screenshot-"
+bool displays_is_picture(const char *name);
+/* Removes those that the last droverd did not fetch. */
 void displays_sweep(const struct instance *inst);
 /* The copies that QEMU has read, or never will. */
 void displays_remove_copies(const struct instance *inst);

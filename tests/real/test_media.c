@@ -471,6 +471,31 @@ START_TEST(test_quarantine)
 }
 END_TEST
 
+/* What droverd itself expects is known by the whole name and by being a file. */
+static const struct {
+	const char *command;
+	bool kept;
+} leavings[] = { { "touch screenshot-7.png dh-params.pem", false },
+		 { "touch screenshot-payload", true },
+		 { "touch screenshot-7.png.sh", true },
+		 { "mkdir kernel && touch kernel/payload", true } };
+
+START_TEST(test_quarantine_names)
+{
+	define("", "'disks': []");
+	start("");
+	host_run("cd %s/run/instances/web1/q && %s", rig->root, leavings[_i].command);
+	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
+	json_object_put(guest_settle(client, "web1"));
+	rig_stop(rig);
+	host_run("test %s \"$(ls %s/lib/quarantine/ %s/run/quarantine/ 2> /dev/null | grep web1)\"",
+		 leavings[_i].kept ? "-n" : "-z", rig->root, rig->root);
+	client_free(client);
+	rig_start(rig);
+	client = client_new(rig);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("media");
@@ -486,6 +511,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_unfit);
 	tcase_add_test(tc, test_silent);
 	tcase_add_test(tc, test_quarantine);
+	tcase_add_loop_test(tc, test_quarantine_names, 0, ARRAY_SIZE(leavings));
 	suite_add_tcase(s, tc);
 	return s;
 }
