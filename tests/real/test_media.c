@@ -245,6 +245,21 @@ START_TEST(test_once)
 }
 END_TEST
 
+/* What is plugged into a machine that was started so has the place that it would have had. */
+START_TEST(test_once_plugged)
+{
+	_cleanup_free_ char *disk = xasprintf("{'instance': 'web1', 'disk': {'path': '%s/disk', 'name': 'disk0'}}",
+					      dir);
+
+	define("'cdrom_image_path': '@/cd1', ", "'disks': []");
+	start(", 'boot': 'cdrom'");
+	json_object_put(client_ok(client, "disk-attach", "%s", disk));
+	json_object_put(
+		client_ok(client, "nic-attach", "{'instance': 'web1', 'nic': {'mode': 'none', 'name': 'nic0'}}"));
+	expect_boot(2, 1, -1);
+}
+END_TEST
+
 /* Sector 0 of a disk or floppy, and of a CD-ROM what its catalogue leads to: writes a letter to the serial port and halts, or
  * resets the machine. */
 static void write_boot_sector(int fd, off_t where, char letter, bool resets)
@@ -506,6 +521,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_change);
 	tcase_add_test(tc, test_missing);
 	tcase_add_test(tc, test_once);
+	tcase_add_test(tc, test_once_plugged);
 	tcase_add_test(tc, test_installer);
 	tcase_add_test(tc, test_url);
 	tcase_add_test(tc, test_unfit);
