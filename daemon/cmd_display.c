@@ -380,6 +380,12 @@ static bool screenshot_plan(struct job *job, struct err **e)
 
 	if (!inst)
 		return false;
+	if (inst->run_dir < 0 || faccessat(inst->run_dir, "q", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(
+			e, ERR_UNSUPPORTED,
+			"the process of '%s' was started by another manager and has no directory of its own, where "
+			"QEMU would put the picture; start it anew",
+			inst->name);
 	if (!has_card(inst))
 		return err_set(e, ERR_UNSUPPORTED, "'%s' has no graphics card; set 'hvparams.vga' and start it anew",
 			       inst->name);

@@ -15,6 +15,7 @@
 #include "runtime/foreign.h"
 #include "runtime/ganeti.h"
 #include "runtime/observe.h"
+#include "runtime/warnings.h"
 
 #include <string.h>
 #include <strings.h>
@@ -44,7 +45,7 @@ struct talk {
 	bool ready;
 };
 
-enum { ASK_UUID, ASK_STATUS, ASK_VERSION, ASK_KVM, ASK_TYPE, ASK_DEVICES, ASK_NODES, ASK_COUNT };
+enum { ASK_UUID, ASK_STATUS, ASK_VERSION, ASK_KVM, ASK_TYPE, ASK_DEVICES, ASK_NODES, ASK_VNC, ASK_SPICE, ASK_COUNT };
 
 struct answer {
 	struct import *in;
@@ -173,6 +174,8 @@ static void ask_all(struct import *in)
 		[ASK_TYPE] = { "qom-get", "{\"path\": \"/machine\", \"property\": \"type\"}" },
 		[ASK_DEVICES] = { "qom-list", "{\"path\": \"/machine/peripheral\"}" },
 		[ASK_NODES] = { "query-named-block-nodes", "{\"flat\": true}" },
+		[ASK_VNC] = { "query-vnc" },
+		[ASK_SPICE] = { "query-spice" },
 	};
 
 	in->pending = ASK_COUNT;
@@ -367,8 +370,11 @@ static void settle_machine(const struct import *in)
 static enum verdict put(struct op *op, void *arg)
 {
 	struct import *in = arg;
-	struct foreign_answers answers = { in->answers[ASK_VERSION].ret, in->answers[ASK_NODES].ret,
-					   in->answers[ASK_KVM].ret };
+	struct foreign_answers answers = { .version = in->answers[ASK_VERSION].ret,
+					   .nodes = in->answers[ASK_NODES].ret,
+					   .kvm = in->answers[ASK_KVM].ret,
+					   .vnc = in->answers[ASK_VNC].ret,
+					   .spice = in->answers[ASK_SPICE].ret };
 	_cleanup_json_ struct json_object *record = NULL;
 	struct err *e = NULL;
 
@@ -530,19 +536,32 @@ static bool plan(struct job *job, struct err **e)
 	return true;
 }
 
+/* Of the document, then of what it has become. */
+static struct json_object *warnings_of(const struct job *job, struct json_object *stored)
+{
+	struct json_object *given = json_get_typed(job->resolved, "warnings", json_type_array);
+	_cleanup_json_ struct json_object *own = warnings_list(stored);
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; given && i < json_object_array_length(given); i++)
+		json_object_array_add(list, json_object_get(json_object_array_get_idx(given, i)));
+	for (size_t i = 0; i < json_object_array_length(own); i++)
+		json_object_array_add(list, json_object_get(json_object_array_get_idx(own, i)));
+	return list;
+}
+
 static struct json_object *result(struct job *job)
 {
 	const struct instance *inst = instance_find(&job->d->rt, job->name);
-	struct json_object *o = json_object_new_object(), *warnings;
+	struct json_object *o = json_object_new_object();
 	struct json_object *stored = inst && inst->stored ?
 					     inst->stored :
 					     json_get_typed(job->resolved, "definition", json_type_object);
 
-	warnings = json_get_typed(job->resolved, "warnings", json_type_array);
 	json_add_bool(o, "changed", job->changed);
 	json_add_str(o, "uuid", json_get_str(stored, "uuid"));
 	json_add(o, "definition", json_object_get(stored));
-	json_add(o, "warnings", warnings ? json_object_get(warnings) : json_object_new_array());
+	json_add(o, "warnings", warnings_of(job, stored));
 	if (inst && inst->pid)
 		json_add_int(o, "pid", inst->pid);
 	return o;
@@ -558,7 +577,9 @@ const struct command cmd_instance_import = {
 	.doc = "Makes an instance of what Ganeti has on this host, from its runtime file, and adopts its process if it "
 	       "lives: "
 	       "the guest goes on, and is drover's from then on.",
-	.returns = "{changed, uuid, definition, warnings, pid}",
+	.returns =
+		"{changed, uuid, definition, warnings, pid}: warnings [{parameter, desc}] of places in the document, "
+		"and those of instance-define",
 	.subject = subject,
 	.plan = plan,
 	.result = result,

@@ -5,6 +5,7 @@
 #include "hotplug/unplug.h"
 #include "netdev/tap.h"
 #include "qmp/wait.h"
+#include "runtime/boot.h"
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
 #include "runtime/iothreads.h"
@@ -328,6 +329,7 @@ bool plug_env(const struct plug *p, struct argv_env *env, struct err **e)
 	if (!prepare_env(env, &p->def, p->binary, p->caps, false, e))
 		return false;
 	env->running = true;
+	env->boot = p->apart ? BOOT_AS_DEFINED : boot_once_of(json_get_str(p->inst->record, "boot"));
 	env->iothreads = p->apart ? 0 : iothreads_of(json_get_typed(p->inst->record, "cmd", json_type_array));
 	return true;
 }

@@ -17,6 +17,14 @@ static const struct {
 	[BOOT_NETWORK] = { .lacking = "has no network card", .what = "needs a network card in 'nics'" },
 };
 
+int boot_once_of(const char *word)
+{
+	for (int i = 0; word && boot_orders[i]; i++)
+		if (str_eq(boot_orders[i], word))
+			return 1 + i;
+	return BOOT_AS_DEFINED;
+}
+
 /* Which disk or card it is that boots first; SIZE_MAX: there is none. */
 static size_t first_of(const struct definition *def, enum boot_order order)
 {

@@ -16,6 +16,9 @@ enum { BOOT_AS_DEFINED };
 /* Words of boot_order, in the order of the enum. */
 extern const char *const boot_orders[];
 
+/* Of one of these words, as the record of a process has it; NULL: as defined. */
+int boot_once_of(const char *word);
+
 /* Place of a device, or PARAM_INT_NONE. */
 int64_t boot_disk_index(const struct definition *def, int once, size_t disk);
 int64_t boot_nic_index(const struct definition *def, int once, size_t nic);

@@ -99,7 +99,7 @@ enum bind_kind bind_kind(const char *text, struct sockaddr_storage *addr)
 	return is_interface_name(text) ? BIND_INTERFACE : BIND_INVALID;
 }
 
-static bool is_wildcard(const char *text)
+bool bind_is_wildcard(const char *text)
 {
 	struct sockaddr_storage addr;
 	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&addr)->sin6_addr;
@@ -116,7 +116,7 @@ static bool is_wildcard(const char *text)
 static bool check_wildcard(const struct hvparams *hv, const char *text, const char *param, const char *file,
 			   const char *file_param, struct err **e)
 {
-	if (!is_wildcard(text) || !str_empty(file) || hv->display_without_password)
+	if (!bind_is_wildcard(text) || !str_empty(file) || hv->display_without_password)
 		return true;
 	return err_set_param(e, param,
 			     "'%s' is every address of the host: set '%s', or 'display_without_password' where anybody "

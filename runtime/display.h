@@ -24,6 +24,8 @@
 enum bind_kind { BIND_NONE, BIND_ADDRESS, BIND_INTERFACE, BIND_DIRECTORY, BIND_INVALID };
 /* ADDR, which may be NULL, is filled in for an address; its port is 0. */
 enum bind_kind bind_kind(const char *text, struct sockaddr_storage *addr);
+/* An address that stands for all of the host's. */
+bool bind_is_wildcard(const char *text);
 
 /* Where SPICE is to listen, in the environment of argv_build(). */
 struct display_place {

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,9 @@
 #include <unistd.h>
 
 enum { CALL_MS = 30000, BACKLOG = 16 };
+
+/* In the run directory: the path of the socket that drover-open has made. */
+#define SOCKET_NOTE "vnc.path"
 
 /* ffdhe2048 of RFC 7919. Without it QEMU looks for primes of its own, for a second or many. */
 static const char dh_params[] = "-----BEGIN DH PARAMETERS-----\n"
@@ -303,6 +307,8 @@ static bool take_items(struct prepare *p, struct err **e)
 		} else if (item->flags & OPEN_LISTEN) {
 			d->fd = TAKE_FD(item->fd);
 			d->path = xasprintf("%s/%s", item->path, item->copy);
+			if (!file_write(p->inst->run_dir, SOCKET_NOTE, d->path, 0600, false, e))
+				return false;
 		}
 	}
 	return true;
@@ -437,9 +443,17 @@ void displays_remove_copies(const struct instance *inst)
 		unlinkat(inst->run_dir, names[i], 0);
 }
 
+bool displays_is_picture(const char *name)
+{
+	const char *number = name + strlen(DISPLAY_PICTURE);
+	size_t digits = str_starts(name, DISPLAY_PICTURE) ? strspn(number, "0123456789") : 0;
+
+	return digits > 0 && str_eq(number + digits, ".png");
+}
+
 static void remove_picture(const char *name, void *data)
 {
-	if (str_starts(name, DISPLAY_PICTURE))
+	if (displays_is_picture(name))
 		unlinkat(*(const int *)data, name, 0);
 }
 
@@ -451,31 +465,24 @@ void displays_sweep(const struct instance *inst)
 		file_list(dir, remove_picture, &dir, NULL);
 }
 
-/* The directory and the name of the socket of what ran; false: it has none. */
-static bool socket_of(const struct instance *inst, char **dir, char **name)
-{
-	struct json_object *list = json_get_typed(inst->record, "displays", json_type_array);
-	const char *path = list ? json_get_str(json_object_array_get_idx(list, 0), "path") : NULL, *slash;
-
-	if (inst->record ? !path : bind_kind(inst->def.hvparams.vnc_bind_address, NULL) != BIND_DIRECTORY)
-		return false;
-	slash = path ? strrchr(path, '/') : NULL;
-	*dir = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(inst->def.hvparams.vnc_bind_address);
-	*name = slash ? xstrdup(slash + 1) : socket_name(inst);
-	return true;
-}
-
 void displays_remove_socket(const struct instance *inst)
 {
-	_cleanup_free_ char *dir_path = NULL, *name = NULL;
+	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int dir = -1, fd = -1;
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct stat st;
+	size_t length;
+	char *name;
 
-	/* drover-open has seen that the directory is on no file system that somebody else answers for. */
-	if (!socket_of(inst, &dir_path, &name))
+	/* drover-open has seen that the directory is on no file system that somebody else answers for; where it was not, or
+	 * refused, nobody is to wait here. */
+	if (!file_read(inst->run_dir, SOCKET_NOTE, PATH_MAX, &path, &length, NULL))
 		return;
-	dir = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	name = strrchr(path, '/');
+	if (!name)
+		return;
+	*name++ = '\0';
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(st.st_mode) ||
 	    st.st_uid != geteuid())
 		return;

@@ -34,16 +34,19 @@ size_t displays_items(struct displays *d, const struct instance *inst, struct op
 /* "displays" of runtime.json and of query-instance. The caller's. */
 struct json_object *displays_describe(const struct displays *d, const struct hvparams *hv);
 
-/* Behind prepare_open_files and in front of prepare_build: looks whether the binary can, takes what was opened, finds a port. */
+/* Right behind prepare_open_files: looks whether the binary can, takes what was opened, notes the socket, finds a port. */
 void displays_open_plan(struct op *op, struct prepare *p);
 /* Behind the connection of the monitors: passwords, and the socket. */
 void displays_plan(struct op *op, struct prepare *p);
-/* How the names of pictures begin that QEMU makes in its own directory; and those that the last droverd did not fetch. */
+/* The names of pictures that QEMU makes in its own directory begin so, a number and ".png" follow. */
 #define DISPLAY_PICTURE "screenshot-"
+bool displays_is_picture(const char *name);
+/* Removes those that the last droverd did not fetch. */
 void displays_sweep(const struct instance *inst);
 /* The copies that QEMU has read, or never will. */
 void displays_remove_copies(const struct instance *inst);
-/* The socket in a directory of a process that is gone: one of ours that nobody listens on. */
+/* The socket in a directory of a process that is gone: the one that was noted, if nobody listens on it. One that the end of
+ * droverd kept from being noted is removed by the next start. */
 void displays_remove_socket(const struct instance *inst);
 
 #endif

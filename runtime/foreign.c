@@ -218,6 +218,54 @@ static struct json_object *qemu_of(const struct foreign *f, struct json_object *
 	return o;
 }
 
+static struct json_object *display_new(const char *kind, const char *address, const char *port_name, int64_t port)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "kind", kind);
+	json_add_str(o, "address", address);
+	if (address)
+		json_add_int(o, port_name, port);
+	return o;
+}
+
+/* Its words for what it asks of clients are such as "none", "vnc", "vencrypt+x509+vnc". */
+static void add_vnc(struct json_object *list, struct json_object *vnc)
+{
+	const char *auth = json_get_str(vnc, "auth"), *service = json_get_str(vnc, "service");
+	bool is_path = str_eq(json_get_str(vnc, "family"), "unix");
+	struct json_object *o = display_new("vnc", is_path ? NULL : json_get_str(vnc, "host"), "port",
+					    service ? strtol(service, NULL, 10) : 0);
+
+	if (is_path)
+		json_add_str(o, "path", service);
+	json_add_bool(o, "password", auth && strstr(auth, "vnc"));
+	if (auth && str_starts(auth, "vencrypt"))
+		json_add_bool(o, "tls", true);
+	json_object_array_add(list, o);
+}
+
+static void add_spice(struct json_object *list, struct json_object *spice)
+{
+	int64_t port = json_get_int(spice, "port", 0), tls = json_get_int(spice, "tls-port", 0);
+	struct json_object *o = display_new("spice", json_get_str(spice, "host"), port ? "port" : "tls-port",
+					    port ? port : tls);
+
+	json_add_bool(o, "password", !str_eq(json_get_str(spice, "auth"), "none"));
+	json_object_array_add(list, o);
+}
+
+static struct json_object *displays_of(const struct foreign_answers *a)
+{
+	struct json_object *list = json_object_new_array();
+
+	if (json_get_bool(a->vnc, "enabled", false))
+		add_vnc(list, a->vnc);
+	if (json_get_bool(a->spice, "enabled", false))
+		add_spice(list, a->spice);
+	return list;
+}
+
 struct json_object *foreign_record(struct json_object *stored, const struct foreign *f, const struct foreign_answers *a,
 				   struct err **e)
 {
@@ -237,6 +285,7 @@ struct json_object *foreign_record(struct json_object *stored, const struct fore
 	json_add(o, "hvparams", hvparams_of(copy, a->kvm));
 	json_add(o, "disks", disks_of(&def, copy, a->nodes));
 	json_add(o, "process", process_of(f));
+	json_add(o, "displays", displays_of(a));
 	json_add(o, "qemu", qemu_of(f, a->version));
 	json_add_int(o, "layout", def.layout);
 	json_add_int(o, "starts", 1);

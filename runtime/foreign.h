@@ -40,6 +40,8 @@ struct foreign_answers {
 	struct json_object *version; /* query-version */
 	struct json_object *nodes;   /* query-named-block-nodes */
 	struct json_object *kvm;     /* query-kvm */
+	struct json_object *vnc;     /* query-vnc */
+	struct json_object *spice;   /* query-spice */
 };
 /* runtime.json of STORED run by F; the caller's. */
 struct json_object *foreign_record(struct json_object *stored, const struct foreign *f, const struct foreign_answers *a,

@@ -2,6 +2,7 @@
 #include "runtime/ganeti.h"
 
 #include "runtime/definition.h"
+#include "runtime/warnings.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -24,18 +25,6 @@ static bool bad(struct err **e, const char *why, const char *place, ...)
 	va_end(ap);
 	name = xasprintf("document%s", text);
 	return err_set_param(e, name, "%s", why);
-}
-
-static void warn(struct ganeti *g, const char *fmt, ...) _printf_(2, 3);
-static void warn(struct ganeti *g, const char *fmt, ...)
-{
-	_cleanup_free_ char *text = NULL;
-	va_list ap;
-
-	va_start(ap, fmt);
-	text = xvasprintf(fmt, ap);
-	va_end(ap);
-	json_object_array_add(g->warnings, json_object_new_string(text));
 }
 
 /* ---- the command ---- */
@@ -251,19 +240,32 @@ static void upgrade_hvparams(struct json_object *cmd, struct json_object *hv)
 		json_add_str(hv, "disk_discard", "ignore");
 }
 
+static void put_machine(struct ganeti *g, struct json_object *hv, const char *value, const char *place)
+{
+	_cleanup_free_ char *rest = NULL, *machine = ganeti_machine(value, &rest);
+
+	if (machine)
+		json_add_str(hv, "machine_version", machine);
+	if (rest)
+		warnings_add(g->warnings, place, "'%s' is left out; what the guest needs of it goes into 'kvm_extra'",
+			     rest);
+}
+
 /* The machine that it runs as, whoever chose it. */
 static void take_machine(struct ganeti *g, struct json_object *cmd, struct json_object *hv)
 {
 	size_t at = ganeti_find(cmd, "-machine", false);
-	_cleanup_free_ char *type = NULL, *first = NULL;
+	const char *said = json_get_str(hv, "machine_version");
+	_cleanup_free_ char *own = said ? xstrdup(said) : NULL, *place = NULL;
 
 	g->at_machine = at ? at : ganeti_find(cmd, "-M", false);
-	if (!g->at_machine)
-		return;
-	type = ganeti_member(ganeti_word(cmd, g->at_machine), "type");
-	first = ganeti_member(ganeti_word(cmd, g->at_machine), NULL);
-	if (type || !strchr(first, '='))
-		json_add_str(hv, "machine_version", type ? type : first);
+	place = xasprintf("document[0][%zu]", g->at_machine);
+	if (g->at_machine) {
+		json_object_object_del(hv, "machine_version");
+		put_machine(g, hv, ganeti_word(cmd, g->at_machine), place);
+	}
+	if (own && (!g->at_machine || !json_get_str(hv, "machine_version")))
+		put_machine(g, hv, own, "document[2].machine_version");
 }
 
 static bool is_known(const char *name)
@@ -286,8 +288,11 @@ static bool take_hvparams(struct ganeti *g, struct json_object *cmd, struct json
 		(void)unused;
 		if (strlen(key) > 255)
 			return bad(e, "has a name that is too long", "[2]");
-		if (!is_known(key))
-			warn(g, "'document[2].%s' is not known, and left out", key);
+		if (is_known(key))
+			continue;
+		_cleanup_free_ char *place = xasprintf("document[2].%s", key);
+
+		warnings_add(g->warnings, place, "is not known, and left out");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
 		const struct param *row = param_find(hvparam_rows, defaults[i].name);
@@ -300,6 +305,7 @@ static bool take_hvparams(struct ganeti *g, struct json_object *cmd, struct json
 		put_hvparam(hv, row, value);
 	}
 	take_machine(g, cmd, hv);
+	ganeti_loosen(g, hv);
 	/* Ganeti's machines have none; what the guest sees does not change by itself. */
 	json_add_bool(hv, "rng", false);
 	json_add_bool(hv, "panic_device", false);
@@ -323,8 +329,10 @@ static void copy_name(struct ganeti *g, struct json_object *to, struct json_obje
 {
 	const char *name = json_get_str(from, "name");
 
+	_cleanup_free_ char *full = xasprintf("%s.name", place);
+
 	if (name && *name && !param_is_name(name))
-		warn(g, "'%s.name' is no name of ours, and left out", place);
+		warnings_add(g->warnings, full, "is no name of ours, and left out");
 	else
 		copy_member(to, "name", from, "name");
 }
@@ -378,7 +386,7 @@ static void note_unnamed(struct ganeti *g, const char *list, size_t i)
 static bool take_nic(struct ganeti *g, struct json_object *from, size_t i, struct json_object *to, struct err **e)
 {
 	static const char *const params[] = { "mode", "link", "vlan" };
-	_cleanup_free_ char *place = xasprintf("[1][%zu]", i), *full = xasprintf("document%s", place);
+	_cleanup_free_ char *place = xasprintf("[1][%zu]", i), *full = xasprintf("document%s", place), *ip = NULL;
 	struct json_object *nicparams = json_get_typed(from, "nicparams", json_type_object);
 
 	if (!json_object_is_type(from, json_type_object))
@@ -394,8 +402,9 @@ static bool take_nic(struct ganeti *g, struct json_object *from, size_t i, struc
 		copy_member(to, params[k], nicparams, params[k]);
 	if (!json_object_object_get_ex(to, "mode", NULL))
 		return bad(e, "must be text", "%s.nicparams.mode", place);
+	ip = xasprintf("%s.ip", full);
 	if (str_eq(json_get_str(to, "mode"), "bridged") && !str_empty(json_get_str(from, "ip")))
-		warn(g, "'%s.ip' is not kept: nothing is made of it for a bridged card", full);
+		warnings_add(g->warnings, ip, "is not kept: nothing is made of it for a bridged card");
 	else
 		copy_member(to, "ip", from, "ip");
 	if (!json_object_object_get_ex(to, "uuid", NULL))
@@ -437,7 +446,7 @@ static bool take_source(struct ganeti *g, struct json_object *entry, size_t i, s
 {
 	struct json_object *disk = json_object_array_get_idx(entry, 0);
 	const char *link = text_at(entry, 1), *uri = text_at(entry, 2);
-	_cleanup_free_ char *path = path_of_disk(disk);
+	_cleanup_free_ char *path = path_of_disk(disk), *place = NULL;
 
 	for (size_t k = 1; k < 3; k++)
 		if (json_object_array_get_idx(entry, k) && !text_at(entry, k))
@@ -448,9 +457,10 @@ static bool take_source(struct ganeti *g, struct json_object *entry, size_t i, s
 	}
 	if (!path && str_empty(link))
 		return bad(e, "is needed where there is no uri", "[3][%zu][1]", i);
+	place = xasprintf("document[3][%zu][1]", i);
 	if (!path)
-		warn(g, "'document[3][%zu][1]': %s is there while Ganeti has set it up; it is opened at each start", i,
-		     link);
+		warnings_add(g->warnings, place, "%s is there while Ganeti has set it up; it is opened at each start",
+			     link);
 	json_add_str(to, "path", path ? path : link);
 	return true;
 }
@@ -565,21 +575,29 @@ static void take_drives(struct ganeti *g, struct json_object *cmd)
 		json_object_array_add(list, to);
 		note_unnamed(g, "disks", json_object_array_length(list) - 1);
 	}
-	warn(g, "the file has no list of disks: %zu were found in the command, and get places of their own",
-	     json_object_array_length(list));
+	warnings_add(g->warnings, "document",
+		     "the file has no list of disks: %zu were found in the command, and get places of their own",
+		     json_object_array_length(list));
 }
 
 /* ---- the whole ---- */
 
 static void warn_of_start(struct ganeti *g)
 {
+	static const char *const displays[] = { "vnc_bind_address", "spice_bind" };
 	struct json_object *hv = json_get_typed(g->definition, "hvparams", json_type_object);
 
-	warn(g, "at the next start disks and cards stay where they are; the machine's own devices (graphics, balloon, "
-		"USB) "
-		"move to drover's places");
-	if (json_get_str(hv, "vnc_bind_address") || json_get_str(hv, "spice_bind"))
-		warn(g, "the port of the display is in no runtime file: drover chooses one at the next start");
+	warnings_add(g->warnings, "document",
+		     "at the next start disks and cards stay where they are; the machine's own devices (graphics, "
+		     "balloon, USB) move to drover's places");
+	for (size_t i = 0; i < ARRAY_SIZE(displays); i++) {
+		_cleanup_free_ char *place = xasprintf("document[2].%s", displays[i]);
+
+		if (json_get_str(hv, displays[i]))
+			warnings_add(g->warnings, place,
+				     "the port of the display is in no runtime file: drover chooses one at the next "
+				     "start");
+	}
 }
 
 static bool check_shape(struct json_object *document, struct err **e)

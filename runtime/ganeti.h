@@ -11,6 +11,8 @@
  *   -localtime, -vnc A,tls,…     use_localtime, vnc_tls, vnc_x509_path, vnc_x509_verify, where hvparams lack them
  *   -balloon, -chroot            nothing: each machine has a balloon, and use_chroot is drover's own
  *   disk_discard                 what is none of the choices is ignore
+ *   vnc_bind_address 0.0.0.0     without a password: display_without_password, which Ganeti has no word for
+ *   initrd_path, vnc_x509_path   left out where they mean nothing: beside no kernel, no TLS
  *
  * hvparams are the file's; what a file of an older version lacks has Ganeti's default of then. Name, uuid, memory, vcpus and
  * machine are the command's. A name that no version of Ganeti's hvparams is known to have is told of and left out.
@@ -23,7 +25,7 @@
 
 struct ganeti {
 	struct json_object *definition; /* to be completed by definition_store() */
-	struct json_object *warnings;   /* sentences */
+	struct json_object *warnings;   /* as of warnings.h; each names a place of the document */
 	/* The process of this instance writes its pid there, and listens on NAME.qmp, NAME.kvmd and NAME.serial in that
 	 * directory; NULL: the command does not say. */
 	char *pidfile, *control;
@@ -45,5 +47,10 @@ const char *ganeti_word(struct json_object *cmd, size_t i);
 /* The member KEY of a value in QEMU's notation ("a,b=c", a doubled comma is one), or, with KEY NULL, what stands in front of
  * the first comma; the caller's. NULL: none. "" for a member without a value. */
 char *ganeti_member(const char *value, const char *key);
+/* The name of the machine in a value of -machine, NULL: it has none; and, in *REST, what else it says but the accelerator,
+ * NULL: nothing. Both the caller's. */
+char *ganeti_machine(const char *value, char **rest);
+/* What Ganeti starts and drover's rules over hvparams would refuse becomes what it means, with a warning. */
+void ganeti_loosen(struct ganeti *g, struct json_object *hv);
 
 #endif

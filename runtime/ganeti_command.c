@@ -59,3 +59,23 @@ char *ganeti_member(const char *value, const char *key)
 	}
 	return NULL;
 }
+
+char *ganeti_machine(const char *value, char **rest)
+{
+	char *machine = NULL;
+
+	for (bool first = true; *value; first = false) {
+		_cleanup_free_ char *item = next_member(&value), *before = NULL;
+
+		if (str_starts(item, "type=")) {
+			free(machine);
+			machine = xstrdup(item + strlen("type="));
+		} else if (first && !strchr(item, '=')) {
+			machine = TAKE_PTR(item);
+		} else if (!str_starts(item, "accel=")) {
+			before = *rest;
+			*rest = xasprintf("%s%s%s", before ? before : "", before ? "," : "", item);
+		}
+	}
+	return machine;
+}

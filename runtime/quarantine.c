@@ -27,12 +27,16 @@ static bool is_dots(const char *name)
 	return str_eq(name, ".") || str_eq(name, "..");
 }
 
-static bool is_expected(const char *name)
+static bool is_expected(const struct dirent *d)
 {
+	if (is_dots(d->d_name))
+		return true;
+	if (d->d_type != DT_REG && d->d_type != DT_UNKNOWN)
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
-		if (str_eq(expected[i], name))
+		if (str_eq(expected[i], d->d_name))
 			return true;
-	return is_dots(name) || str_starts(name, DISPLAY_PICTURE);
+	return displays_is_picture(d->d_name);
 }
 
 /* DIR/quarantine, made if it is missing. */
@@ -283,7 +287,7 @@ static bool has_unexpected(int run_dir)
 		return false;
 	(void)TAKE_FD(fd);
 	for (struct dirent *d; !found && (d = readdir(dir));)
-		found = !is_expected(d->d_name);
+		found = !is_expected(d);
 	closedir(dir);
 	return found;
 }

@@ -641,8 +641,8 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	machine_state_plan(op, &s->prepare);
 	op_add(op, &step_dir, s);
 	op_add(op, &prepare_open_files, &s->prepare);
-	op_add(op, &prepare_make_taps, &s->prepare);
 	displays_open_plan(op, &s->prepare);
+	op_add(op, &prepare_make_taps, &s->prepare);
 	op_add(op, &prepare_build, &s->prepare);
 	op_add(op, &step_sockets, s);
 	op_add(op, &step_spawn, s);

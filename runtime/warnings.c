@@ -6,8 +6,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-static void warn(struct json_object *list, const char *parameter, const char *fmt, ...) _printf_(3, 4);
-static void warn(struct json_object *list, const char *parameter, const char *fmt, ...)
+void warnings_add(struct json_object *list, const char *parameter, const char *fmt, ...)
 {
 	struct json_object *o = json_object_new_object();
 	_cleanup_free_ char *text = NULL, *desc = NULL;
@@ -39,13 +38,14 @@ static void warn_of_cpu(struct json_object *list, const struct definition *def)
 	const char *type = def->hvparams.cpu_type;
 
 	if (str_empty(type))
-		warn(list, name, "not set: QEMU's basic model, which lacks features and mitigations of the host's");
+		warnings_add(list, name,
+			     "not set: QEMU's basic model, which lacks features and mitigations of the host's");
 	for (size_t i = 0; i < ARRAY_SIZE(basic); i++)
 		if (is_model(type, basic[i]))
-			warn(list, name, "%s lacks features and mitigations of the host's", basic[i]);
+			warnings_add(list, name, "%s lacks features and mitigations of the host's", basic[i]);
 	if (is_model(type, "host") || is_model(type, "max"))
-		warn(list, name, "with %.*s the guest can move to hosts with the same processors only",
-		     (int)strcspn(type, ","), type);
+		warnings_add(list, name, "with %.*s the guest can move to hosts with the same processors only",
+			     (int)strcspn(type, ","), type);
 }
 
 static void warn_of_machine(struct json_object *list, const struct definition *def)
@@ -53,9 +53,10 @@ static void warn_of_machine(struct json_object *list, const struct definition *d
 	const char *machine = def->hvparams.machine_version;
 
 	if (str_eq(machine, "pc") || str_eq(machine, "q35"))
-		warn(list, "hvparams.machine_version",
-		     "plain %s becomes the newest version of the QEMU that starts it first, which older ones lack",
-		     machine);
+		warnings_add(
+			list, "hvparams.machine_version",
+			"plain %s becomes the newest version of the QEMU that starts it first, which older ones lack",
+			machine);
 }
 
 /* ---- who reads along ---- */
@@ -83,8 +84,8 @@ static void warn_of_displays(struct json_object *list, const struct definition *
 
 	for (size_t i = 0; i < ARRAY_SIZE(displays); i++)
 		if (!str_empty(displays[i].bind) && !displays[i].tls && !is_local(displays[i].bind))
-			warn(list, displays[i].bind_name, "%s leaves this host without TLS; set '%s'", displays[i].what,
-			     displays[i].tls_name);
+			warnings_add(list, displays[i].bind_name, "%s leaves this host without TLS; set '%s'",
+				     displays[i].what, displays[i].tls_name);
 }
 
 /* ---- what is slow ---- */
@@ -96,23 +97,24 @@ static void warn_of_disks(struct json_object *list, const struct definition *def
 	bool scsi = false;
 
 	if (hv->disk_type == DISK_IDE)
-		warn(list, "hvparams.disk_type", text, disk_types[hv->disk_type]);
+		warnings_add(list, "hvparams.disk_type", text, disk_types[hv->disk_type]);
 	for (size_t i = 0; i < def->disks.n; i++) {
 		const struct disk *d = definition_disk(def, i);
 		_cleanup_free_ char *type = xasprintf("disks[%zu].type", i), *iops = NULL;
 
 		scsi = scsi || str_eq(d->hvinfo.bus, "scsi.0");
 		if (d->media == MEDIA_DISK && d->type == DISK_IDE)
-			warn(list, type, text, disk_types[d->type]);
+			warnings_add(list, type, text, disk_types[d->type]);
 		if (!d->disk_iops)
 			continue;
 		iops = xasprintf("disks[%zu].disk_iops", i);
-		warn(list, iops, "an alias of throttle.bps_total, which is bytes per second and not operations%s",
-		     d->disk_iops < 1 << 20 ? "; a system hardly runs with so few" : "");
+		warnings_add(list, iops,
+			     "an alias of throttle.bps_total, which is bytes per second and not operations%s",
+			     d->disk_iops < 1 << 20 ? "; a system hardly runs with so few" : "");
 	}
 	if (scsi && hv->scsi_controller_type != SCSI_VIRTIO)
-		warn(list, "hvparams.scsi_controller_type", "%s is emulated and slow; virtio-scsi-pci is not",
-		     scsi_controllers[hv->scsi_controller_type]);
+		warnings_add(list, "hvparams.scsi_controller_type", "%s is emulated and slow; virtio-scsi-pci is not",
+			     scsi_controllers[hv->scsi_controller_type]);
 }
 
 static void warn_of_nics(struct json_object *list, const struct definition *def)
@@ -123,20 +125,20 @@ static void warn_of_nics(struct json_object *list, const struct definition *def)
 	enum vhost vhost = VHOST_AUTO;
 
 	if (hv->nic_type != NIC_TYPE_PARAVIRTUAL)
-		warn(list, "hvparams.nic_type", text, nic_types[hv->nic_type]);
+		warnings_add(list, "hvparams.nic_type", text, nic_types[hv->nic_type]);
 	for (size_t i = 0; i < def->nics.n; i++) {
 		const struct nic *n = definition_nic(def, i);
 		_cleanup_free_ char *type = xasprintf("nics[%zu].type", i);
 
 		uses_queues |= vhost_queues(n, hv) > 0;
 		if (n->type != PARAM_CHOICE_NONE && n->type != NIC_TYPE_PARAVIRTUAL)
-			warn(list, type, text, nic_types[n->type]);
+			warnings_add(list, type, text, nic_types[n->type]);
 	}
 	vhost_decode(hv, &vhost, NULL);
 	if (vhost == VHOST_OFF)
-		warn(list, "hvparams.vhost_net", "off: each packet goes through QEMU");
+		warnings_add(list, "hvparams.vhost_net", "off: each packet goes through QEMU");
 	if (hv->virtio_net_queues > 1 && !uses_queues)
-		warn(list, "hvparams.virtio_net_queues", "means nothing: no card is paravirtual and has a tap");
+		warnings_add(list, "hvparams.virtio_net_queues", "means nothing: no card is paravirtual and has a tap");
 }
 
 /* ---- what means nothing ---- */
@@ -146,9 +148,9 @@ static void warn_of_boot(struct json_object *list, const struct definition *def)
 	const struct hvparams *hv = &def->hvparams;
 
 	if (!str_empty(hv->kernel_path) && hv->boot_order != BOOT_DISK)
-		warn(list, "hvparams.boot_order", "means nothing beside 'kernel_path', which is what boots");
+		warnings_add(list, "hvparams.boot_order", "means nothing beside 'kernel_path', which is what boots");
 	if (str_empty(hv->kernel_path) && !str_empty(hv->root_path))
-		warn(list, "hvparams.root_path", "means nothing without 'kernel_path'");
+		warnings_add(list, "hvparams.root_path", "means nothing without 'kernel_path'");
 }
 
 struct json_object *warnings_list(struct json_object *stored)

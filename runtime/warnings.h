@@ -8,6 +8,8 @@
 
 #include "runtime/definition.h"
 
+/* Appends one to LIST. */
+void warnings_add(struct json_object *list, const char *parameter, const char *fmt, ...) _printf_(3, 4);
 /* [{"parameter": "hvparams.cpu_type", "desc": "'hvparams.cpu_type': …"}], as errors have these members; what STORED cannot
  * be decoded has none. The caller owns it. */
 struct json_object *warnings_list(struct json_object *stored);

@@ -275,6 +275,7 @@ END_TEST
 START_TEST(test_socket)
 {
 	_cleanup_free_ char *hv = xasprintf(", 'vnc_bind_address': '%s/d'", rig->root);
+	_cleanup_free_ char *without = xasprintf("%s, 'vnc_password_file': '/nowhere'", hv);
 	_cleanup_free_ char *path = xasprintf("%s/d/a.vnc", rig->root);
 	_cleanup_json_ struct json_object *d = NULL, *again = NULL;
 	struct stat st;
@@ -304,8 +305,13 @@ START_TEST(test_socket)
 	client_await_state(client, "a", "crashed", NULL);
 	json_object_put(guest_settle(client, "a"));
 	ck_assert_int_lt(stat(path, &st), 0);
-	/* A socket that nobody listens on is no hindrance. */
+	/* A socket that nobody listens on is no hindrance; a start that fails before it comes to the directory, where it
+	 * might have to wait for ever, leaves it alone. */
 	host_run("/usr/bin/python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"%s\")'", path);
+	define("a", without);
+	json_object_put(start_refused("a", "NotFound", "hvparams.vnc_password_file"));
+	ck_assert_int_eq(stat(path, &st), 0);
+	define("a", hv);
 	again = start("a");
 	views(SCREEN, "vnc %s", path);
 	json_object_put(client_ok(client, "instance-stop", "{'instance': 'a'}"));

@@ -118,6 +118,9 @@ START_TEST(no_process)
 	ck_assert(!has(o, "pid"));
 	ck_assert_int_eq(int_at(o, "definition.disks.1.hvinfo.scsi-id"), 3);
 	ck_assert_str_eq(str_at(o, "definition.hvparams.scsi_controller_type"), "lsi");
+	ck_assert_str_eq(str_at(o, "warnings.0.parameter"), "document");
+	ck_assert_str_eq(str_at(o, "warnings.1.parameter"), "hvparams.cpu_type");
+	ck_assert_ptr_nonnull(str_at(o, "warnings.1.desc"));
 	guest_expect(node.client, VM, "shutoff", "never-started");
 	/* Another file for the same machine is not an import any more. */
 	e = client_ok(node.client, "instance-modify", "{'instance': '%s', 'patch': {'vcpus': 2}}", VM);
@@ -152,6 +155,55 @@ START_TEST(ide)
 	ck_assert_str_eq(json_object_to_json_string_ext(at(shown, "drift"), JSON_C_TO_STRING_PLAIN), "[]");
 	ck_assert_int_eq(int_at(shown, "runtime.disks.0.size"), 2 << 20);
 	ck_assert_str_eq(str_at(shown, "runtime.disks.0.hvinfo.bus"), "ide.0");
+	json_object_put(client_ok(node.client, "instance-undefine", "{'instance': '%s', 'force': true}", VM));
+	process_await_end(node.pid);
+}
+END_TEST
+
+/* Its displays, as it says itself. In its directory, which is Ganeti's choice, nothing is written. */
+static const struct {
+	const char *option, *value, *display;
+	bool password;
+} displays[] = {
+	{ "-vnc", "127.0.0.1:10,password=on", "[{'kind':'vnc','address':'127.0.0.1','port':5910,'password':true}]",
+	  true },
+	{ "-vnc", NULL, NULL }, /* a socket of Ganeti's */
+	{ "-vnc", "[::1]:11", "[{'kind':'vnc','address':'::1','port':5911,'password':false}]" },
+	{ "-spice", "addr=127.0.0.1,port=5912,disable-ticketing=on",
+	  "[{'kind':'spice','address':'127.0.0.1','port':5912,'password':false}]" },
+};
+
+START_TEST(display)
+{
+	_cleanup_free_ char *cmd = NULL, *text = NULL, *plain = NULL, *value = xstrdup(displays[_i].value);
+	_cleanup_free_ char *wanted = xstrdup(displays[_i].display);
+	_cleanup_json_ struct json_object *shown = NULL;
+
+	if (!value) {
+		value = xasprintf("unix:%s/d.vnc", node.base);
+		wanted = xasprintf("[{'kind':'vnc','path':'%s','password':false}]", value + strlen("unix:"));
+	}
+	command_begin(&command, "pc", NULL, true);
+	command_add(&command, "-net", "none");
+	command_add(&command, "-vga", "std");
+	command_add(&command, displays[_i].option, "%s", value);
+	command_add_monitors(&command);
+	command_run(&command);
+	cmd = command_stored(&command);
+	text = xasprintf("[%s, [], {'kernel_path': '', 'kvm_path': '%s', 'vga': 'std'}, []]", cmd, node.qemu);
+	json_object_put(node_import(text));
+	shown = guest_query(node.client, VM);
+	plain = xstrdup(json_object_to_json_string_ext(at(shown, "displays"),
+						       JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	for (char *c = plain; *c; c++)
+		if (*c == '"')
+			*c = '\'';
+	ck_assert_str_eq(plain, wanted);
+	if (displays[_i].password)
+		json_object_put(client_ok(node.client, "display-password",
+					  "{'instance': '%s', 'display': 'vnc', 'password': 'xyzzy'}", VM));
+	json_object_put(client_error(node.client, "Unsupported", "instance-screenshot", "{'instance': '%s'}", VM));
+	host_run("! ls /proc/%d/cwd/ | grep '^screenshot-'", node.pid);
 	json_object_put(client_ok(node.client, "instance-undefine", "{'instance': '%s', 'force': true}", VM));
 	process_await_end(node.pid);
 }
@@ -265,6 +317,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, no_process);
 	tcase_add_test(tc, ide);
+	tcase_add_loop_test(tc, display, 0, ARRAY_SIZE(displays));
 	tcase_add_loop_test(tc, ends, 0, 3);
 	tcase_add_loop_test(tc, cut_off, 0, ARRAY_SIZE(faults));
 	suite_add_tcase(s, tc);

@@ -245,6 +245,21 @@ START_TEST(test_once)
 }
 END_TEST
 
+/* What is plugged into a machine that was started so has the place that it would have had. */
+START_TEST(test_once_plugged)
+{
+	_cleanup_free_ char *disk = xasprintf("{'instance': 'web1', 'disk': {'path': '%s/disk', 'name': 'disk0'}}",
+					      dir);
+
+	define("'cdrom_image_path': '@/cd1', ", "'disks': []");
+	start(", 'boot': 'cdrom'");
+	json_object_put(client_ok(client, "disk-attach", "%s", disk));
+	json_object_put(
+		client_ok(client, "nic-attach", "{'instance': 'web1', 'nic': {'mode': 'none', 'name': 'nic0'}}"));
+	expect_boot(2, 1, -1);
+}
+END_TEST
+
 /* Sector 0 of a disk or floppy, and of a CD-ROM what its catalogue leads to: writes a letter to the serial port and halts, or
  * resets the machine. */
 static void write_boot_sector(int fd, off_t where, char letter, bool resets)
@@ -471,6 +486,31 @@ START_TEST(test_quarantine)
 }
 END_TEST
 
+/* What droverd itself expects is known by the whole name and by being a file. */
+static const struct {
+	const char *command;
+	bool kept;
+} leavings[] = { { "touch screenshot-7.png dh-params.pem", false },
+		 { "touch screenshot-payload", true },
+		 { "touch screenshot-7.png.sh", true },
+		 { "mkdir kernel && touch kernel/payload", true } };
+
+START_TEST(test_quarantine_names)
+{
+	define("", "'disks': []");
+	start("");
+	host_run("cd %s/run/instances/web1/q && %s", rig->root, leavings[_i].command);
+	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
+	json_object_put(guest_settle(client, "web1"));
+	rig_stop(rig);
+	host_run("test %s \"$(ls %s/lib/quarantine/ %s/run/quarantine/ 2> /dev/null | grep web1)\"",
+		 leavings[_i].kept ? "-n" : "-z", rig->root, rig->root);
+	client_free(client);
+	rig_start(rig);
+	client = client_new(rig);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("media");
@@ -481,11 +521,13 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_change);
 	tcase_add_test(tc, test_missing);
 	tcase_add_test(tc, test_once);
+	tcase_add_test(tc, test_once_plugged);
 	tcase_add_test(tc, test_installer);
 	tcase_add_test(tc, test_url);
 	tcase_add_test(tc, test_unfit);
 	tcase_add_test(tc, test_silent);
 	tcase_add_test(tc, test_quarantine);
+	tcase_add_loop_test(tc, test_quarantine_names, 0, ARRAY_SIZE(leavings));
 	suite_add_tcase(s, tc);
 	return s;
 }

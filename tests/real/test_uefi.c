@@ -234,6 +234,55 @@ START_TEST(test_private)
 }
 END_TEST
 
+/* ---- with all else that is given by descriptor ---- */
+
+/* Memory from a directory does not go with a private root. */
+enum { MEMORY, CHROOT, MIXTURES };
+
+START_TEST(test_with_all_else)
+{
+	_cleanup_free_ char *more = _i == MEMORY ? xasprintf("'numa_nodes': 2, 'mem_path': '%s/memory'", rig->root) :
+						   xstrdup("'use_chroot': true");
+	_cleanup_json_ struct json_object *shown = NULL, *picture = NULL, *disks = NULL;
+	_cleanup_free_ char *arguments = xasprintf("'path': '/objects/%s', 'property': 'type'",
+						   _i == MEMORY ? "ram1" : "iothread0");
+	pid_t qemu;
+
+	host_run("mkdir %s/memory && truncate -s 1M %s/disk %s/cd", rig->root, rig->root, rig->root);
+	host_run("ip link add br0 type bridge 2> /dev/null; ip link set br0 up");
+	client_define(client, "web1",
+		      "'memory': '64M', 'vcpus': 2, 'hvparams': {'accel': 'tcg', 'firmware': 'uefi', 'tpm': true, "
+		      "'iothreads': 1, 'cdrom_image_path': '%s/cd', 'vnc_bind_address': '%s', 'vnc_tls': true, %s}, "
+		      "'disks': [{'path': '%s/disk'}], 'nics': [{'mode': 'bridged', 'link': 'br0', 'queues': 2}, "
+		      "{'mode': 'bridged', 'link': 'br0'}]",
+		      rig->root, rig->root, more, rig->root);
+	qemu = start();
+	expect_flash(false);
+	expect_tpm();
+	expect_confined(tpm_of(qemu), qemu);
+	json_object_put(ask("qom-get", arguments));
+	disks = ask("query-block", "");
+	ck_assert_uint_eq(json_object_array_length(disks), 4);
+	host_run("test $(ip -o link show master br0 | wc -l) = 2");
+	host_run("test -S %s/web1.vnc", rig->root);
+	picture = client_ok(client, "instance-screenshot", "{'instance': 'web1'}");
+	rig_restart(rig, &client);
+	shown = guest_query(client, "web1");
+	ck_assert_int_eq(int_at(shown, "pid"), qemu);
+	ck_assert_uint_eq(json_object_array_length(at(shown, "drift")), 0);
+	ck_assert_uint_eq(json_object_array_length(at(shown, "displays")), 1);
+	json_object_put(client_error(client, "WrongState", "instance-rename", "{'instance': 'web1', 'name': 'web2'}"));
+	stop();
+	host_run("test ! -e %s/web1.vnc && test -z \"$(ls -A %s/memory)\"", rig->root, rig->root);
+	host_run("test -z \"$(ls -A %s/lib/quarantine 2> /dev/null)\"", rig->root);
+	json_object_put(client_ok(client, "instance-rename", "{'instance': 'web1', 'name': 'web2'}"));
+	json_object_put(client_ok(client, "instance-start", "{'instance': 'web2', 'paused': true}"));
+	host_run("test -S %s/web2.vnc", rig->root);
+	json_object_put(client_ok(client, "instance-undefine", "{'instance': 'web2', 'force': true}"));
+	host_run("test ! -e %s/web2.vnc && test -z \"$(ls -A %s/lib/instances)\"", rig->root, rig->root);
+}
+END_TEST
+
 /* ---- what is kept ---- */
 
 START_TEST(test_kept)
@@ -390,6 +439,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, test_life, 0, ARRAY_SIZE(machines));
 	tcase_add_test(tc, test_private);
+	tcase_add_loop_test(tc, test_with_all_else, 0, MIXTURES);
 	tcase_add_test(tc, test_kept);
 	tcase_add_test(tc, test_chosen_once);
 	tcase_add_test(tc, test_refused);
