@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * machine_version microvm: a machine with PCI Express and nothing of a PC that it can do without. Its devices are those of
- * a PC, at a PC's slots; what it cannot have is said here. Pure.
+ * machine_version microvm: a machine with PCI Express and nothing of a PC that it can do without. Its devices are those
+ * of a PC, at a PC's slots; what it cannot have is said here. Pure.
  */
 #ifndef DROVER_RUNTIME_MICROVM_H
 #define DROVER_RUNTIME_MICROVM_H

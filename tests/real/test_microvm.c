@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A guest on a microvm: it has its disk, its card, its agent and its power button, and nothing is plugged while it runs. */
+/* A guest on a microvm: it has its disk, card, agent and power button, and nothing is plugged while it runs. */
 #include "guest.h"
 
 #include <stdio.h>
