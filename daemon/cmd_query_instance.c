@@ -93,13 +93,16 @@ static struct json_object *hotplug_of(const struct instance *inst)
 {
 	static const char *const devices[] = { "disk", "nic" }, *const others[] = { "vcpus", "memory" };
 	struct json_object *o = json_object_new_object();
-	bool known = !inst->process || json_get_typed(inst->record, "definition", json_type_object);
+	struct json_object *running = json_get_typed(inst->record, "definition", json_type_object);
+	struct json_object *definition = inst->process ? running : inst->stored;
+	const char *why = NULL;
 
+	if (!definition)
+		why = "Unsupported: what it runs with is not known, it has no runtime record";
+	else if (machine_kind(definition_machine(definition)) == MACHINE_MICROVM)
+		why = "Unsupported: a microvm has none";
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
-		json_add(o, devices[i],
-			 known ? json_object_new_boolean(true) :
-				 json_object_new_string("Unsupported: what it runs with is not known, it has no "
-							"runtime record"));
+		json_add(o, devices[i], why ? json_object_new_string(why) : json_object_new_boolean(true));
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		json_add_str(o, others[i], "Unsupported: this version cannot");
 	return o;

@@ -276,6 +276,15 @@ static bool attach_list(struct choice *c, size_t l, struct json_object *given, c
 	return true;
 }
 
+/* Whether the device ID of DEFINITION can come, or go, while what runs runs. */
+static bool is_possible(const struct choice *c, struct json_object *definition, const char *id, const char *parameter,
+			struct err **e)
+{
+	struct json_object *running = json_get_typed(c->inst->record, "definition", json_type_object);
+
+	return plug_has_hotplug(running, parameter, e) && plug_is_possible(definition, id, parameter, e);
+}
+
 /* The ids of the last N of a list. */
 static bool take_fresh(struct choice *c, struct json_object *stored, size_t l, size_t n, const char *pattern,
 		       struct err **e)
@@ -286,7 +295,7 @@ static bool take_fresh(struct choice *c, struct json_object *stored, size_t l, s
 		const char *id = device_id_of(json_object_array_get_idx(list, length(list) - n + i));
 		_cleanup_free_ char *parameter = parameter_of(pattern, i);
 
-		if (c->live && !plug_is_possible(stored, id, parameter, e))
+		if (c->live && !is_possible(c, stored, id, parameter, e))
 			return false;
 		add_id(c->all[l], id);
 		json_add_str(c->names, id, parameter);
@@ -357,7 +366,7 @@ static bool detach_one(struct choice *c, const char *text, const char *parameter
 			e, ERR_UNSUPPORTED, parameter,
 			"QEMU was started with no name for it, by which it could be taken; stop the machine first");
 	if (runs && c->live &&
-	    !plug_is_possible(json_get_typed(c->inst->record, "definition", json_type_object), id, parameter, e))
+	    !is_possible(c, json_get_typed(c->inst->record, "definition", json_type_object), id, parameter, e))
 		return false;
 	definition_find_device(runs ? c->inst->record : c->inst->stored, id, &list);
 	add_id(c->all[str_eq(list, "nics")], id);

@@ -218,6 +218,15 @@ size_t plug_sets(struct json_object *running, struct json_object *ids)
 	return n;
 }
 
+bool plug_has_hotplug(struct json_object *running, const char *parameter, struct err **e)
+{
+	if (machine_kind(definition_machine(running)) != MACHINE_MICROVM)
+		return true;
+	err_set(e, ERR_UNSUPPORTED,
+		"'%s': nothing is plugged into a microvm, or taken from it, while it runs; stop it first", parameter);
+	return err_name_param(e, parameter);
+}
+
 bool plug_is_possible(struct json_object *running, const char *id, const char *parameter, struct err **e)
 {
 	static const char *const fixed[] = { "ide-hd", "ide-cd", "floppy", "ne2k_isa" };

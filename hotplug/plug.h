@@ -37,6 +37,8 @@ void plug_done_plan(struct op *op, struct plug *p);
 /* Does, of the first step of the last, what was not done. */
 enum verdict plug_see_attached(struct op *op, struct plug *p);
 
+/* False and Unsupported, naming PARAMETER: the machine of RUNNING has no hotplug. */
+bool plug_has_hotplug(struct json_object *running, const char *parameter, struct err **e);
 /* False and Unsupported, naming PARAMETER: the device ID of RUNNING cannot be plugged into, or taken from, a machine
  * that runs. */
 bool plug_is_possible(struct json_object *running, const char *id, const char *parameter, struct err **e);

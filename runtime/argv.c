@@ -6,6 +6,7 @@
 #include "runtime/device.h"
 #include "runtime/display.h"
 #include "runtime/memory.h"
+#include "runtime/microvm.h"
 #include "runtime/processor.h"
 #include "runtime/sound.h"
 #include "runtime/vhost.h"
@@ -112,8 +113,8 @@ static void put_machine(struct argv *a, const struct definition *def, const stru
 	_cleanup_free_ char *machine = argv_escape(env->machine ? env->machine : hv->machine_version);
 	_cleanup_free_ char *firmware = firmware_words(def, env), *cpu = processor_text(hv, env->kvm);
 
-	opt(a, "-machine", "%s,accel=%s%s%s%s%s", machine, env->kvm ? "kvm" : "tcg", hv->acpi ? "" : ",acpi=off",
-	    firmware, sound_machine(hv), memory_machine(def));
+	opt(a, "-machine", "%s,accel=%s%s%s%s%s%s", machine, env->kvm ? "kvm" : "tcg", hv->acpi ? "" : ",acpi=off",
+	    microvm_machine(hv), firmware, sound_machine(hv), memory_machine(def));
 	if (strstr(firmware, "smm=on"))
 		opt(a, "-global", "driver=cfi.pflash01,property=secure,value=on");
 	/* Its commas are what they are in QEMU's own -cpu: features. */

@@ -5,6 +5,7 @@
 #include "runtime/boot.h"
 #include "runtime/media.h"
 #include "runtime/memory.h"
+#include "runtime/microvm.h"
 #include "runtime/slots.h"
 
 #include <inttypes.h>
@@ -72,6 +73,13 @@ void definition_set_machine(struct json_object *stored, const char *machine)
 		json_add(stored, "hvparams", hv);
 	}
 	json_add_str(hv, "machine_version", machine);
+}
+
+const char *definition_machine(struct json_object *stored)
+{
+	const char *machine = json_get_str(json_get_typed(stored, "hvparams", json_type_object), "machine_version");
+
+	return machine ? machine : "pc";
 }
 
 /* ---- checks ---- */
@@ -229,7 +237,7 @@ bool definition_decode(struct json_object *given, struct definition *def, struct
 	for (size_t i = 0; i < def->disks.n; i++)
 		disk_settle_aliases(definition_disk(def, i));
 	if (hvparams_check(&def->hvparams, def->vcpus, e) && memory_check(def, e) &&
-	    autostart_decode(def->autostart, &autostart, e) && check_devices(def, e))
+	    autostart_decode(def->autostart, &autostart, e) && check_devices(def, e) && microvm_check(def, e))
 		return true;
 	definition_clear(def);
 	return false;

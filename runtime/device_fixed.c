@@ -14,6 +14,11 @@ static bool is_q35(const struct definition *def)
 	return machine_kind(def->hvparams.machine_version) == MACHINE_Q35;
 }
 
+static const char *pci_bus(const struct definition *def)
+{
+	return machine_kind(def->hvparams.machine_version) == MACHINE_PC ? "pci.0" : "pcie.0";
+}
+
 struct json_object *device_new(const struct definition *def, const char *driver, const char *id, const char *slot,
 			       unsigned function)
 {
@@ -22,7 +27,7 @@ struct json_object *device_new(const struct definition *def, const char *driver,
 
 	json_add_str(o, "driver", driver);
 	json_add_str(o, "id", id);
-	json_add_str(o, "bus", is_q35(def) ? "pcie.0" : "pci.0");
+	json_add_str(o, "bus", pci_bus(def));
 	json_add_str(o, "addr", addr);
 	if (is_q35(def) && function == 0)
 		json_add_bool(o, "multifunction", true);
@@ -102,7 +107,7 @@ static void add_vga(const struct definition *def, const struct argv_env *env, st
 	o = json_object_new_object();
 	json_add_str(o, "driver", driver);
 	json_add_str(o, "id", "vga");
-	json_add_str(o, "bus", is_q35(def) ? "pcie.0" : "pci.0");
+	json_add_str(o, "bus", pci_bus(def));
 	json_add_str(o, "addr", is_q35(def) ? "0x1" : "0x2");
 	parts_add_device(parts, env, o);
 }

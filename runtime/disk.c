@@ -144,6 +144,8 @@ enum disk_type disk_type_of(const struct disk *d, const struct hvparams *hv)
 	if (d->type != PARAM_CHOICE_NONE)
 		return (enum disk_type)type;
 	/* What is said of disks in general: of those that have no tray, the nearest one that has. */
+	if (machine_kind(hv->machine_version) == MACHINE_MICROVM)
+		return DISK_SCSI_CD;
 	return type == DISK_PARAVIRTUAL || type == DISK_IDE ? DISK_IDE : DISK_SCSI_CD;
 }
 

@@ -41,7 +41,9 @@ enum vga display_vga(const struct hvparams *hv)
 		return (enum vga)hv->vga;
 	if (display_has_vnc(hv))
 		return VGA_STD;
-	return display_has_spice(hv) ? VGA_QXL : VGA_NONE;
+	if (!display_has_spice(hv))
+		return VGA_NONE;
+	return machine_kind(hv->machine_version) == MACHINE_MICROVM ? VGA_STD : VGA_QXL;
 }
 
 const char *display_vga_driver(enum vga vga)

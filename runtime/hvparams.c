@@ -101,9 +101,10 @@ const struct param hvparam_rows[] = {
 	{ "kvm_path", PARAM_PATH, .def = "\"\"", HV(kvm_path),
 	  .doc = "The QEMU binary; empty: qemu-system-x86_64 as found in PATH." },
 	{ "kvm_pci_reservations", PARAM_INT, .min = 0, .max = 32, .def = "12", HV(kvm_pci_reservations),
-	  .doc = "First slot of pci.0 for disks and network cards." },
+	  .doc = "First slot for disks and network cards of a PC or a microvm." },
 	{ "machine_version", PARAM_TEXT, .def = "\"pc\"", .min = 1, .max = 64, HV(machine_version),
-	  .doc = "Machine type of the binary, PC or Q35; an alias becomes the versioned name at the first start." },
+	  .doc = "Machine type of the binary, PC or Q35, an alias of which becomes the versioned name at the first "
+		 "start; or microvm, which needs kernel_path and has no hotplug, IDE, floppies, UEFI or TPM." },
 	{ "mem_lock", PARAM_BOOL, .def = "false", HV(mem_lock),
 	  .doc = "The guest's memory is locked: nothing of it is ever swapped out." },
 	{ "mem_path", PARAM_PATH, .def = "\"\"", HV(mem_path),
@@ -228,7 +229,7 @@ enum machine_kind machine_kind(const char *machine)
 		return MACHINE_Q35;
 	if (str_eq(machine, "pc") || str_starts(machine, "pc-i440fx-"))
 		return MACHINE_PC;
-	return MACHINE_OTHER;
+	return str_eq(machine, "microvm") ? MACHINE_MICROVM : MACHINE_OTHER;
 }
 
 enum accel accel_of(const struct hvparams *hv)

@@ -39,7 +39,7 @@ enum sound_card {
 	SOUND_VIRTIO
 };
 enum vga { VGA_DEFAULT, VGA_NONE, VGA_STD, VGA_CIRRUS, VGA_QXL, VGA_VIRTIO, VGA_VMWARE };
-enum machine_kind { MACHINE_OTHER, MACHINE_PC, MACHINE_Q35 };
+enum machine_kind { MACHINE_OTHER, MACHINE_PC, MACHINE_Q35, MACHINE_MICROVM };
 
 /* Members by size, and by subject within it. Choices are indexes of their words. */
 struct hvparams {

@@ -138,7 +138,8 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 	if (hv->disk_aio == AIO_NATIVE && hv->disk_cache != CACHE_NONE)
 		return err_set_param(e, "hvparams.disk_aio", "native needs disk_cache none");
 	if (machine_kind(hv->machine_version) == MACHINE_OTHER) {
-		err_set(e, ERR_UNSUPPORTED, "'hvparams.machine_version': '%s' is neither a PC nor a Q35 machine",
+		err_set(e, ERR_UNSUPPORTED,
+			"'hvparams.machine_version': '%s' is neither a PC nor a Q35 machine nor microvm",
 			hv->machine_version);
 		return err_name_param(e, "hvparams.machine_version");
 	}

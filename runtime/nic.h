@@ -9,7 +9,7 @@
 
 /* In the order of the rows' choices. */
 enum nic_mode { NIC_NETWORK, NIC_BRIDGED, NIC_ROUTED, NIC_OPENVSWITCH, NIC_USER, NIC_EXT, NIC_NONE };
-enum nic_type { NIC_TYPE_PARAVIRTUAL, NIC_TYPE_NE2K_ISA = 5 };
+enum nic_type { NIC_TYPE_PARAVIRTUAL, NIC_TYPE_NE2K_ISA = 5, NIC_TYPE_NE2K_PCI };
 
 struct nic {
 	char *uuid, *name, *mac; /* NULL until the definition was settled; lower case */

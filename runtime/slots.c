@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* What a device can sit on. Each has numbered places, and fill() says what hvinfo is at one of them. */
-enum bus { BUS_PCI, BUS_ROOT_PORTS, BUS_SCSI, BUS_IDE, BUS_AHCI, BUS_FLOPPY, BUS_ISA, BUS_COUNT };
+enum bus { BUS_PCI, BUS_MICROVM, BUS_ROOT_PORTS, BUS_SCSI, BUS_IDE, BUS_AHCI, BUS_FLOPPY, BUS_ISA, BUS_COUNT };
 enum { PLACES_MAX = 256, PCI_SLOTS = 32, PCI_FIRST_FREE = 0xb, UUID_GROUP = 8 };
 
 /* Every place of the machine, and whose it is. */
@@ -75,6 +75,13 @@ static void fill_pci(unsigned n, struct hvinfo *place)
 	place->addr = xasprintf("0x%x", n);
 }
 
+/* The slots of a PC. */
+static void fill_microvm(unsigned n, struct hvinfo *place)
+{
+	place->bus = xstrdup("pcie.0");
+	place->addr = xasprintf("0x%x", n);
+}
+
 static void fill_root_port(unsigned n, struct hvinfo *place)
 {
 	place->bus = xasprintf("rp%u", n);
@@ -116,6 +123,7 @@ static const struct bus_row {
 	unsigned count; /* 0: a parameter says */
 } buses[] = {
 	[BUS_PCI] = { "slot on pci.0", fill_pci, PCI_SLOTS },
+	[BUS_MICROVM] = { "slot on pcie.0", fill_microvm, PCI_SLOTS },
 	[BUS_ROOT_PORTS] = { "root port (pcie_root_ports)", fill_root_port, 0 },
 	[BUS_SCSI] = { "scsi-id on scsi.0", fill_scsi, 0 },
 	[BUS_IDE] = { "place on ide.0 and ide.1", fill_ide, 4 },
@@ -137,16 +145,21 @@ static unsigned bus_count(const struct hvparams *hv, enum bus bus)
 	return bus == BUS_ROOT_PORTS ? (unsigned)hv->pcie_root_ports : buses[bus].count;
 }
 
+static bool has_slots(enum bus bus)
+{
+	return bus == BUS_PCI || bus == BUS_MICROVM;
+}
+
 /* Below it are the machine's own, which nobody gets even if their device does not exist. */
 static unsigned bus_lowest(enum bus bus)
 {
-	return bus == BUS_PCI ? PCI_FIRST_FREE : 0;
+	return has_slots(bus) ? PCI_FIRST_FREE : 0;
 }
 
 /* The first that is chosen; those between the lowest and this must be asked for. */
 static unsigned bus_first(const struct hvparams *hv, enum bus bus)
 {
-	if (bus == BUS_PCI && hv->kvm_pci_reservations > PCI_FIRST_FREE)
+	if (has_slots(bus) && hv->kvm_pci_reservations > PCI_FIRST_FREE)
 		return (unsigned)hv->kvm_pci_reservations;
 	return bus_lowest(bus);
 }
@@ -154,6 +167,14 @@ static unsigned bus_first(const struct hvparams *hv, enum bus bus)
 static bool is_q35(const struct hvparams *hv)
 {
 	return machine_kind(hv->machine_version) == MACHINE_Q35;
+}
+
+/* Where the devices are that are on PCI. */
+static enum bus pci_of(const struct hvparams *hv)
+{
+	if (is_q35(hv))
+		return BUS_ROOT_PORTS;
+	return machine_kind(hv->machine_version) == MACHINE_MICROVM ? BUS_MICROVM : BUS_PCI;
 }
 
 static void seat_disk(const struct disk *d, const struct hvparams *hv, struct seat *s)
@@ -175,7 +196,7 @@ static void seat_disk(const struct disk *d, const struct hvparams *hv, struct se
 		s->driver = "floppy";
 		s->bus = BUS_FLOPPY;
 	} else if (type == DISK_PARAVIRTUAL) {
-		s->bus = is_q35(hv) ? BUS_ROOT_PORTS : BUS_PCI;
+		s->bus = pci_of(hv);
 	} else if (type == DISK_IDE) {
 		s->driver = d->media == MEDIA_CDROM ? "ide-cd" : s->driver;
 		s->bus = is_q35(hv) ? BUS_AHCI : BUS_IDE;
@@ -188,7 +209,7 @@ static void seat_nic(const struct nic *n, const struct hvparams *hv, struct seat
 
 	s->id = device_id("nic", n->uuid);
 	s->driver = type == NIC_TYPE_PARAVIRTUAL ? "virtio-net-pci" : nic_types[type];
-	s->bus = is_q35(hv) ? BUS_ROOT_PORTS : BUS_PCI;
+	s->bus = pci_of(hv);
 	if (type == NIC_TYPE_NE2K_ISA)
 		s->bus = BUS_ISA;
 }
@@ -316,7 +337,7 @@ static bool sit_as_given(struct map *map, struct seat *s, struct err **e)
 		place_clear(&any);
 		if (alien)
 			return fail(e, s, members[i].name, "%s has none", s->driver);
-		if (s->bus == BUS_PCI && str_eq(members[i].name, "addr"))
+		if (has_slots(s->bus) && str_eq(members[i].name, "addr"))
 			return fail(e, s, "addr", "%s is the machine's own; 0x%x to 0x%x are for devices",
 				    s->info->addr, PCI_FIRST_FREE, PCI_SLOTS - 1);
 		return fail(e, s, members[i].name, "there is no such place for %s on this machine", s->driver);
@@ -490,7 +511,7 @@ static char *place_key(enum bus bus, unsigned n)
 
 	place_clear(&place);
 	buses[bus].fill(n, &place);
-	if (bus == BUS_PCI)
+	if (has_slots(bus))
 		key = xstrdup(place.addr);
 	else if (bus == BUS_ROOT_PORTS)
 		key = xstrdup(place.bus);
@@ -539,7 +560,7 @@ static void describe_all(struct json_object *list, const struct map *map)
 	if (q35)
 		describe(list, map, BUS_ROOT_PORTS, "rp", 0, bus_count(map->hv, BUS_ROOT_PORTS), true);
 	else
-		describe(list, map, BUS_PCI, NULL, 0, PCI_SLOTS, true);
+		describe(list, map, pci_of(map->hv), NULL, 0, PCI_SLOTS, true);
 	describe(list, map, BUS_SCSI, NULL, 0, bus_count(map->hv, BUS_SCSI), q35);
 	for (unsigned n = 0; n < buses[BUS_IDE].count; n += 2)
 		describe(list, map, BUS_IDE, NULL, n, 2, false);

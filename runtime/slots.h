@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where devices sit: layout 1, for PC and Q35 machines. Pure.
+ * Where devices sit: layout 1, for PC and Q35 machines and microvm. Pure.
  *
  * Addresses are chosen here and never asked of QEMU, are part of the definition from the moment a device is in it, and
  * do not change afterwards. The lowest free place wins. A revision of the layout is reproduced for ever.

@@ -57,6 +57,14 @@ static void warn_of_machine(struct json_object *list, const struct definition *d
 			list, "hvparams.machine_version",
 			"plain %s becomes the newest version of the QEMU that starts it first, which older ones lack",
 			machine);
+	if (machine_kind(machine) != MACHINE_MICROVM)
+		return;
+	warnings_add(list, "hvparams.machine_version",
+		     "a microvm has no versions, so each QEMU has its own; its devices change while it is off only");
+	if (accel_of(&def->hvparams) == ACCEL_TCG)
+		warnings_add(list, "hvparams.accel",
+			     "without KVM Linux finds no clock in a microvm, and stops, unless 'kernel_args' has "
+			     "tsc_early_khz=N, the speed of the host's processor in kHz");
 }
 
 /* ---- who reads along ---- */

@@ -184,6 +184,8 @@ END_TEST
 
 /* ---- several together ---- */
 
+#define MICROVM "'machine_version': 'microvm', 'kernel_path': '/k'"
+
 static const struct {
 	const char *hvparams, *more, *refusal; /* refusal NULL: taken */
 } rules[] = {
@@ -211,7 +213,44 @@ static const struct {
 	{ "'security_model': 'none', 'security_domain': 'nobody'", "", "InvalidParameter hvparams.security_domain" },
 	{ "'security_domain': 'nobody'", "", "InvalidParameter hvparams.security_domain" },
 	{ "'machine_version': 'none'", "", "Unsupported hvparams.machine_version" },
-	{ "'machine_version': 'microvm'", "", "Unsupported hvparams.machine_version" },
+	{ "'machine_version': 'isapc'", "", "Unsupported hvparams.machine_version" },
+	{ "'machine_version': 'microvm-1.0'", "", "Unsupported hvparams.machine_version" },
+	{ "'machine_version': 'microvm'", "", "InvalidParameter hvparams.kernel_path" },
+	{ MICROVM, "", NULL },
+	{ MICROVM ", 'acpi': false", "", "InvalidParameter hvparams.acpi" },
+	{ MICROVM ", 'tpm': true", "", "InvalidParameter hvparams.tpm" },
+	{ MICROVM ", 'firmware': 'uefi'", "", "InvalidParameter hvparams.firmware" },
+	{ MICROVM ", 'firmware': 'uefi-secure'", "", "InvalidParameter hvparams.firmware" },
+	{ MICROVM ", 'disk_type': 'ide'", "", "InvalidParameter hvparams.disk_type" },
+	{ MICROVM ", 'disk_type': 'scsi-hd'", ", 'disks': [{'path': '/a'}, {'media': 'cdrom'}]", NULL },
+	{ MICROVM ", 'cdrom_disk_type': 'ide'", "", "InvalidParameter hvparams.cdrom_disk_type" },
+	{ MICROVM ", 'cdrom_disk_type': 'paravirtual'", "", NULL },
+	{ MICROVM ", 'floppy_image_path': '/f'", "", "InvalidParameter hvparams.floppy_image_path" },
+	{ MICROVM ", 'cdrom_image_path': '/c'", "", NULL },
+	{ MICROVM ", 'nic_type': 'ne2k_isa'", "", "InvalidParameter hvparams.nic_type" },
+	{ MICROVM ", 'nic_type': 'ne2k_pci'", "", "InvalidParameter hvparams.nic_type" },
+	{ MICROVM ", 'nic_type': 'rtl8139'", "", NULL },
+	{ MICROVM ", 'scsi_controller_type': 'dc390'", "", "InvalidParameter hvparams.scsi_controller_type" },
+	{ MICROVM ", 'scsi_controller_type': 'megasas'", "", NULL },
+	{ MICROVM ", 'soundhw': 'ac97'", "", "InvalidParameter hvparams.soundhw" },
+	{ MICROVM ", 'soundhw': 'adlib'", "", "InvalidParameter hvparams.soundhw" },
+	{ MICROVM ", 'soundhw': 'cs4231a'", "", "InvalidParameter hvparams.soundhw" },
+	{ MICROVM ", 'soundhw': 'es1370'", "", "InvalidParameter hvparams.soundhw" },
+	{ MICROVM ", 'soundhw': 'gus'", "", "InvalidParameter hvparams.soundhw" },
+	{ MICROVM ", 'soundhw': 'pcspk'", "", "InvalidParameter hvparams.soundhw" },
+	{ MICROVM ", 'soundhw': 'sb16'", "", "InvalidParameter hvparams.soundhw" },
+	{ MICROVM ", 'soundhw': 'hda'", "", NULL },
+	{ MICROVM ", 'soundhw': 'virtio'", "", NULL },
+	{ MICROVM ", 'vga': 'qxl'", "", "InvalidParameter hvparams.vga" },
+	{ MICROVM ", 'vga': 'vmware'", "", "InvalidParameter hvparams.vga" },
+	{ MICROVM ", 'vga': 'virtio', 'spice_bind': '127.0.0.1'", "", NULL },
+	{ MICROVM, ", 'disks': [{'path': '/a'}, {'path': '/b', 'type': 'ide'}]", "InvalidParameter disks[1].type" },
+	{ MICROVM, ", 'disks': [{'media': 'cdrom', 'type': 'ide'}]", "InvalidParameter disks[0].type" },
+	{ MICROVM, ", 'disks': [{'media': 'cdrom'}, {'path': '/b'}]", NULL },
+	{ MICROVM, ", 'disks': [{'path': '/a', 'media': 'floppy'}]", "InvalidParameter disks[0].media" },
+	{ MICROVM, ", 'nics': [{}, {'type': 'ne2k_isa'}]", "InvalidParameter nics[1].type" },
+	{ MICROVM, ", 'nics': [{'type': 'ne2k_pci'}]", "InvalidParameter nics[0].type" },
+	{ MICROVM ", 'panic_device': true, 'watchdog': 'reset', 'usb_mouse': 'tablet'", "", NULL },
 	{ "'machine_version': 'isapc'", "", "Unsupported hvparams.machine_version" },
 	{ "'machine_version': 'x-remote'", "", "Unsupported hvparams.machine_version" },
 	{ "'cpu_sockets': 2, 'cpu_cores': 2, 'cpu_threads': 2", "", "InvalidParameter hvparams.cpu_cores" },
@@ -252,6 +291,7 @@ START_TEST(test_reasons)
 		{ "{\"name\": \"a\", \"hvparams\": {\"disk_type\": \"scsi\"}}", "a disk is scsi-hd" },
 		{ "{\"name\": \"a\", \"hvparams\": {\"disk_type\": \"sd\"}}", "a PC has no place" },
 		{ "{\"name\": \"a\", \"disks\": [{\"path\": \"/a\", \"type\": \"mtd\"}]}", "flash memory of a board" },
+		{ "{\"name\": \"a\", \"hvparams\": {\"machine_version\": \"microvm\"}}", "firmware of a microvm" },
 	};
 	_cleanup_json_ struct json_object *o = parse(words[_i][0]);
 	_cleanup_err_ struct err *e = NULL;
@@ -340,6 +380,9 @@ static const struct {
 	{ "{'name': 'a', 'hvparams': {'cpu_type': 'qemu64,+ssse3', 'machine_version': 'pc-q35-7.2'}}",
 	  "hvparams.cpu_type" },
 	{ "{'name': 'a', 'hvparams': {'cpu_type': 'qemu64x', 'machine_version': 'pc-q35-7.2'}}", "" },
+	{ "{'name': 'a', 'hvparams': {'cpu_type': 'Skylake-Server', " MICROVM "}}", "hvparams.machine_version" },
+	{ "{'name': 'a', 'hvparams': {'cpu_type': 'Skylake-Server', " MICROVM ", 'accel': 'tcg'}}",
+	  "hvparams.machine_version hvparams.accel" },
 	{ "{'name': 'a', 'hvparams': {" CALM ", 'vhost_net': false}}", "hvparams.vhost_net" },
 	{ "{'name': 'a', 'hvparams': {" CALM ", 'vhost_net': true}}", "" },
 	{ "{'name': 'a', 'hvparams': {" CALM ", 'disk_type': 'ide', 'nic_type': 'e1000'}}",

@@ -9,6 +9,7 @@
 
 #define PC ""
 #define Q35 "'machine_version': 'q35'"
+#define MICROVM "'machine_version': 'microvm', 'kernel_path': '/k'"
 #define BLK "{'path': '/a'}"
 #define SCSI "{'path': '/a', 'type': 'scsi-hd'}"
 #define IDE "{'path': '/a', 'type': 'ide'}"
@@ -68,6 +69,10 @@ static const struct {
 	{ "'kvm_pci_reservations': 11", BLK, "", "pci.0 0xb" },
 	{ "'kvm_pci_reservations': 20", BLK, "{}", "pci.0 0x14, pci.0 0x15" },
 	{ "'kvm_pci_reservations': 31", BLK, "", "pci.0 0x1f" },
+	{ MICROVM, BLK ", " BLK, "{}, {}", "pcie.0 0xc, pcie.0 0xd, pcie.0 0xe, pcie.0 0xf" },
+	{ MICROVM, SCSI ", " CD ", " BLK, "{'type': 'pcnet'}", "scsi.0 0:0:0, scsi.0 0:1:0, pcie.0 0xc, pcie.0 0xd" },
+	{ MICROVM ", 'kvm_pci_reservations': 20", BLK ", " AT("'addr': '11'"), "{'hvinfo': {'bus': 'pcie.0'}}",
+	  "pcie.0 0x14, pcie.0 0xb, pcie.0 0xc" },
 	/* cards that QEMU has on PCI, also behind a root port */
 	{ Q35, "", "{'type': 'e1000'}, {'type': 'ne2k_isa'}, {'type': 'rtl8139'}", "rp0 0x0, isa.0, rp1 0x0" },
 	{ PC, SCSI ", " CD ", " SCSI, "", "scsi.0 0:0:0, ide.0 0, scsi.0 0:1:0" },
@@ -145,6 +150,9 @@ static const struct {
 	{ Q35 ", 'pcie_root_ports': 2", AT("'bus': 'rp2'"), "", INVALID "disks[0].hvinfo.bus" },
 	{ Q35, AT("'bus': 'rp0', 'addr': '0x1'"), "", INVALID "disks[0].hvinfo.addr" },
 	{ Q35, AT("'bus': 'pcie.0', 'addr': '0x1'"), "", INVALID "disks[0].hvinfo.bus" },
+	{ MICROVM, AT("'bus': 'pci.0'"), "", INVALID "disks[0].hvinfo.bus" },
+	{ MICROVM, AT("'bus': 'pcie.0', 'addr': '0x8'"), "", INVALID "disks[0].hvinfo.addr" },
+	{ MICROVM, AT("'bus': 'rp0'"), "", INVALID "disks[0].hvinfo.bus" },
 	{ PC, "", "{'hvinfo': {'addr': '0x5'}}", INVALID "nics[0].hvinfo.addr" },
 	{ PC, "", "{'type': 'ne2k_isa', 'hvinfo': {'addr': '0xc'}}", INVALID "nics[0].hvinfo.addr" },
 	/* taken */
@@ -181,6 +189,7 @@ static const struct {
 } capacities[] = {
 	{ PC, BLK, 20, "pci.0 0x1f" },
 	{ "'kvm_pci_reservations': 0", BLK, 21, "pci.0 0x1f" },
+	{ MICROVM, BLK, 20, "pcie.0 0x1f" },
 	{ Q35, BLK, 24, "rp23 0x0" },
 	{ Q35 ", 'pcie_root_ports': 104", BLK, 104, "rp103 0x0" },
 	{ PC, SCSI, 256, "scsi.0 0:255:0" },
@@ -237,6 +246,8 @@ static const struct {
 	/* another device, another machine */
 	{ PC, "{" A "}, {" B "}", PC, "{" A "}, {" B ", 'type': 'scsi-hd'}", "pci.0 0xc, scsi.0 0:0:0" },
 	{ PC, "{" A "}, {" B "}", Q35, "{" B "}, {" A "}", "rp0 0x0, rp1 0x0" },
+	{ PC, "{" A "}, {" B "}", MICROVM, "{" B "}, {" A "}", "pcie.0 0xc, pcie.0 0xd" },
+	{ MICROVM, "{" A "}, {" B "}", MICROVM, "{" B "}", "pcie.0 0xd" },
 	{ Q35, "{" A "}, {" B "}", Q35 ", 'pcie_root_ports': 1", "{" B "}", "rp0 0x0" },
 	{ PC, "{" A ", 'type': 'scsi-hd', 'hvinfo': {'scsi-id': 200}}", "'scsi_controller_type': 'lsi'",
 	  "{" A ", 'type': 'scsi-hd'}", "scsi.0 0:0:0" },
@@ -288,6 +299,8 @@ static const struct {
 } maps[] = {
 	{ PC, "{" A "}", "{'uuid': '" UUID1 "'}",
 	  "[{'bus':'pci.0','first':12,'last':31,'free':18,'used':{'0xc':'" DISK0 "','0xd':'" NIC1 "'}}]" },
+	{ MICROVM, "{" A ", 'hvinfo': {'addr': '0xb'}}", "{'uuid': '" UUID1 "'}",
+	  "[{'bus':'pcie.0','first':12,'last':31,'free':19,'used':{'0xb':'" DISK0 "','0xc':'" NIC1 "'}}]" },
 	{ "'kvm_pci_reservations': 2", "", "", "[{'bus':'pci.0','first':11,'last':31,'free':21,'used':{}}]" },
 	/* a place before the first that is chosen does not make fewer of these */
 	{ "'kvm_pci_reservations': 30", "{" A ", 'hvinfo': {'addr': '0xb'}}", "",
