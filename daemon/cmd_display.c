@@ -311,7 +311,13 @@ static enum verdict picture_take(struct op *op, void *arg)
 
 static enum verdict picture_forget(struct op *op, void *arg)
 {
+	const struct screenshot_args *args = ((struct job *)arg)->args;
+
 	picture_remove(arg);
+	if (args->display && op->err && qmp_says_absent(op->err)) {
+		op->err->class = ERR_NOT_FOUND;
+		err_name_param(&op->err, "display");
+	}
 	return OP_DONE;
 }
 

@@ -345,6 +345,12 @@ static void run(struct trial *t)
 		follow(t, id);
 }
 
+/* Where the next trial begins with a start, a start and a stop in front of that are worth their time now and then. */
+static bool is_followed(const struct plan *p, int i)
+{
+	return p->from < RUNNING || i % 3 == 0 || getenv("DROVER_LONG") || getenv("DROVER_TRIALS");
+}
+
 void try_one(const struct plan *p, int i)
 {
 	struct trial t = trial_of(p, i);
@@ -359,7 +365,8 @@ void try_one(const struct plan *p, int i)
 	check_agreement();
 	judge(&t);
 	check_strangers();
-	check_life_goes_on();
+	if (is_followed(p, i))
+		check_life_goes_on();
 	json_object_put(t.outcome);
 	scene.passed = true;
 }

@@ -461,6 +461,7 @@ char **bare_argv(struct bare *b, bool asked)
 
 struct bare *bare_start(const char *json)
 {
+	static struct json_object *types;
 	const char *tmp = getenv("TMPDIR");
 	struct bare *b = xcalloc(1, sizeof(*b));
 
@@ -485,7 +486,10 @@ struct bare *bare_start(const char *json)
 	tpm_start(b);
 	b->argv = bare_argv(b, false);
 	b->reader = json_reader_new(&json_limits_qemu);
-	b->types = json_object_new_object();
+	/* A property of the binary, of which there is one in a run. */
+	if (!types)
+		types = json_object_new_object();
+	b->types = json_object_get(types);
 	b->pid = fork();
 	if (b->pid == 0)
 		become(b);

@@ -496,7 +496,7 @@ static void press(const char *keys)
 START_TEST(test_screen_and_keys)
 {
 	_cleanup_free_ char *disk = write_typewriter(), *before = NULL, *after = NULL;
-	_cleanup_json_ struct json_object *unknown = NULL;
+	_cleanup_json_ struct json_object *unknown = NULL, *e = NULL;
 
 	client_define(client, "a",
 		      "'memory': '16M', 'hvparams': {'accel': 'tcg', 'vga': 'std'}, 'disks': [{'path': '%s'}]", disk);
@@ -518,6 +518,8 @@ START_TEST(test_screen_and_keys)
 		client_error(client, "InvalidParameter", "instance-send-key", "{'instance': 'a', 'keys': ['Ctrl']}"));
 	json_object_put(
 		client_error(client, "QemuError", "instance-screenshot", "{'instance': 'a', 'display': 'balloon'}"));
+	e = client_error(client, "NotFound", "instance-screenshot", "{'instance': 'a', 'display': 'none'}");
+	ck_assert_str_eq(str_at(e, "parameter"), "display");
 	json_object_put(client_ok(client, "instance-pause", "{'instance': 'a'}"));
 	json_object_put(client_error(client, "WrongState", "instance-send-key", "{'instance': 'a', 'keys': ['d']}"));
 	free(screenshot("a"));

@@ -373,10 +373,10 @@ START_TEST(test_policy_of_start)
 				  "{'instance': 'web1', 'patch': {'hvparams': {'on_reboot': null, "
 				  "'reboot_behavior': 'exit'}}}"));
 	tiny_tell(rig, "web1", TINY_REBOOT);
+	client_await_state(client, "web1", "shutoff", "guest"); /* between the two processes */
 	guest_await(rig, "web1", "B", 2);
 	tiny_tell(rig, "web1", TINY_REBOOT);
 	client_await_state(client, "web1", "shutoff", "guest");
-	json_object_put(guest_settle(client, "web1"));
 	expect_gone("web1");
 }
 END_TEST
