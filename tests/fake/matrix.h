@@ -7,8 +7,8 @@
  * step fails before or after its effect, the operation is cancelled, its wait expires, QEMU is killed, droverd is killed
  * and started again; and QEMU stands still (SIGSTOP) from the step on: until it is let go, also under the next droverd, or
  * until it is stopped. What counts as the world: files, processes, control groups, what clients are told, and what the
- * machine under test adds to it. Behind a trial a start and a stop have to work, and droverd holds no descriptor more
- * than at its start; of plans that begin with a machine that runs, behind one of three.
+ * machine under test adds to it. Behind one trial of three, or each where trials are chosen or all are run, a start and a
+ * stop have to work, and droverd holds no descriptor more than at its start.
  *
  * One droverd serves many trials, for its start would take longer than most of them.
  */
