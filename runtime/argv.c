@@ -96,26 +96,26 @@ static void put_topology(struct argv *a, const struct definition *def)
 	opt(a, "-smp", "%s", text);
 }
 
-/* Flash: the image, read-only, and the variables. Where it needs SMM they are the firmware's alone. */
-static char *firmware_words(const struct definition *def, const struct argv_env *env)
+static bool needs_smm(const struct hvparams *hv, const struct argv_env *env)
 {
-	const struct hvparams *hv = &def->hvparams;
-	bool smm = env->firmware ? env->firmware->smm : hv->firmware == FIRMWARE_UEFI_SECURE;
-
 	if (hv->firmware == FIRMWARE_BIOS)
-		return xstrdup("");
-	return xasprintf("%s,pflash0=" NODE_FIRMWARE ",pflash1=" NODE_NVRAM, smm ? ",smm=on" : "");
+		return false;
+	return env->firmware ? env->firmware->smm : hv->firmware == FIRMWARE_UEFI_SECURE;
 }
 
 static void put_machine(struct argv *a, const struct definition *def, const struct argv_env *env)
 {
 	const struct hvparams *hv = &def->hvparams;
 	_cleanup_free_ char *machine = argv_escape(env->machine ? env->machine : hv->machine_version);
-	_cleanup_free_ char *firmware = firmware_words(def, env), *cpu = processor_text(hv, env->kvm);
+	_cleanup_free_ char *cpu = processor_text(hv, env->kvm);
+	/* The image, read-only, and the variables. */
+	const char *flash = hv->firmware == FIRMWARE_BIOS ? "" : ",pflash0=" NODE_FIRMWARE ",pflash1=" NODE_NVRAM;
+	bool smm = needs_smm(hv, env);
 
-	opt(a, "-machine", "%s,accel=%s%s%s%s%s%s", machine, env->kvm ? "kvm" : "tcg", hv->acpi ? "" : ",acpi=off",
-	    microvm_machine(hv), firmware, sound_machine(hv), memory_machine(def));
-	if (strstr(firmware, "smm=on"))
+	opt(a, "-machine", "%s,accel=%s%s%s%s%s%s%s", machine, env->kvm ? "kvm" : "tcg", hv->acpi ? "" : ",acpi=off",
+	    microvm_machine(hv), smm ? ",smm=on" : "", flash, sound_machine(hv), memory_machine(def));
+	/* Then they are the firmware's alone. */
+	if (smm)
 		opt(a, "-global", "driver=cfi.pflash01,property=secure,value=on");
 	/* Its commas are what they are in QEMU's own -cpu: features. */
 	if (cpu)
@@ -213,18 +213,21 @@ static char *kernel_line(const struct hvparams *hv)
 	return line;
 }
 
+/* How many descriptors its cards have, of one of the two kinds. */
+static size_t count_fds(const struct definition *def, unsigned (*of)(const struct nic *n, const struct hvparams *hv))
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < def->nics.n; i++)
+		n += of(definition_nic(def, i), &def->hvparams);
+	return n;
+}
+
 int argv_tpm_fd(const struct definition *def, const struct argv_files *files, bool vhost)
 {
-	const struct hvparams *hv = &def->hvparams;
-	size_t fd = FD_COUNT + files->n;
+	size_t fd = FD_COUNT + files->n + count_fds(def, nic_taps);
 
-	for (size_t i = 0; i < def->nics.n; i++) {
-		const struct nic *n = definition_nic(def, i);
-
-		fd += nic_taps(n, hv) + (vhost ? vhost_queues(n, hv) : 0);
-	}
-	fd += memory_files(def);
-	return (int)fd;
+	return (int)(fd + (vhost ? count_fds(def, vhost_queues) : 0) + memory_files(def));
 }
 
 static void put_tpm(struct argv *a, const struct definition *def, const struct argv_files *files, bool vhost)
@@ -284,10 +287,8 @@ static void put_parts(struct argv *a, const struct definition *def, const struct
 {
 	struct parts parts = { 0 };
 	const struct hvparams *hv = &def->hvparams;
-	size_t fd = FD_COUNT + files->n, vhost_fd = fd;
+	size_t fd = FD_COUNT + files->n, vhost_fd = fd + count_fds(def, nic_taps);
 
-	for (size_t i = 0; i < def->nics.n; i++)
-		vhost_fd += nic_taps(definition_nic(def, i), hv);
 	firmware_parts(def, env, files, &parts);
 	fixed_parts(def, env, &parts);
 	for (size_t i = 0; i < def->disks.n; i++)

@@ -34,6 +34,10 @@ static const char dh_params[] = "-----BEGIN DH PARAMETERS-----\n"
 				"ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==\n"
 				"-----END DH PARAMETERS-----\n";
 
+/* What QEMU reads in its own directory: the first three are copies. */
+static const char *const tls_files[] = { X509_CA, X509_CERT, X509_KEY, DH_PARAMS };
+enum { X509_FILES = 3 };
+
 static const char *bind_param(const struct hvparams *hv)
 {
 	return display_has_vnc(hv) ? "hvparams.vnc_bind_address" : "hvparams.spice_bind";
@@ -77,20 +81,19 @@ static char *socket_name(const struct instance *inst)
 
 size_t displays_items(struct displays *d, const struct instance *inst, struct open_item *items)
 {
-	static const char *const names[] = { X509_CA, X509_CERT, X509_KEY };
 	const struct hvparams *hv = &inst->def.hvparams;
 	const char *x509 = display_x509_path(hv);
 	bool vnc = display_has_vnc(hv);
 	const char *file = vnc ? hv->vnc_password_file : display_has_spice(hv) ? hv->spice_password_file : NULL;
 	size_t n = 0;
 
-	for (size_t i = 0; x509 && i < ARRAY_SIZE(names); i++, n++) {
-		d->paths[n] = *x509 ? xasprintf("%s/%s", x509, names[i]) :
-				      xasprintf("%s/tls/%s", inst->rt->dirs.etc, names[i]);
+	for (size_t i = 0; x509 && i < X509_FILES; i++, n++) {
+		d->paths[n] = *x509 ? xasprintf("%s/%s", x509, tls_files[i]) :
+				      xasprintf("%s/tls/%s", inst->rt->dirs.etc, tls_files[i]);
 		items[n] = (struct open_item){ .what = vnc ? "hvparams.vnc_x509_path" : "hvparams.spice_use_tls",
 					       .path = d->paths[n],
 					       .flags = OPEN_BOOT | OPEN_COPY,
-					       .copy = names[i],
+					       .copy = tls_files[i],
 					       .fd = -1 };
 	}
 	if (!str_empty(file))
@@ -437,13 +440,14 @@ struct json_object *displays_describe(const struct displays *d, const struct hvp
 
 void displays_remove_copies(const struct instance *inst)
 {
-	static const char *const names[] = { "q/" X509_CA, "q/" X509_CERT, "q/" X509_KEY, "q/" DH_PARAMS };
+	for (size_t i = 0; i < ARRAY_SIZE(tls_files); i++) {
+		_cleanup_free_ char *path = xasprintf("q/%s", tls_files[i]);
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		unlinkat(inst->run_dir, names[i], 0);
+		unlinkat(inst->run_dir, path, 0);
+	}
 }
 
-bool displays_is_picture(const char *name)
+static bool is_picture(const char *name)
 {
 	const char *number = name + strlen(DISPLAY_PICTURE);
 	size_t digits = str_starts(name, DISPLAY_PICTURE) ? strspn(number, "0123456789") : 0;
@@ -451,9 +455,17 @@ bool displays_is_picture(const char *name)
 	return digits > 0 && str_eq(number + digits, ".png");
 }
 
+bool displays_is_ours(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(tls_files); i++)
+		if (str_eq(tls_files[i], name))
+			return true;
+	return is_picture(name);
+}
+
 static void remove_picture(const char *name, void *data)
 {
-	if (displays_is_picture(name))
+	if (is_picture(name))
 		unlinkat(*(const int *)data, name, 0);
 }
 

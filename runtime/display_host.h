@@ -40,7 +40,8 @@ void displays_open_plan(struct op *op, struct prepare *p);
 void displays_plan(struct op *op, struct prepare *p);
 /* The names of pictures that QEMU makes in its own directory begin so, a number and ".png" follow. */
 #define DISPLAY_PICTURE "screenshot-"
-bool displays_is_picture(const char *name);
+/* Whether NAME in that directory is such a picture, or one of the files of TLS that were put there. */
+bool displays_is_ours(const char *name);
 /* Removes those that the last droverd did not fetch. */
 void displays_sweep(const struct instance *inst);
 /* The copies that QEMU has read, or never will. */

@@ -20,7 +20,7 @@ static const char quarantine[] = "quarantine";
 enum { KEEP_MS = 60000, LINES_MAX = 1024, PORTION = 65536 };
 
 /* Ours, or QEMU's as we told it to; gone by then or not. */
-static const char *const expected[] = { COPY_OF_KERNEL, COPY_OF_INITRD, X509_CA, X509_CERT, X509_KEY, DH_PARAMS };
+static const char *const expected[] = { COPY_OF_KERNEL, COPY_OF_INITRD };
 
 static bool is_dots(const char *name)
 {
@@ -36,7 +36,7 @@ static bool is_expected(const struct dirent *d)
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
 		if (str_eq(expected[i], d->d_name))
 			return true;
-	return displays_is_picture(d->d_name);
+	return displays_is_ours(d->d_name);
 }
 
 /* DIR/quarantine, made if it is missing. */
