@@ -167,18 +167,30 @@ void settle(void)
 		     json_object_to_json_string(list), lock_holder("qemu.lock"));
 }
 
+/* A guest that lets go of a device when it likes is cleared up after by an operation of droverd's own. */
+static struct json_object *await_no_operation(const char *name)
+{
+	struct json_object *o = client_ok(scene.c, "query-instance", "{'instance': '%s'}", name);
+
+	for (int64_t end = look_until(); has(o, "operation.step") && look_again(end);) {
+		json_object_put(o);
+		o = client_ok(scene.c, "query-instance", "{'instance': '%s'}", name);
+	}
+	ck_assert_msg(!has(o, "operation.step"), "an operation is left: %s", json_object_to_json_string(o));
+	return o;
+}
+
 void check_agreement(void)
 {
 	_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL), *o = NULL;
-	pid_t pid = lock_holder("qemu.lock");
+	pid_t pid;
 
 	if (json_object_array_length(list) == 0) {
-		ck_assert_int_eq(pid, 0);
+		ck_assert_int_eq(lock_holder("qemu.lock"), 0);
 		return;
 	}
-	o = client_ok(scene.c, "query-instance", "{'instance': '%s'}",
-		      str_at(json_object_array_get_idx(list, 0), "name"));
-	ck_assert_msg(!has(o, "operation.step"), "an operation is left: %s", json_object_to_json_string(o));
+	o = await_no_operation(str_at(json_object_array_get_idx(list, 0), "name"));
+	pid = lock_holder("qemu.lock");
 	if (pid) {
 		ck_assert_int_eq(int_at(o, "pid"), pid);
 		ck_assert_int_eq(int_at(o, "runtime.process.pid"), pid);
