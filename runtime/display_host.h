@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a display needs of the host: addresses, ports, sockets, passwords, and files for TLS.
+ * What a display needs of the host: sockets, passwords, and files for TLS.
  *
- * A port is the first free one of rt->ports. droverd listens on it before there is a QEMU: VNC is given the very socket.
- * SPICE binds by itself; until that has happened no other display of this droverd is given the port, and should a stranger
- * take it, QEMU ends and says so. A socket in a directory is made by drover-open, which refuses what others have there, and is removed when its process is gone.
+ * Ports: display_port.h. A socket in a directory is made by drover-open, which refuses what others have there, and is removed
+ * when its process is gone.
  * Passwords are the first lines of files and are told to QEMU before the guest runs; they are kept nowhere.
  */
 #ifndef DROVER_RUNTIME_DISPLAY_HOST_H

@@ -16,6 +16,8 @@
 
 enum { DISK_MS = 60000, CONVERT_MS = 60000, VERSION = 1 };
 
+static const char *const kinds[] = { "uefi", "uefi-secure", TPM };
+
 /* What a start has found out. Work that nobody waits for any more has a reference of its own. */
 struct machine_state {
 	unsigned refs; /* changed on the loop only */
@@ -34,11 +36,14 @@ void machine_state_unref(struct machine_state *state)
 	free(state);
 }
 
-/* Work of the thread pool on one directory of an instance, KIND or KIND.new. */
+/* Work of the thread pool in the directory of an instance. */
 struct work {
 	struct machine_state *state;
 	int dir; /* of the instance */
-	char *name, *kind, *fresh;
+	char *name;
+	char *kind, *fresh; /* what is made there: KIND, KIND.new */
+	/* or what is kept of it, or lost: */
+	bool kept[ARRAY_SIZE(kinds)];
 	/* of firmware: */
 	enum firmware wanted;
 	char *machine, *prefix;
@@ -58,6 +63,7 @@ static void work_free(void *data)
 	free(w);
 }
 
+/* KIND may be NULL. */
 static struct work *work_new(const struct prepare *p, const char *kind, struct err **e)
 {
 	int dir = file_open_dir(p->inst->rt->dirs.lib_instances, p->inst->name, e);
@@ -70,8 +76,8 @@ static struct work *work_new(const struct prepare *p, const char *kind, struct e
 	w->state->refs++;
 	w->dir = dir;
 	w->name = xstrdup(p->inst->name);
-	w->kind = xstrdup(kind);
-	w->fresh = xasprintf("%s.new", kind);
+	w->kind = kind ? xstrdup(kind) : NULL;
+	w->fresh = kind ? xasprintf("%s.new", kind) : NULL;
 	return w;
 }
 
@@ -312,23 +318,6 @@ void machine_state_confine(struct prepare *p, int fd)
 /* In the run directory: what this start has made, for the way back in another life. */
 #define MADE "made-"
 
-static const char *const kinds[] = { "uefi", "uefi-secure", TPM };
-
-struct keeping {
-	int dir; /* of the instance */
-	char *name;
-	bool kept[ARRAY_SIZE(kinds)];
-};
-
-static void keeping_free(void *data)
-{
-	struct keeping *k = data;
-
-	fd_close(k->dir);
-	free(k->name);
-	free(k);
-}
-
 static bool is_made(const struct prepare *p, size_t kind)
 {
 	_cleanup_free_ char *file = xasprintf(MADE "%s", kinds[kind]);
@@ -350,74 +339,61 @@ static bool sync_file(int dir, const char *name, struct err **e)
 	return (fd >= 0 && fsync(fd) == 0) || err_set_errno(e, ERR_STORAGE, errno, "cannot sync '%s'", name);
 }
 
-static bool keep_kind(const struct keeping *k, const char *kind, struct err **e)
+static bool keep_kind(const struct work *w, const char *kind, struct err **e)
 {
 	_cleanup_free_ char *fresh = xasprintf("%s.new", kind), *nvram = xasprintf("%s/" NVRAM, fresh);
 
-	if ((!str_eq(kind, TPM) && !sync_file(k->dir, nvram, e)) || !sync_file(k->dir, fresh, e))
+	if ((!str_eq(kind, TPM) && !sync_file(w->dir, nvram, e)) || !sync_file(w->dir, fresh, e))
 		return false;
-	return renameat(k->dir, fresh, k->dir, kind) == 0 ||
-	       err_set_errno(e, ERR_STORAGE, errno, "cannot keep '%s' of '%s'", kind, k->name);
+	return renameat(w->dir, fresh, w->dir, kind) == 0 ||
+	       err_set_errno(e, ERR_STORAGE, errno, "cannot keep '%s' of '%s'", kind, w->name);
 }
 
 static bool keep(void *data, struct err **e)
 {
-	const struct keeping *k = data;
+	const struct work *w = data;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (k->kept[i] && !keep_kind(k, kinds[i], e))
+		if (w->kept[i] && !keep_kind(w, kinds[i], e))
 			return false;
-	return fsync(k->dir) == 0 || err_set_errno(e, ERR_STORAGE, errno, "cannot sync the directory of '%s'", k->name);
+	return fsync(w->dir) == 0 || err_set_errno(e, ERR_STORAGE, errno, "cannot sync the directory of '%s'", w->name);
 }
 
 static bool lose(void *data, struct err **e)
 {
-	const struct keeping *k = data;
+	const struct work *w = data;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (k->kept[i] && !file_remove_tree(k->dir, kinds[i], e))
+		if (w->kept[i] && !file_remove_tree(w->dir, kinds[i], e))
 			return false;
 	return true;
-}
-
-static struct keeping *keeping_new(const struct prepare *p, struct err **e)
-{
-	int dir = file_open_dir(p->inst->rt->dirs.lib_instances, p->inst->name, e);
-	struct keeping *k;
-
-	if (dir < 0)
-		return NULL;
-	k = xcalloc(1, sizeof(*k));
-	k->dir = dir;
-	k->name = xstrdup(p->inst->name);
-	return k;
 }
 
 static enum verdict state_keep(struct op *op, void *arg)
 {
 	const struct prepare *p = arg;
 	struct err *e = NULL;
-	struct keeping *k = keeping_new(p, &e);
+	struct work *w = work_new(p, NULL, &e);
 
-	for (size_t i = 0; k && i < ARRAY_SIZE(kinds); i++) {
-		k->kept[i] = str_eq(kinds[i], TPM) ? p->state->tpm_is_new :
+	for (size_t i = 0; w && i < ARRAY_SIZE(kinds); i++) {
+		w->kept[i] = str_eq(kinds[i], TPM) ? p->state->tpm_is_new :
 						     p->state->nvram_is_new && str_eq(kinds[i], kind_of(p));
-		if (!k->kept[i] || note_made(p, i, &e))
+		if (!w->kept[i] || note_made(p, i, &e))
 			continue;
-		keeping_free(k);
-		k = NULL;
+		work_free(w);
+		w = NULL;
 	}
-	return k ? file_work(op, keep, k, keeping_free) : op_fail_err(op, e);
+	return w ? file_work(op, keep, w, work_free) : op_fail_err(op, e);
 }
 
 static enum verdict state_lose(struct op *op, void *arg)
 {
 	const struct prepare *p = arg;
-	struct keeping *k = keeping_new(p, NULL);
+	struct work *w = work_new(p, NULL, NULL);
 
-	for (size_t i = 0; k && i < ARRAY_SIZE(kinds); i++)
-		k->kept[i] = is_made(p, i);
-	return k ? file_work(op, lose, k, keeping_free) : OP_DONE; /* gone with the instance */
+	for (size_t i = 0; w && i < ARRAY_SIZE(kinds); i++)
+		w->kept[i] = is_made(p, i);
+	return w ? file_work(op, lose, w, work_free) : OP_DONE; /* gone with the instance */
 }
 
 static const struct step step_look = { "choose the firmware", firmware_look, firmware_leave, .timeout_ms = DISK_MS };
