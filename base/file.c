@@ -211,37 +211,107 @@ static bool is_mount_point(int fd)
 	return statx(fd, "", AT_EMPTY_PATH, 0, &st) < 0 || (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
-bool file_remove_tree(int dirfd, const char *name, struct err **e)
+/* FULL: it is a directory, and not empty. */
+static bool remove_entry(int dirfd, const char *name, bool *full, struct err **e)
+{
+	*full = false;
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return true;
+	if (errno == EISDIR && (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT))
+		return true;
+	*full = errno == ENOTEMPTY || errno == EEXIST;
+	return *full || fail(e, "remove", name);
+}
+
+/* Moves a directory up, to where another name is free. */
+static bool raise_dir(int dirfd, const char *name, int up, unsigned *number, struct err **e)
+{
+	for (;;) {
+		_cleanup_free_ char *free_name = xasprintf(".%u.up", (*number)++);
+
+		if (renameat2(dirfd, name, up, free_name, RENAME_NOREPLACE) == 0)
+			return true;
+		if (errno != EEXIST)
+			return fail(e, "remove", name);
+	}
+}
+
+static DIR *open_tree(int dirfd, const char *name, struct err **e)
 {
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct dirent *d;
 	DIR *dir;
-	int at;
 
-	if (fd < 0 && errno == ENOENT)
-		return true;
-	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-		return file_remove(dirfd, name, e);
-	if (fd < 0)
-		return fail(e, "open", name);
-	if (is_mount_point(fd))
-		return err_set(e, ERR_GENERIC, "'%s' is a mount point", name);
+	if (fd < 0) {
+		fail(e, "open", name);
+		return NULL;
+	}
+	if (is_mount_point(fd)) {
+		err_set(e, ERR_GENERIC, "'%s' is a mount point", name);
+		return NULL;
+	}
 	dir = fdopendir(fd);
 	if (!dir)
-		return fail(e, "read", name);
-	at = TAKE_FD(fd); /* the DIR's now */
-	while ((d = readdir(dir))) {
+		fail(e, "read", name);
+	else
+		TAKE_FD(fd);
+	return dir;
+}
+
+/* Removes NAME but for the directories in it that are not empty, which go UP. */
+static bool flatten(int up, const char *name, unsigned *number, struct err **e)
+{
+	DIR *dir = open_tree(up, name, e);
+	struct dirent *d;
+	bool ok = dir, full;
+
+	while (ok && (d = readdir(dir))) {
 		if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
 			continue;
-		if (!file_remove_tree(at, d->d_name, e)) {
-			closedir(dir);
-			return false;
+		ok = remove_entry(dirfd(dir), d->d_name, &full, e) &&
+		     (!full || raise_dir(dirfd(dir), d->d_name, up, number, e));
+	}
+	if (dir)
+		closedir(dir);
+	return ok && (unlinkat(up, name, AT_REMOVEDIR) == 0 || errno == ENOENT || fail(e, "remove", name));
+}
+
+static bool empty_dir(DIR *dir, struct err **e)
+{
+	unsigned number = 0;
+	bool ok = true, full;
+	struct dirent *d;
+
+	for (bool again = true; ok && again;) {
+		again = false;
+		rewinddir(dir);
+		while (ok && (d = readdir(dir))) {
+			if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
+				continue;
+			ok = remove_entry(dirfd(dir), d->d_name, &full, e) &&
+			     (!full || flatten(dirfd(dir), d->d_name, &number, e));
+			again |= full;
 		}
 	}
+	return ok;
+}
+
+/* However deep it is: what somebody else has written may be deeper than a stack, and than descriptors last. */
+bool file_remove_tree(int dirfd, const char *name, struct err **e)
+{
+	struct stat st;
+	DIR *dir;
+	bool ok;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT || fail(e, "remove", name);
+	if (!S_ISDIR(st.st_mode))
+		return file_remove(dirfd, name, e);
+	dir = open_tree(dirfd, name, e);
+	if (!dir)
+		return false;
+	ok = empty_dir(dir, e);
 	closedir(dir);
-	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return fail(e, "remove", name);
-	return true;
+	return ok && (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT || fail(e, "remove", name));
 }
 
 static bool make_dir(const char *path, mode_t mode, struct err **e)

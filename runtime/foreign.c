@@ -135,7 +135,7 @@ void foreign_clear(struct foreign *f)
 
 static bool has_node(struct json_object *nodes, const char *name)
 {
-	for (size_t i = 0; nodes && i < json_object_array_length(nodes); i++)
+	for (size_t i = 0; json_object_is_type(nodes, json_type_array) && i < json_object_array_length(nodes); i++)
 		if (str_eq(json_get_str(json_object_array_get_idx(nodes, i), "node-name"), name))
 			return true;
 	return false;
@@ -147,7 +147,7 @@ static struct json_object *disk_of(const struct definition *def, size_t i, struc
 	static const struct argv_env any = { .binary = "" };
 	struct json_object *o = record_disk(def, i, stored, &any, files), *list = json_object_new_array();
 	const struct hvinfo *info = &definition_disk(def, i)->hvinfo;
-	int64_t size = nodes ? record_size_of(nodes, info->id) : -1;
+	int64_t size = record_size_of(nodes, info->id);
 
 	if (has_node(nodes, info->id))
 		json_object_array_add(list, json_object_new_string(info->id));

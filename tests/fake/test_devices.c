@@ -154,6 +154,19 @@ START_TEST(block_is_no_lock)
 }
 END_TEST
 
+/* QEMU's answer about its nodes is no list of any. */
+START_TEST(nodes_are_no_list)
+{
+	_cleanup_json_ struct json_object *e = NULL;
+
+	set("fake.lie=query-named-block-nodes");
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}"));
+	e = fails("QemuError", "disk-resize", "'disk': '" A "', 'size': '64M'");
+	ck_assert_msg(strstr(str_at(e, "desc"), "how large"), "%s", str_at(e, "desc"));
+	check_first(A, A);
+}
+END_TEST
+
 /* A runtime record that says that a device is there, and not what it is: nothing is guessed. */
 START_TEST(half_recorded)
 {
@@ -186,6 +199,7 @@ static Suite *suite(void)
 	tcase_add_test(t, another_of_this_name_runs);
 	tcase_add_test(t, refused);
 	tcase_add_test(t, block_is_no_lock);
+	tcase_add_test(t, nodes_are_no_list);
 	tcase_add_test(t, half_recorded);
 	suite_add_tcase(s, t);
 	return s;

@@ -412,21 +412,44 @@ START_TEST(test_remove_tree)
 }
 END_TEST
 
+/* Deeper than descriptors last, and than a small stack: it is to need neither. Each level has something beside the next. */
+static void *remove_deep(void *data)
+{
+	*(bool *)data = file_remove_tree(w.dir, "d", &w.err);
+	return NULL;
+}
+
 START_TEST(test_remove_deep_tree)
 {
-	enum { DEPTH = 200 };
+	enum { DEPTH = 3000, STACK = 256 << 10, FDS = 64 };
+	struct rlimit limit, few;
 	int fd = fcntl(w.dir, F_DUPFD_CLOEXEC, 3);
+	pthread_attr_t attr;
+	pthread_t thread;
+	bool ok = false;
 
 	for (int i = 0; i < DEPTH; i++) {
 		int inner;
 
 		ck_assert_int_eq(mkdirat(fd, "d", 0700), 0);
 		inner = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		ck_assert_int_eq(mkdirat(inner, "e", 0700), 0);
+		ck_assert_int_eq(mkdirat(inner, ".0.up", 0700), 0);
+		ck_assert_int_eq(mkfifoat(inner, ".0.up/f", 0600), 0);
 		close(fd);
 		fd = inner;
 	}
 	close(fd);
-	ck_assert(file_remove_tree(w.dir, "d", &w.err));
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	few = (struct rlimit){ FDS, limit.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	pthread_attr_init(&attr);
+	ck_assert_int_eq(pthread_attr_setstacksize(&attr, STACK), 0);
+	ck_assert_int_eq(pthread_create(&thread, &attr, remove_deep, &ok), 0);
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	ck_assert_msg(ok, "%s", w.err ? w.err->desc : "");
 	ck_assert(!exists("d"));
 }
 END_TEST
