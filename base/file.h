@@ -49,7 +49,7 @@ int file_open_dir(int dirfd, const char *name, struct err **e);
  * be read. */
 bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, struct err **e);
 
-/* Asks on the thread pool what PATH leads to, links followed. FN, on the loop, gets a text that tells this file, as it is
+/* Asks on a thread beside the loop (aside.h; one for all who ask of a path meanwhile) what PATH leads to, links followed. FN, on the loop, gets a text that tells this file, as it is
  * now, from all others (device, inode, size, time of change of its contents; letters, digits, '-' and '.'), or NULL and
  * an errno. A relative path leads nowhere. Forgotten, FN is not called. */
 struct file_ask;
@@ -64,5 +64,8 @@ char *file_identity_now(const char *path);
  * the disk will have it is not known. */
 typedef bool file_work_fn(void *data, struct err **e);
 enum verdict file_work(struct op *op, file_work_fn *fn, void *data, void (*free_data)(void *data));
+/* The same for what only looks, at paths that somebody else has given: on a thread of its own (aside.h). An expiry is a
+ * Timeout, and a cancel does not wait: FN goes on, and FREE_DATA is called when it has returned, if ever. */
+enum verdict file_look(struct op *op, file_work_fn *fn, void *data, void (*free_data)(void *data));
 
 #endif

@@ -72,7 +72,7 @@ static void hang_up(struct import *in)
 			in->monitors[i].q = qmp_free(in->monitors[i].q);
 }
 
-/* For the thread pool: it has what it needs itself. */
+/* For a thread beside the loop: it has what it needs itself. */
 struct search {
 	struct import *in; /* NULL: nobody wants to know any more */
 	char *name, *uuid, *pidfile, *control;
@@ -131,7 +131,7 @@ static enum verdict find(struct op *op, void *arg)
 			      .control = xstrdup(in->ganeti.control),
 			      .found = FOREIGN_NONE };
 	in->search = s;
-	return file_work(op, search, s, search_free);
+	return file_look(op, search, s, search_free);
 }
 
 /* ---- what it says of itself ---- */

@@ -30,7 +30,7 @@ struct foreign {
 		.control = -1 \
 	}
 
-/* Finds it. Reads what the wanted names, so only on the thread pool. False: it cannot be told, or is another machine of that
+/* Finds it. Reads what the wanted names, so only in file_look(). False: it cannot be told, or is another machine of that
  * name. */
 bool foreign_find(const struct foreign_wanted *wanted, struct foreign *f, struct err **e);
 void foreign_clear(struct foreign *f);
