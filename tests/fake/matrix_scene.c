@@ -200,9 +200,11 @@ static unsigned count_fds(void)
 
 void scene_check_fds(void)
 {
-	unsigned fds = count_fds();
 	_cleanup_free_ char *with_fds = NULL;
+	unsigned fds = count_fds();
 
+	for (int64_t end = look_until(); fds != scene.fds && look_again(end);)
+		fds = count_fds();
 	if (fds == scene.fds)
 		return;
 	with_fds = rig_world(scene.r, true);

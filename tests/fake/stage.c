@@ -120,7 +120,7 @@ static char *settled_sets(void)
 	return sets;
 }
 
-char *stage_gear(void)
+static char *gear(void)
 {
 	_cleanup_free_ char *sets = settled_sets(), *nodes = gear_answer("query-named-block-nodes", "{}");
 	_cleanup_free_ char *objects = gear_answer("qom-list", "{'path': '/objects'}");
@@ -135,6 +135,57 @@ char *stage_gear(void)
 			 process_fds(stage.r->pid));
 }
 
+char *stage_gear(void)
+{
+	char *text;
+
+	stage_await_quiet();
+	text = gear();
+	for (int i = 0; i < POLLS; i++) {
+		_cleanup_free_ char *before = text;
+
+		usleep(POLL_US);
+		text = gear();
+		if (str_eq(text, before))
+			break;
+	}
+	return text;
+}
+
+void stage_check_gear(const char *expected)
+{
+	char *text = stage_gear();
+
+	for (int i = 0; i < POLLS && !str_eq(text, expected); i++) {
+		free(text);
+		usleep(POLL_US);
+		text = gear();
+	}
+	ck_assert_str_eq(text, expected);
+	free(text);
+}
+
+/* An answer in between: then it is not in the midst of writing a file both times. */
+unsigned stage_fds(void)
+{
+	unsigned fds = process_fds(stage.r->pid), before = 0;
+
+	for (int i = 0; i < POLLS && fds != before; i++) {
+		before = fds;
+		usleep(POLL_US);
+		json_object_put(client_ok(stage.c, "query-instances", NULL));
+		fds = process_fds(stage.r->pid);
+	}
+	return fds;
+}
+
+void stage_check_fds(unsigned fds)
+{
+	for (int i = 0; i < POLLS && process_fds(stage.r->pid) != fds; i++)
+		usleep(POLL_US);
+	ck_assert_uint_eq(process_fds(stage.r->pid), fds);
+}
+
 void stage_check_state(const char *name, const char *state, const char *reason)
 {
 	_cleanup_json_ struct json_object *o = stage_show(name);
@@ -143,9 +194,22 @@ void stage_check_state(const char *name, const char *state, const char *reason)
 		      str_at(o, "state"), str_at(o, "reason"));
 }
 
+/* Behind a reply droverd still writes what it has seen since. */
+static char *still_world(void)
+{
+	char *all = rig_world(stage.r, false);
+
+	for (int i = 0; i < POLLS && !rig_is_still(all); i++) {
+		free(all);
+		usleep(POLL_US);
+		all = rig_world(stage.r, false);
+	}
+	return all;
+}
+
 char *stage_world(void)
 {
-	_cleanup_free_ char *all = rig_world(stage.r, false);
+	_cleanup_free_ char *all = still_world();
 	char *text = xstrdup(""), *save = NULL;
 
 	for (char *line = strtok_r(all, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -222,6 +286,35 @@ struct json_object *stage_await_answer(const char *command)
 		usleep(POLL_US);
 	}
 	ck_abort_msg("no answer to '%s'", command);
+}
+
+/* Whether the last question on each monitor has its answer. */
+static bool is_answered(struct json_object *trace)
+{
+	int64_t open[3] = { 0 };
+
+	for (size_t i = 0; i < json_object_array_length(trace); i++) {
+		struct json_object *o = json_object_array_get_idx(trace, i);
+		int64_t *last = &open[int_at(o, "monitor") % 3], id = json_get_int(o, "id", 0);
+
+		if (id && str_eq(str_at(o, "direction"), "out"))
+			*last = id;
+		else if (id == *last)
+			*last = 0;
+	}
+	return !open[1] && !open[2];
+}
+
+void stage_await_quiet(void)
+{
+	for (int i = 0; i < POLLS; i++) {
+		_cleanup_json_ struct json_object *trace = client_ok(stage.c, "query-trace", "{'instance': 'web'}");
+
+		if (is_answered(trace))
+			return;
+		usleep(POLL_US);
+	}
+	ck_abort_msg("QEMU does not answer");
 }
 
 char *stage_text(const char *text)

@@ -37,6 +37,11 @@ struct json_object *stage_show(const char *name);
 /* What the QEMU of "web" has of nodes, objects, devices and fd sets, what both records say of devices, and how many
  * descriptors QEMU and droverd hold; the caller's. */
 char *stage_gear(void);
+/* Fails the test unless it becomes that: behind a reply QEMU is still asked to close descriptors, which is recorded. */
+void stage_check_gear(const char *expected);
+/* How many descriptors droverd holds while it does nothing; fails the test unless it comes to so many. */
+unsigned stage_fds(void);
+void stage_check_fds(unsigned fds);
 /* Fails the test unless state and reason are these now. */
 void stage_check_state(const char *name, const char *state, const char *reason);
 
@@ -50,6 +55,8 @@ void stage_settle(void);
 void stage_await_text(const char *file, const char *text);
 /* Waits until QEMU has answered COMMAND; the trace of "web" then, the caller's. */
 struct json_object *stage_await_answer(const char *command);
+/* Waits until QEMU, that of "web", has answered all: what droverd asks and records behind a reply is done then. */
+void stage_await_quiet(void);
 /* TEXT with the root in place of "ROOT"; the caller's. */
 char *stage_text(const char *text);
 /* Writes a file below the root as it is given. */

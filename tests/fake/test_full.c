@@ -56,13 +56,13 @@ START_TEST(nothing_begins)
 
 	set_small();
 	stage_define("web", "%s", "");
-	before = rig_world(stage.r, false);
+	before = stage_world();
 	fill();
 	json_object_put(client_error(stage.c, "NoSpace", "instance-define", "{'definition': {'name': 'other'}}"));
 	json_object_put(client_error(stage.c, "NoSpace", "instance-start", WEB));
 	stage_check_state("web", "shutoff", "never-started");
 	make_room();
-	after = rig_world(stage.r, false);
+	after = stage_world();
 	ck_assert_str_eq(before, after);
 	stage_start("web");
 	json_object_put(client_ok(stage.c, "instance-stop", WEB));
@@ -77,6 +77,7 @@ START_TEST(an_end_is_an_end)
 	stage_define("web", "%s", "");
 	stage_start("web");
 	pid = stage_pid("web");
+	stage_await_quiet(); /* by now nothing is being written that would leave room */
 	fill();
 	json_object_put(client_ok(stage.c, "instance-pause", WEB));
 	/* state.json cannot be written, which is said; the process is gone all the same. */
@@ -105,6 +106,7 @@ START_TEST(an_end_is_recorded_when_there_is_room)
 	stage_mark();
 	stage_start("web");
 	pid = stage_pid("web");
+	stage_await_quiet(); /* by now nothing is being written that would leave room */
 	fill();
 	kill(pid, SIGKILL);
 	client_await_state(stage.c, "web", "crashed", "lost");
@@ -153,7 +155,8 @@ START_TEST(a_device_leaves_when_there_is_room)
 	json_object_put(
 		client_error(stage.c, "Timeout", "disk-detach", "{'instance': 'web', 'disk': 'one', 'timeout': 0.01}"));
 	stage_settle();
-	fds = process_fds(stage.r->pid);
+	stage_await_quiet();
+	fds = stage_fds();
 	fill();
 	stage_write("go", "");
 	for (int tries = 0; asked(record) < TRIES; tries++) {
@@ -165,7 +168,7 @@ START_TEST(a_device_leaves_when_there_is_room)
 	o = stage_show("web");
 	ck_assert_str_eq(str_at(o, "runtime.disks.0.state"), "detach-pending");
 	ck_assert_str_eq(str_at(o, "definition.disks.0.name"), "one");
-	ck_assert_uint_eq(process_fds(stage.r->pid), fds);
+	stage_check_fds(fds);
 	make_room();
 	json_object_put(client_event(stage.c, "DEVICE_DETACHED"));
 	stage_settle();

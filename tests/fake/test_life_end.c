@@ -161,10 +161,11 @@ START_TEST(an_end_before_a_start_is_recorded)
 	stage_start("web");
 	start_behind_an_end();
 	check_last("shutoff", "admin");
-	fds = process_fds(stage.r->pid);
+	stage_await_quiet();
+	fds = stage_fds();
 	for (int i = 0; i < 3; i++)
 		start_behind_an_end();
-	ck_assert_int_eq((int)process_fds(stage.r->pid), (int)fds);
+	stage_check_fds(fds);
 }
 END_TEST
 

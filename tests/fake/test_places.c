@@ -182,14 +182,15 @@ START_TEST(no_place)
 	set(wrong[_i].machine);
 	attach(1, 1, "");
 	before = stage_show("web");
-	fds = process_fds(stage.r->pid);
+	stage_await_quiet();
+	fds = stage_fds();
 	e = refuse("InvalidParameter", 2, wrong[_i].more);
 	ck_assert_msg(has(e, "parameter") && str_eq(str_at(e, "parameter"), wrong[_i].parameter), "%s: %s",
 		      wrong[_i].more, json_object_to_json_string(e));
 	after = stage_show("web");
 	ck_assert(json_object_equal(at(before, "definition"), at(after, "definition")));
 	ck_assert(json_object_equal(at(before, "runtime.disks"), at(after, "runtime.disks")));
-	ck_assert_uint_eq(process_fds(stage.r->pid), fds);
+	stage_check_fds(fds);
 	attach(2, 1, "");
 }
 END_TEST

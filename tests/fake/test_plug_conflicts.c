@@ -82,7 +82,7 @@ static const struct {
 START_TEST(refused)
 {
 	_cleanup_json_ struct json_object *reply = NULL;
-	_cleanup_free_ char *before = NULL, *after = NULL;
+	_cleanup_free_ char *before = NULL;
 	const char *parameter;
 
 	set("");
@@ -95,8 +95,7 @@ START_TEST(refused)
 		ck_assert_msg(str_eq(parameter, rows[_i].parameter), "%s: %s", rows[_i].more,
 			      json_object_to_json_string(reply));
 	stage_settle();
-	after = stage_gear();
-	ck_assert_str_eq(after, before);
+	stage_check_gear(before);
 }
 END_TEST
 
@@ -106,7 +105,7 @@ START_TEST(in_use)
 	static const char *const words[] = { "fake.error=blockdev-add#4:" SAYS_LOCKED,
 					     "fake.error=device_add#3:" SAYS_LOCKED };
 	_cleanup_json_ struct json_object *reply = NULL;
-	_cleanup_free_ char *before = NULL, *after = NULL;
+	_cleanup_free_ char *before = NULL;
 
 	set(words[_i]);
 	before = stage_gear();
@@ -117,8 +116,7 @@ START_TEST(in_use)
 		      "%s", str_at(reply, "error.desc"));
 	ck_assert(json_get_bool(at(reply, "error"), "undone", false));
 	stage_settle();
-	after = stage_gear();
-	ck_assert_str_eq(after, before);
+	stage_check_gear(before);
 }
 END_TEST
 
@@ -157,15 +155,14 @@ static const struct {
 START_TEST(the_very_same)
 {
 	_cleanup_json_ struct json_object *reply = NULL;
-	_cleanup_free_ char *before = NULL, *after = NULL;
+	_cleanup_free_ char *before = NULL;
 
 	set("");
 	before = stage_gear();
 	reply = client_reply(stage.c, send_it(sames[_i].command, sames[_i].more));
 	ck_assert_msg(has(reply, "return") && !json_get_bool(at(reply, "return"), "changed", true), "%s: %s",
 		      sames[_i].more, json_object_to_json_string(reply));
-	after = stage_gear();
-	ck_assert_str_eq(after, before);
+	stage_check_gear(before);
 }
 END_TEST
 

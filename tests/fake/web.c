@@ -177,6 +177,13 @@ void web_check_agreement(void)
 	ck_assert_uint_eq(json_object_array_length(list), 1);
 	o = await_no_operation();
 	pid = stage_holder(str_at(o, "name"));
+	/* It may end between the two looks. */
+	for (int i = 0; i < POLLS && json_get_int(o, "pid", 0) != pid; i++) {
+		usleep(POLL_US);
+		json_object_put(o);
+		o = await_no_operation();
+		pid = stage_holder(str_at(o, "name"));
+	}
 	is = stage_world();
 	ck_assert_uint_eq(web_count(is, "process fake-qemu\n"), pid ? 1 : 0);
 	ck_assert_uint_eq(web_count(is, "process drover-launch\n"), pid ? 1 : 0);
@@ -256,6 +263,8 @@ void web_check_life_goes_on(const char *nothing, unsigned fds)
 	web_check_logs();
 	is = web_world();
 	ck_assert_msg(str_eq(is, nothing), "a machine leaves\n%sinstead of\n%s", is, nothing);
+	for (int i = 0; i < POLLS && web_fds() != fds; i++)
+		usleep(POLL_US);
 	all = rig_world(stage.r, true);
 	ck_assert_msg(web_fds() == fds, "droverd holds %u descriptors instead of %u:\n%s", web_fds(), fds, all);
 }

@@ -424,6 +424,11 @@ char *rig_world(struct rig *r, bool daemon)
 	return text;
 }
 
+bool rig_is_still(const char *world)
+{
+	return !strstr(world, ".new\n") && !strstr(world, "process drover-open\n");
+}
+
 void rig_reap(void)
 {
 	while (getpid() == 1 && waitpid(-1, NULL, WNOHANG) > 0)

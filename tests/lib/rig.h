@@ -100,6 +100,8 @@ void client_define(struct client *c, const char *name, const char *extra, ...) _
  * were made for it, network interfaces but lo, one a line, sorted. The caller's. DAEMON: the daemon's own open descriptors
  * as well. */
 char *rig_world(struct rig *r, bool daemon);
+/* Whether a world is one to compare: no file in it is just being written, and no helper has been told to end. */
+bool rig_is_still(const char *world);
 /* Number of open descriptors of a process; resident memory in KiB. */
 unsigned process_fds(pid_t pid);
 unsigned process_rss(pid_t pid);
