@@ -297,6 +297,19 @@ static void stop_frozen(const struct trial *t)
 	process_await_end(pid);
 }
 
+/* A guest that lets go of a device when it likes is cleared up after by an operation of droverd's own; all else that is
+ * under way behind a reply was left. */
+static bool is_clearing_up(const struct plan *p)
+{
+	static const char *const commands[] = { "disk-", "nic-", "devices-" };
+	_cleanup_json_ struct json_object *o = client_ok(scene.c, "query-instance", "{%s}", scene_web(p));
+	bool devices = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		devices |= str_starts(p->command, commands[i]);
+	return devices && (!has(o, "operation.command") || str_eq(str_at(o, "operation.command"), "devices-collect"));
+}
+
 static void follow(struct trial *t, int id)
 {
 	_cleanup_free_ char *place = place_of(t), *fired = xasprintf("fault %s", place);
@@ -322,8 +335,9 @@ static void follow(struct trial *t, int id)
 		if (logged_pid("killed"))
 			process_await_end(logged_pid("killed"));
 		settle();
-	} else {
-		ck_assert_msg(t->p->asks_guest || is_settled(), "something is under way behind the reply");
+	} else if (!t->p->asks_guest && !is_settled()) {
+		ck_assert_msg(is_clearing_up(t->p), "something is under way behind the reply");
+		settle();
 	}
 	if (t->p->boots ? stays_down(t) : was_asked(t))
 		await_off();
