@@ -327,11 +327,10 @@ START_TEST(stalls_over_a_restart)
 }
 END_TEST
 
-/* The main loop is busy, the second monitor answers: it is slow, which is no error, and can be stopped. */
-START_TEST(is_slow)
+/* The reply to a start whose commit is held until the second monitor has been asked; the caller's. */
+static struct json_object *start_slowly(void)
 {
 	_cleanup_free_ char *gate = NULL;
-	_cleanup_json_ struct json_object *reply = NULL;
 	int start;
 
 	stage_set("%s", CONT_LATE);
@@ -340,7 +339,21 @@ START_TEST(is_slow)
 	start = client_send(stage.c, "instance-start", WEB);
 	stage_await_text("asked", "qmp2 query-yank");
 	stage_write("gate", "");
-	reply = client_reply(stage.c, start);
+	return client_reply(stage.c, start);
+}
+
+/* The main loop is busy, the second monitor answers: it is slow, which is no error, and can be stopped. */
+START_TEST(is_slow)
+{
+	enum { TRIES = 3 };
+	_cleanup_json_ struct json_object *reply = start_slowly();
+
+	/* The second monitor has a second for its answer, which a busy host may take. */
+	for (int i = 1; i < TRIES && has(reply, "error.stalled"); i++) {
+		json_object_put(reply);
+		stage_clear();
+		reply = start_slowly();
+	}
 	ck_assert_msg(has(reply, "return"), "%s", json_object_to_json_string(reply));
 	stage_check_state("web", "running", "booted");
 }

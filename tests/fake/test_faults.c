@@ -136,7 +136,7 @@ static struct plan plans[] = {
 	  .class = "QemuError", .words = "fake.error=device_add#2:GenericError:no", .args = BOTH },
 	{ "change devices of a silent guest", RUNNING, "devices-change", SILENT_GUEST, .every = 9, .stays_asked = true,
 	  .args = "'attach': {'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', "
-		  "'mode': 'user'}]}, 'detach': ['disk0', 'disk1'], 'timeout': 0.2" },
+		  "'mode': 'user'}]}, 'detach': ['disk0', 'disk1'], 'timeout': 1" },
 	{ "take a disk from a silent guest", RUNNING, "disk-detach", SILENT_GUEST,
 	  .args = "'disk': 'disk1', 'timeout': 0.02" },
 	{ "take a disk from a guest that refuses", RUNNING, "disk-detach", .class = "GuestRefused", .dies_done = true,

@@ -72,7 +72,7 @@ START_TEST(later_orders_first)
 	run("late1", "{'autostart': {'order': 5}}", slow);
 	run("late2", "{'autostart': {'order': 5}}", slow);
 	run("by-hand", "{'autostart': false}", slow);
-	ck_assert_int_eq(shutdown_all("--timeout 3"), 0);
+	ck_assert_int_eq(shutdown_all("--timeout 9"), 0);
 	text = order();
 	static const char *const first[] = { "late1", "late2", "by-hand" };
 	for (size_t i = 0; i < ARRAY_SIZE(first); i++) {
@@ -104,7 +104,7 @@ START_TEST(as_each_definition_says)
 	run("deaf", "{'on_host_shutdown': 'shutdown'}", "fake.powerdown=ignore");
 	stage_define("off", "%s", "");
 	left = stage_pid("left");
-	ck_assert_int_eq(shutdown_all("--timeout 1"), 0);
+	ck_assert_int_eq(shutdown_all("--timeout 5"), 0);
 	stage_check_state("left", "running", "booted");
 	ck_assert_int_eq(stage_pid("left"), left);
 	stage_check_state("saved", "shutoff", "admin");
@@ -129,7 +129,7 @@ START_TEST(failure)
 	stage_set("%s", "");
 	run("deaf", "{'autostart': {'order': 1}}", "fake.powerdown=ignore");
 	run("web", "{'autostart': true}", "");
-	ck_assert_int_eq(shutdown_all("--timeout 1 --then fail"), 11);
+	ck_assert_int_eq(shutdown_all("--timeout 5 --then fail"), 11);
 	stage_check_state("deaf", "running", "booted");
 	stage_check_state("web", "shutoff", "admin");
 	complained = rig_file(stage.r, "complained");

@@ -83,7 +83,7 @@ START_TEST(presses_do_not_pile_up)
 	stage_define("web", "fake.powerdown=ignore fake.hold=system_powerdown#2:%s fake.record=%s/asked", gate,
 		     stage.r->root);
 	stage_start("web");
-	e = client_error(stage.c, "Timeout", "instance-shutdown", "{'instance': 'web', 'timeout': 4}");
+	e = client_error(stage.c, "Timeout", "instance-shutdown", "{'instance': 'web', 'timeout': 9}");
 	ck_assert(!json_object_get_boolean(at(e, "undone")));
 	ck_assert_ptr_nonnull(strstr(str_at(e, "desc"), "may still"));
 	ck_assert_uint_eq(asked("system_powerdown"), 2);
@@ -202,6 +202,12 @@ START_TEST(stats_of_a_strange_qemu)
 	stage_define("web", "%s", words[_i]);
 	stage_start("web");
 	list = client_ok(stage.c, "query-stats", NULL);
+	/* An answer that is late by chance comes another time; one that never comes does not. */
+	for (int i = 0; i < LOOKS && _i != 3 && json_object_get_boolean(at(list, "0.stale")); i++) {
+		json_object_put(list);
+		usleep(LOOK_US);
+		list = client_ok(stage.c, "query-stats", NULL);
+	}
 	ck_assert_uint_eq(json_object_array_length(list), 1);
 	ck_assert_int_eq(json_object_get_boolean(at(list, "0.stale")), _i == 3);
 	ck_assert_int_eq(has(list, "0.memory.resident"), _i != 3);
