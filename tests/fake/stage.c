@@ -6,12 +6,21 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* When QEMU has answered all, descriptors are closed in moments; a test that counts them fails in each of its rows. */
-enum { POLL_US = 5000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US, POLLS_OF_FDS = POLLS / 6 };
+enum { POLL_US = 5000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US, FDS_MS = 10000 };
 
 struct stage stage;
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 void stage_set(const char *fault, ...)
 {
@@ -157,7 +166,7 @@ void stage_check_gear(const char *expected)
 {
 	char *text = stage_gear();
 
-	for (int i = 0; i < POLLS_OF_FDS && !str_eq(text, expected); i++) {
+	for (int64_t end = now_ms() + FDS_MS; !str_eq(text, expected) && now_ms() < end;) {
 		free(text);
 		usleep(POLL_US);
 		text = gear();
@@ -182,7 +191,7 @@ unsigned stage_fds(void)
 
 void stage_check_fds(unsigned fds)
 {
-	for (int i = 0; i < POLLS_OF_FDS && process_fds(stage.r->pid) != fds; i++)
+	for (int64_t end = now_ms() + FDS_MS; process_fds(stage.r->pid) != fds && now_ms() < end;)
 		usleep(POLL_US);
 	ck_assert_uint_eq(process_fds(stage.r->pid), fds);
 }
