@@ -300,16 +300,45 @@ struct json_object *client_event(struct client *c, const char *name)
 	}
 }
 
+static bool is_state_of(struct json_object *event, const char *instance)
+{
+	return str_eq(str_at(event, "event"), "INSTANCE_STATE") && str_eq(str_at(event, "data.instance"), instance);
+}
+
+/* What was told in front of an answer: the next wait is for what comes behind it. */
+static void drop_states(struct client *c, const char *instance)
+{
+	for (size_t i = json_object_array_length(c->events); i > 0; i--)
+		if (is_state_of(json_object_array_get_idx(c->events, i - 1), instance))
+			json_object_array_del_idx(c->events, i - 1, 1);
+}
+
 void client_await_state(struct client *c, const char *instance, const char *state, const char *reason)
 {
 	_cleanup_json_ struct json_object *now = client_ok(c, "query-instance", "{'instance': '%s'}", instance);
 	bool there = str_eq(str_at(now, "state"), state) && (!reason || str_eq(str_at(now, "reason"), reason));
 
+	if (there)
+		drop_states(c, instance);
 	while (!there) {
 		_cleanup_json_ struct json_object *o = client_event(c, "INSTANCE_STATE");
 
-		there = str_eq(str_at(o, "data.instance"), instance) && str_eq(str_at(o, "data.state"), state) &&
+		there = is_state_of(o, instance) && str_eq(str_at(o, "data.state"), state) &&
 			(!reason || str_eq(str_at(o, "data.reason"), reason));
+	}
+}
+
+struct json_object *client_stats(struct client *c, unsigned n)
+{
+	for (int64_t end = now_ms() + RIG_DEADLINE_MS;;) {
+		struct json_object *list = client_ok(c, "query-stats", "{}");
+		unsigned fresh = 0;
+
+		while (fresh < n && !json_object_get_boolean(at(json_object_array_get_idx(list, fresh), "stale")))
+			fresh++;
+		if (fresh == n || now_ms() > end)
+			return list;
+		json_object_put(list);
 	}
 }
 

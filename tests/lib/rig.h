@@ -85,8 +85,12 @@ struct json_object *client_error(struct client *c, const char *class, const char
 	_printf_(4, 5);
 /* The next event NAME (NULL: any) that has not been taken yet; earlier other ones are dropped. The caller's. */
 struct json_object *client_event(struct client *c, const char *name);
-/* Waits until the instance is in STATE (and for REASON, if not NULL), by events and one question first. */
+/* Waits until the instance is in STATE (and for REASON, if not NULL), by events and one question first; where that one
+ * suffices, what was told of its states until then is dropped. */
 void client_await_state(struct client *c, const char *instance, const char *state, const char *reason);
+/* What query-stats says once the first N of it are no old numbers: each QEMU has a second to answer, which on a busy
+ * machine is too little at times. The caller's. */
+struct json_object *client_stats(struct client *c, unsigned n);
 /* Waits for TEXT in the console log of an instance. */
 void client_await_console(struct client *c, const char *instance, const char *text);
 
@@ -102,8 +106,16 @@ void client_define(struct client *c, const char *name, const char *extra, ...) _
 char *rig_world(struct rig *r, bool daemon);
 /* Whether a world is one to compare: no file in it is just being written, and no helper has been told to end. */
 bool rig_is_still(const char *world);
-/* Number of open descriptors of a process; resident memory in KiB. */
+/* The same once nothing of it is under way: droverd saves records and closes what it needs no more behind its answers.
+ * The caller's. */
+char *rig_world_at_rest(struct rig *r, bool daemon);
+/* It is, or comes to be, as BEFORE. */
+void rig_expect_world(struct rig *r, bool daemon, const char *before);
+/* Number of open descriptors of a process; the same once it stays so; it is, or comes to be, N. */
 unsigned process_fds(pid_t pid);
+unsigned process_fds_at_rest(pid_t pid);
+void process_expect_fds(pid_t pid, unsigned n);
+/* Resident memory in KiB. */
 unsigned process_rss(pid_t pid);
 /* Whose parent has died is ours, as process 1, and its remains would be found by each later look at /proc, and hold a
  * uid. */

@@ -57,8 +57,8 @@ void hot_changes_later(const char *command, const char *args);
 
 /* QEMU's own answer; the caller's. */
 struct json_object *hot_qemu(const char *execute, const char *args);
-/* What QEMU has: nodes, objects, devices, backends of cards, descriptors; those of droverd; interfaces of the host. The
- * caller's. */
+/* What QEMU has: nodes, objects, devices, backends of cards, descriptors; those of droverd; interfaces of the host; once
+ * that stays so. The caller's. And: it is, or comes to be, as before. */
 char *hot_world(void);
 void hot_expect_world(const char *before);
 /* The definition and the runtime record, as text. The caller's. */

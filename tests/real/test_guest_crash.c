@@ -48,11 +48,24 @@ static bool dies_of(struct client *c, const char *command)
 	return true;
 }
 
+/* A keeper that has lost its droverd ends by itself, soon. */
+static char *world_without_keepers(void)
+{
+	char *world = rig_world(rig, false);
+
+	for (int i = 0; i < RIG_DEADLINE_MS / 10 && strstr(world, "process"); i++) {
+		free(world);
+		usleep(10000);
+		world = rig_world(rig, false);
+	}
+	return world;
+}
+
 /* It is running and known to be, or it is not there at all; which of the two. */
 static bool settled_running(struct client *c)
 {
 	_cleanup_json_ struct json_object *o = guest_settle(c, "web1");
-	_cleanup_free_ char *world = rig_world(rig, false);
+	_cleanup_free_ char *world = rig_world(rig, false), *left = NULL;
 	const char *state = str_at(o, "state");
 
 	ck_assert_msg(!strstr(world, "operations/"), "a marker is left: %s", world);
@@ -66,7 +79,8 @@ static bool settled_running(struct client *c)
 	}
 	ck_assert_msg(str_eq(state, "shutoff"), "%s", json_object_to_json_string(o));
 	ck_assert(!has(o, "pid"));
-	ck_assert_msg(!strstr(world, "process") && !strstr(world, "run/instances/"), "left: %s", world);
+	left = world_without_keepers();
+	ck_assert_msg(!strstr(left, "process") && !strstr(left, "run/instances/"), "left: %s", left);
 	return false;
 }
 

@@ -281,7 +281,7 @@ START_TEST(test_lives)
 		json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
 		if (i < WARM)
 			continue;
-		world = rig_world(rig, true);
+		world = rig_world_at_rest(rig, true);
 		ck_assert_msg(!strstr(world, "run/instances/web1") && !strstr(world, "process ") &&
 				      !strstr(world, "operations/"),
 			      "left: %s", world);
@@ -292,7 +292,7 @@ START_TEST(test_lives)
 			continue;
 		}
 		ck_assert_str_eq(before, world);
-		ck_assert_uint_eq(process_fds(rig->pid), fds);
+		process_expect_fds(rig->pid, fds);
 		ck_assert_msg(process_rss(rig->pid) <= rss + RSS_MARGIN_KIB, "%u KiB after life %d, %u after %d",
 			      process_rss(rig->pid), i + 1, rss, WARM + 1);
 	}

@@ -205,22 +205,21 @@ END_TEST
 
 static void expect_refused(const char *disk, const char *class, const char *named, const char *words)
 {
-	_cleanup_free_ char *before = NULL, *after = NULL;
+	_cleanup_free_ char *before = NULL;
 	_cleanup_json_ struct json_object *e = NULL;
 
 	client_define(client, "web1", "'memory': '16M', 'disks': [{'path': '%s/good'}, {%s}]", dir, disk);
 	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
 	e = client_error(client, class, "instance-start", "{'instance': 'web1'}");
 	json_object_put(guest_settle(client, "web1"));
-	before = rig_world(rig, true);
+	before = rig_world_at_rest(rig, true);
 	ck_assert_msg(str_starts(str_at(e, "desc"), named) && strstr(json_object_to_json_string(e), words), "%s",
 		      json_object_to_json_string(e));
 	ck_assert(json_object_get_boolean(at(e, "undone")));
 	json_object_put(client_error(client, class, "instance-start", "{'instance': 'web1'}"));
 	json_object_put(guest_settle(client, "web1"));
-	after = rig_world(rig, true);
-	ck_assert_str_eq(before, after);
-	ck_assert_msg(!strstr(after, "run/instances/web1") && !strstr(after, "operations/"), "left: %s", after);
+	rig_expect_world(rig, true, before);
+	ck_assert_msg(!strstr(before, "run/instances/web1") && !strstr(before, "operations/"), "left: %s", before);
 	guest_expect(client, "web1", "shutoff", "failed");
 }
 
@@ -315,7 +314,7 @@ START_TEST(test_server_dies)
 	guest_await(rig, "web1", "GUEST-ADD block vda", 1);
 	free(guest_shell(rig, "web1", "true"));
 	json_object_put(guest_settle(client, "web1"));
-	fds = process_fds(rig->pid);
+	fds = process_fds_at_rest(rig->pid);
 	server_end(server);
 	begun = guest_shell(
 		rig, "web1",
@@ -332,7 +331,7 @@ START_TEST(test_server_dies)
 	guest_expect(client, "web1", "running", "resumed");
 	expect_content("raw", 4096, "late");
 	json_object_put(guest_settle(client, "web1"));
-	ck_assert_uint_eq(process_fds(rig->pid), fds);
+	process_expect_fds(rig->pid, fds);
 	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
 }
 END_TEST
