@@ -315,10 +315,10 @@ START_TEST(test_hangs)
 	_cleanup_free_ char *path = script("hangs", "sleep 1000 &\necho $! >%s/pid\nwait", dir);
 	_cleanup_free_ char *greets = script("greets", MONITOR "greet\necho $$ >%s/pid2\nexec sleep 1000", dir);
 
-	refused(path, "1", ERR_TIMEOUT, "did not answer within 1 s");
+	refused(path, "4", ERR_TIMEOUT, "did not answer within 4 s");
 	ck_assert_int_gt(pid_in("pid"), 0);
 	process_await_end(pid_in("pid"));
-	refused(greets, "1", ERR_TIMEOUT, "did not answer within 1 s");
+	refused(greets, "4", ERR_TIMEOUT, "did not answer within 4 s");
 	process_await_end(pid_in("pid2"));
 }
 END_TEST
@@ -341,13 +341,14 @@ START_TEST(test_dies_with_us)
 			file_write(dir_fd, "prober", text, 0644, false, NULL);
 			pause();
 		}
-		while ((pid = pid_in("pid")) == 0)
+		while ((pid = pid_in("pid")) == 0 || pid_in("prober") == 0)
 			usleep(1000);
 		ck_assert_int_eq(kill(i == 0 ? daemon : pid_in("prober"), SIGKILL), 0);
 		process_await_end(pid);
 		kill(daemon, SIGKILL);
 		ck_assert_int_eq(waitpid(daemon, &status, 0), daemon);
 		unlinkat(dir_fd, "pid", 0);
+		unlinkat(dir_fd, "prober", 0);
 	}
 }
 END_TEST

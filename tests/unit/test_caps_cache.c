@@ -516,7 +516,7 @@ static enum verdict step_wait(struct op *o, void *arg)
 	return caps_wait(o, cache, wanted, &got);
 }
 
-static const struct step steps[] = { { "ask", step_wait, NULL, .timeout_ms = 5000 } };
+static const struct step steps[] = { { "ask", step_wait, NULL, .timeout_ms = 20000 } };
 
 static bool op_begin(struct op *o)
 {
@@ -569,7 +569,7 @@ START_TEST(test_wait_ends_early)
 
 	begin(binary);
 	loop_quiet();
-	loop_pass(5100);
+	loop_pass(20100);
 	LOOP_UNTIL(!op);
 	ck_assert_int_eq(failure->class, ERR_TIMEOUT);
 	failure = err_free(failure);
