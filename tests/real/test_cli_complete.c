@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Completion has a second, and gives none behind it: on a busy machine it is asked again. */
+enum { TRIES = 20 };
+
 static struct rig *rig;
 
 static void set_up(void)
@@ -90,16 +93,25 @@ static const struct {
 	{ { "--socket", "/nowhere", "start", "" }, "", NULL },
 };
 
+static bool is_answer(size_t i, const char *all)
+{
+	_cleanup_free_ char *spaced = xasprintf(" %s ", all);
+	_cleanup_free_ char *one = xasprintf(" %s ", rows[i].one ? rows[i].one : "");
+
+	return rows[i].all ? str_eq(all, rows[i].all) : strstr(spaced, one) != NULL;
+}
+
 START_TEST(test_candidates)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		_cleanup_free_ char *all = candidates(rig, rows[i].words), *spaced = xasprintf(" %s ", all);
-		_cleanup_free_ char *one = xasprintf(" %s ", rows[i].one ? rows[i].one : "");
+		char *all = candidates(rig, rows[i].words);
 
-		if (rows[i].all)
-			ck_assert_msg(str_eq(all, rows[i].all), "row %zu: %s", i, all);
-		else
-			ck_assert_msg(strstr(spaced, one), "row %zu: %s", i, all);
+		for (int tries = 1; tries < TRIES && str_empty(all) && !is_answer(i, all); tries++) {
+			free(all);
+			all = candidates(rig, rows[i].words);
+		}
+		ck_assert_msg(is_answer(i, all), "row %zu: %s", i, all);
+		free(all);
 	}
 }
 END_TEST
@@ -127,6 +139,21 @@ static const struct {
 	  " $fpath); autoload -Uz compinit; compinit -D -u; unsetopt zle_bracketed_paste\n" },
 };
 
+/* A line that says WANTED, if it is completed. */
+static void run(struct person *p, const char *line, const char *wanted)
+{
+	size_t from;
+	int tries = 0;
+
+	do {
+		from = strlen(person_saw(p));
+		person_type(p, line);
+		person_type(p, "echo end-of\"\"-it\n");
+		person_await(p, "end-of-it");
+	} while (!strstr(person_saw(p) + from, wanted) && ++tries < TRIES);
+	ck_assert_msg(tries < TRIES, "never '%s': %s", wanted, person_saw(p));
+}
+
 START_TEST(test_shell)
 {
 	const char *const *a = shells[_i].arguments;
@@ -143,14 +170,10 @@ START_TEST(test_shell)
 	person_type(p, "echo rea\"\"dy\n");
 	person_await(p, "ready");
 	/* the line is run: what was typed and what was completed come out as words */
-	person_type(p, "drover undef\tweb2\n");
-	person_await(p, "web2: undefined");
-	person_type(p, "drover modify web1 hvparams.accel=t\t description=x\n");
-	person_await(p, "web1: changed");
-	person_type(p, "drover call query-instance instance=web1 | cat\n");
-	person_await(p, "\"accel\":\"tcg\"");
-	person_type(p, "drover show w\t | grep -c uuid | sed s/^/n=/\n");
-	person_await(p, "n=1");
+	run(p, "drover undef\tweb2\n", "web2: undefined");
+	run(p, "drover modify web1 hvparams.accel=t\t description=x\n", "web1: changed");
+	run(p, "drover call query-instance instance=web1 | cat\n", "\"accel\":\"tcg\"");
+	run(p, "drover show w\t | grep -c uuid | sed s/^/n=/\n", "n=1");
 	person_type(p, "exit\n");
 	person_leave(p);
 }

@@ -154,7 +154,7 @@ static void start_guest(struct ganeti_command *c, const char *words)
 static void check_adopted(struct json_object *result)
 {
 	_cleanup_json_ struct json_object *shown = guest_query(node.client, VM);
-	_cleanup_json_ struct json_object *stats = client_ok(node.client, "query-stats", NULL);
+	_cleanup_json_ struct json_object *stats = client_stats(node.client, 1);
 
 	ck_assert_msg(int_at(stats, "0.disks.0.read-bytes") > 0, "%s", json_object_to_json_string(stats));
 	ck_assert(json_object_get_boolean(at(result, "changed")));

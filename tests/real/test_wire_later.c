@@ -38,6 +38,7 @@ static void firmware_runs(void)
 
 	client_define(c, "bios", "'memory': '32M', 'hvparams': {'accel': 'tcg'}");
 	json_object_put(client_ok(c, "instance-start", "{'instance': 'bios'}"));
+	json_object_put(client_stats(c, 1)); /* what it once was is known from then on */
 }
 
 static void firmware_ends(void)
