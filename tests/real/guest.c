@@ -278,18 +278,35 @@ bool process_runs(pid_t pid)
 	return state && state != 'Z' && state != 'X';
 }
 
-char *process_field(pid_t pid, const char *file, const char *field)
+/* NULL: there is no such file. */
+static char *read_field(const char *path, const char *field)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%d/%s", pid, file), *text = NULL,
-			    *line = xasprintf("\n%s:", field);
+	_cleanup_free_ char *text = NULL, *line = xasprintf("\n%s:", field);
 	const char *p;
 
-	ck_assert_msg(file_read(AT_FDCWD, path, FILE_MAX, &text, NULL, NULL), "no '%s'", path);
+	if (!file_read(AT_FDCWD, path, FILE_MAX, &text, NULL, NULL))
+		return NULL;
 	p = strstr(text, line);
 	ck_assert_msg(p || str_starts(text, line + 1), "'%s' has no '%s'", path, field);
 	p = p ? p + strlen(line) : text + strlen(line + 1);
 	p += strspn(p, " \t");
 	return xstrndup(p, strcspn(p, "\n"));
+}
+
+char *process_field(pid_t pid, const char *file, const char *field)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/%s", pid, file);
+	char *value = read_field(path, field);
+
+	ck_assert_msg(value != NULL, "no '%s'", path);
+	return value;
+}
+
+char *thread_field(pid_t pid, const char *tid, const char *field)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/task/%s/status", pid, tid);
+
+	return read_field(path, field);
 }
 
 /* utime and stime of one thread, if it is a vCPU's. */

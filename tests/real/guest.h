@@ -49,6 +49,8 @@ bool process_runs(pid_t pid);
 unsigned long process_vcpu_ticks(pid_t pid);
 /* The value of a line "FIELD:\tVALUE" of /proc/PID/FILE. The caller's. */
 char *process_field(pid_t pid, const char *file, const char *field);
+/* The same of the status of a thread; NULL: it has ended. */
+char *thread_field(pid_t pid, const char *tid, const char *field);
 /* The process that holds the lock FILE of an instance; 0: nobody. */
 pid_t guest_lock_holder(struct rig *r, const char *name, const char *file);
 

@@ -103,6 +103,7 @@ START_TEST(test_deaf)
 	e = client_error(client, "Timeout", "instance-reboot", "{'instance': 'web1', 'timeout': 1}");
 	ck_assert_str_eq(str_at(e, "step"), "wait for the guest");
 	ck_assert(!json_get_bool(e, "undone", true)); /* the button cannot be unpressed */
+	guest_await(rig, "web1", "GUEST-BUTTON", 1);
 	ck_assert_uint_eq(guest_said(rig, "web1", "GUEST-BUTTON"), 1);
 	ck_assert_int_eq(guest_pid(client, "web1"), pid);
 	guest_expect(client, "web1", "running", "booted");

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { SCSI_DISKS = 20, CYCLES = 20, WARM_UP = 2, GROWTH_KIB = 1024 };
+enum { SCSI_DISKS = 20, CYCLES = 20, WARM_UP = 2, GROWTH_KIB = 4096 };
 
 static const char *const machines[] = { "pc", "q35" };
 

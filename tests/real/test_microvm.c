@@ -79,7 +79,7 @@ START_TEST(test_guest)
 	ck_assert_int_eq(json_object_array_length(at(queried, "definition.disks")), 3);
 	done = client_ok(client, "instance-shutdown", "{'instance': '" VM "', 'mode': 'acpi'}");
 	ck_assert_str_eq(str_at(done, "rung"), "acpi");
-	ck_assert_uint_eq(guest_said(rig, VM, "GUEST-BUTTON power"), 1);
+	ck_assert_uint_ge(guest_said(rig, VM, "GUEST-BUTTON power"), 1);
 	guest_expect(client, VM, "shutoff", "admin");
 }
 END_TEST
