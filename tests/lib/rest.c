@@ -3,16 +3,9 @@
 #include "base/cleanup.h"
 #include "rig.h"
 
-#include <string.h>
 #include <unistd.h>
 
 enum { LOOK_MS = 20, LOOKS = RIG_DEADLINE_MS / LOOK_MS, LOOKS_ALIKE = 2 };
-
-/* Whether there is something that goes by itself: a file that is being written, a program that has been told to end. */
-static bool is_under_way(const char *world)
-{
-	return strstr(world, ".new\n") || strstr(world, "process drover-open\n");
-}
 
 char *rig_world_at_rest(struct rig *r, bool daemon)
 {
@@ -23,7 +16,7 @@ char *rig_world_at_rest(struct rig *r, bool daemon)
 
 		usleep(LOOK_MS * 1000);
 		world = rig_world(r, daemon);
-		alike = str_eq(world, last) && !is_under_way(world) ? alike + 1 : 0;
+		alike = str_eq(world, last) && rig_is_still(world) ? alike + 1 : 0;
 	}
 	return world;
 }
