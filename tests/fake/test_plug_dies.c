@@ -121,6 +121,34 @@ START_TEST(both_die)
 }
 END_TEST
 
+/* A change of two hundred disks has more than a thousand steps. The marker of a small one says that it stood at one of
+ * those, which is taken for its last, as that of another build of droverd may be. */
+START_TEST(far_behind_the_beginning)
+{
+	static const char file[] = "run/operations/instance-web.json";
+	_cleanup_free_ char *args = NULL, *text = NULL, *is = NULL;
+	_cleanup_json_ struct json_object *marker = NULL;
+
+	set(0, 5);
+	args = stage_text(changes[0].args);
+	client_send(stage.c, changes[0].command, "{'instance': 'web', 'job-id': 'mine', %s}", args);
+	ck_assert(dies());
+	client_free(TAKE_PTR(stage.c));
+	rig_wait(stage.r);
+	free(TAKE_PTR(stage.r->fault));
+	text = rig_file(stage.r, "%s", file);
+	marker = json_tokener_parse(text);
+	json_add_int(marker, "step", 1400);
+	stage_write(file, json_object_to_json_string(marker));
+	stage_restart();
+	stage_settle();
+	ck_assert(was_undone());
+	is = devices();
+	ck_assert_str_eq(is, BEFORE);
+	json_object_put(client_ok(stage.c, "instance-stop", "{'instance': 'web'}"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("plug dies");
@@ -128,6 +156,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, NULL, stage_clear);
 	tcase_add_loop_test(t, both_die, 0, (int)ARRAY_SIZE(changes) * STEPS_MAX);
+	tcase_add_test(t, far_behind_the_beginning);
 	suite_add_tcase(s, t);
 	return s;
 }
