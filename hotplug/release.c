@@ -12,34 +12,17 @@ enum { CALL_MS = 30000 };
 struct thing {
 	struct instance *inst;
 	const char *command, *key;
-	char *name;
+	char *name, *group;      /* group: what disks call it that share it, or NULL */
+	struct json_object *ids; /* of all devices that have gone */
 };
 
 static void thing_clear(void *data)
 {
-	free(((struct thing *)data)->name);
-}
+	struct thing *t = data;
 
-static enum verdict remove_thing(struct op *op, void *arg)
-{
-	const struct thing *t = arg;
-	struct json_object *args;
-
-	if (qmp_is_gone(t->inst->qmp))
-		return OP_DONE;
-	args = json_object_new_object();
-	json_add_str(args, t->key, t->name);
-	return qmp_remove(op, t->inst->qmp, t->command, args);
-}
-
-static const struct step step_remove = { "remove what the device needed", remove_thing, .timeout_ms = CALL_MS };
-
-static void add(struct op *op, struct instance *inst, const char *command, const char *key, const char *name)
-{
-	struct thing *t = op_own(op, sizeof(*t), thing_clear);
-
-	*t = (struct thing){ inst, command, key, xstrdup(name) };
-	op_add(op, &step_remove, t);
+	free(t->name);
+	free(t->group);
+	json_object_put(t->ids);
 }
 
 /* Whether a disk that is not among IDS is in this group too. */
@@ -57,6 +40,30 @@ static bool is_shared(const struct instance *inst, const char *group, struct jso
 			return true;
 	}
 	return false;
+}
+
+/* Who is in a group is known now: when the plan was made, one that the same change brings was not in the record yet. */
+static enum verdict remove_thing(struct op *op, void *arg)
+{
+	const struct thing *t = arg;
+	struct json_object *args;
+
+	if (qmp_is_gone(t->inst->qmp) || (t->group && is_shared(t->inst, t->group, t->ids)))
+		return OP_DONE;
+	args = json_object_new_object();
+	json_add_str(args, t->key, t->name);
+	return qmp_remove(op, t->inst->qmp, t->command, args);
+}
+
+static const struct step step_remove = { "remove what the device needed", remove_thing, .timeout_ms = CALL_MS };
+
+static struct thing *add(struct op *op, struct instance *inst, const char *command, const char *key, const char *name)
+{
+	struct thing *t = op_own(op, sizeof(*t), thing_clear);
+
+	*t = (struct thing){ .inst = inst, .command = command, .key = key, .name = xstrdup(name) };
+	op_add(op, &step_remove, t);
+	return t;
 }
 
 static void add_disk(struct op *op, struct instance *inst, struct json_object *shown, const char *id)
@@ -79,9 +86,12 @@ static void add_groups(struct op *op, struct instance *inst, struct json_object 
 		const char *group = json_get_str(
 			json_get_typed(device_record_find(inst, id, NULL), "throttle", json_type_object), "group");
 		_cleanup_free_ char *name = group ? xasprintf("group-%s", group) : NULL;
+		struct thing *t = group ? add(op, inst, "object-del", "id", name) : NULL;
 
-		if (group && !is_shared(inst, group, ids))
-			add(op, inst, "object-del", "id", name); /* a second time it is not there */
+		if (t) { /* a second time it is not there */
+			t->group = xstrdup(group);
+			t->ids = json_object_get(ids);
+		}
 	}
 }
 

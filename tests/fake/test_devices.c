@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#define WEB "{'instance': 'web'}"
 #define A "11111111-22a7-4067-a566-7e0ca8386133"
 #define A_ID "disk-11111111-22a7-4067"
 #define B "22222222-22a7-4067-a566-7e0ca8386133"
@@ -189,6 +190,38 @@ START_TEST(half_recorded)
 }
 END_TEST
 
+/* Whether QEMU has an object, or a device. */
+static bool is_there(const char *path, const char *name)
+{
+	_cleanup_json_ struct json_object *list = client_ok(
+		stage.c, "instance-qmp", "{'instance': 'web', 'execute': 'qom-list', 'arguments': {'path': '%s'}}",
+		path);
+
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		if (str_eq(str_at(json_object_array_get_idx(list, i), "name"), name))
+			return true;
+	return false;
+}
+
+/* The disk that comes shares the limits of the one that goes. */
+START_TEST(group_changes_hands)
+{
+	static const char throttle[] = "'throttle': {'iops_total': 50, 'group': 'g'}";
+	_cleanup_free_ char *first = xasprintf("'disk': {'uuid': '" A "', 'path': '@/one', %s}", throttle);
+	_cleanup_free_ char *second = xasprintf(
+		"'attach': {'disks': [{'uuid': '" B "', 'path': '@/two', %s}]}, 'detach': ['" A "']", throttle);
+
+	set("");
+	json_object_put(done("disk-attach", first));
+	json_object_put(done("devices-change", second));
+	check_first(B, B);
+	ck_assert(is_there("/objects", "group-g"));
+	json_object_put(done("devices-change", "'detach': ['" B "']"));
+	check_first(NULL, NULL);
+	ck_assert(!is_there("/objects", "group-g"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("devices");
@@ -201,6 +234,7 @@ static Suite *suite(void)
 	tcase_add_test(t, block_is_no_lock);
 	tcase_add_test(t, nodes_are_no_list);
 	tcase_add_test(t, half_recorded);
+	tcase_add_test(t, group_changes_hands);
 	suite_add_tcase(s, t);
 	return s;
 }
