@@ -163,9 +163,14 @@ const struct definition_context *instance_context(struct runtime *rt, const char
 {
 	const struct instance *inst = instance_find(rt, name);
 
-	*q = (struct instance_question){ rt,
-					 name,
-					 { .old = inst ? inst->stored : NULL, .mac_taken = is_mac_taken, .data = q } };
+	*q = (struct instance_question){
+		rt,
+		name,
+		{ .old = inst ? inst->stored : NULL,
+		  .running = inst ? json_get_typed(inst->record, "definition", json_type_object) : NULL,
+		  .mac_taken = is_mac_taken,
+		  .data = q }
+	};
 	return &q->ctx;
 }
 

@@ -121,11 +121,12 @@ static const struct bus_row {
 	const char *what; /* for "no free ... left" */
 	void (*fill)(unsigned n, struct hvinfo *place);
 	unsigned count; /* 0: a parameter says */
+	bool hot;       /* devices are plugged while the machine runs */
 } buses[] = {
-	[BUS_PCI] = { "slot on pci.0", fill_pci, PCI_SLOTS },
+	[BUS_PCI] = { "slot on pci.0", fill_pci, PCI_SLOTS, true },
 	[BUS_MICROVM] = { "slot on pcie.0", fill_microvm, PCI_SLOTS },
-	[BUS_ROOT_PORTS] = { "root port (pcie_root_ports)", fill_root_port, 0 },
-	[BUS_SCSI] = { "scsi-id on scsi.0", fill_scsi, 0 },
+	[BUS_ROOT_PORTS] = { "root port (pcie_root_ports)", fill_root_port, 0, true },
+	[BUS_SCSI] = { "scsi-id on scsi.0", fill_scsi, 0, true },
 	[BUS_IDE] = { "place on ide.0 and ide.1", fill_ide, 4 },
 	[BUS_AHCI] = { "port of ide.0 to ide.5", fill_ahci, 6 },
 	[BUS_FLOPPY] = { "floppy drive", fill_floppy, 2 },
@@ -238,9 +239,15 @@ static bool no_slot(const struct map *map, const struct seat *s, unsigned first,
 	return err_name_param(e, path);
 }
 
+/* A place that it has in the machine that runs is its own. */
+static bool is_free(const struct map *map, const struct seat *s, unsigned n)
+{
+	return !map->owner[s->bus][n] || str_eq(map->owner[s->bus][n], s->id);
+}
+
 static void sit(struct map *map, struct seat *s, unsigned n)
 {
-	assert(!map->owner[s->bus][n]);
+	assert(is_free(map, s, n));
 	map->owner[s->bus][n] = s->id;
 	place_clear(s->info);
 	buses[s->bus].fill(n, s->info);
@@ -284,7 +291,7 @@ static unsigned find_places(const struct map *map, const struct seat *s, const s
 
 	for (unsigned n = bus_count(map->hv, s->bus); n-- > bus_lowest(s->bus);) {
 		struct hvinfo place = { 0 };
-		bool fits = !free_only || !map->owner[s->bus][n];
+		bool fits = !free_only || is_free(map, s, n);
 
 		place_clear(&place);
 		buses[s->bus].fill(n, &place);
@@ -344,7 +351,7 @@ static bool sit_as_given(struct map *map, struct seat *s, struct err **e)
 	}
 	place_clear(&any);
 	all = find_places(map, s, s->info, ARRAY_SIZE(members), false, &n);
-	if (all == 1 && map->owner[s->bus][n])
+	if (all == 1 && !is_free(map, s, n))
 		return fail(e, s, telling_member(s), "%s sits there already", map->owner[s->bus][n]);
 	if (!find_places(map, s, s->info, ARRAY_SIZE(members), true, &n))
 		return no_slot(map, s, bus_lowest(s->bus), e);
@@ -368,7 +375,7 @@ static bool sit_lowest(struct map *map, struct seat *s, struct err **e)
 	unsigned first = bus_first(map->hv, s->bus);
 
 	for (unsigned n = first; n < bus_count(map->hv, s->bus); n++)
-		if (!map->owner[s->bus][n]) {
+		if (is_free(map, s, n)) {
 			sit(map, s, n);
 			return true;
 		}
@@ -469,20 +476,28 @@ static bool sit_all(struct map *map, struct seat *seats, size_t n, struct err **
 	return true;
 }
 
-/* The places of those who sit already, each for good; not of those with an id in BUT. */
-static void take_places(struct map *map, struct seat *there, size_t n_there, const struct seat *but, size_t n_but)
+/* Its place on the machine. A type that waits in hvparams for the next start is not that of a device that was plugged
+ * meanwhile, so the bus is one that fits. */
+static bool find_own(const struct map *map, struct seat *s, unsigned *place)
+{
+	const enum bus candidates[] = { s->bus, pci_of(map->hv), BUS_SCSI };
+
+	for (size_t i = 0; has_place(s->info) && i < ARRAY_SIZE(candidates); i++) {
+		s->bus = candidates[i];
+		if (find_places(map, s, s->info, ARRAY_SIZE(members), true, place) == 1)
+			return true;
+	}
+	return false;
+}
+
+/* The places of those who sit already, or only of those that others may be plugged into while they do. */
+static void take_places(struct map *map, struct seat *there, size_t n, bool hot_only)
 {
 	unsigned place = 0;
 
-	for (size_t i = 0; i < n_there; i++) {
-		bool again = false;
-
-		for (size_t k = 0; k < n_but && !again; k++)
-			again = str_eq(but[k].id, there[i].id);
-		if (!again && has_place(there[i].info) &&
-		    find_places(map, &there[i], there[i].info, ARRAY_SIZE(members), true, &place) == 1)
+	for (size_t i = 0; i < n; i++)
+		if (find_own(map, &there[i], &place) && (buses[there[i].bus].hot || !hot_only))
 			map->owner[there[i].bus][place] = there[i].id;
-	}
 }
 
 bool slots_assign(struct definition *def, const struct definition *old, const struct definition *running,
@@ -494,11 +509,26 @@ bool slots_assign(struct definition *def, const struct definition *old, const st
 	bool ok;
 
 	map->hv = &def->hvparams;
-	take_places(map, there, n_running, seats, n);
+	take_places(map, there, n_running, true);
 	ok = sit_all(map, seats, n, e);
 	free_seats(there, n_running);
 	free_seats(seats, n);
 	return ok;
+}
+
+bool slots_has_place(const struct definition *def, const char *id)
+{
+	_cleanup_free_ struct map *map = xcalloc(1, sizeof(*map));
+	size_t n = def->disks.n + def->nics.n;
+	struct seat *seats = make_seats(def, NULL);
+	unsigned place;
+	bool has = false;
+
+	map->hv = &def->hvparams;
+	for (size_t i = 0; i < n; i++)
+		has |= str_eq(seats[i].info->id, id) && find_own(map, &seats[i], &place);
+	free_seats(seats, n);
+	return has;
 }
 
 /* ---- the map ---- */
@@ -577,9 +607,11 @@ struct json_object *slots_describe(const struct definition *def, const struct de
 	struct seat *seats = make_seats(def, NULL), *there = running ? make_seats(running, NULL) : NULL;
 	struct json_object *list = json_object_new_array();
 
-	map->hv = &def->hvparams;
-	take_places(map, there, n_running, seats, n);
-	take_places(map, seats, n, NULL, 0);
+	map->hv = running ? &running->hvparams : &def->hvparams;
+	take_places(map, there, n_running, false);
+	/* On a machine of another kind they will sit elsewhere, and not yet. */
+	if (pci_of(map->hv) == pci_of(&def->hvparams))
+		take_places(map, seats, n, false);
 	describe_all(list, map);
 	free_seats(there, n_running);
 	free_seats(seats, n);

@@ -222,6 +222,24 @@ START_TEST(group_changes_hands)
 }
 END_TEST
 
+/* A device that is new in the definition does not get the place of one that runs and has left it. */
+START_TEST(places_of_what_runs)
+{
+	_cleanup_json_ struct json_object *o = NULL, *shown = NULL;
+
+	set("");
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}"));
+	json_object_put(done("disk-detach", "'disk': '" A "', 'live': false"));
+	json_object_put(
+		done("instance-modify", "'patch': {'disks': [{'uuid': '" B "', 'name': 'two', 'path': '@/two'}]}"));
+	o = done("disk-attach", "'disk': {'uuid': '" B "', 'path': '@/two'}");
+	ck_assert(json_get_bool(o, "changed", false));
+	shown = stage_show("web");
+	ck_assert_str_eq(str_at(shown, "runtime.disks.0.hvinfo.addr"), "0xc");
+	ck_assert_str_eq(str_at(shown, "runtime.disks.1.hvinfo.addr"), "0xd");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("devices");
@@ -235,6 +253,7 @@ static Suite *suite(void)
 	tcase_add_test(t, nodes_are_no_list);
 	tcase_add_test(t, half_recorded);
 	tcase_add_test(t, group_changes_hands);
+	tcase_add_test(t, places_of_what_runs);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -278,6 +278,37 @@ START_TEST(test_no_eviction)
 }
 END_TEST
 
+/* ---- beside what runs ---- */
+
+static const struct {
+	const char *hv, *there, *next_hv, *disks, *places; /* THERE: of the machine that runs, and was defined last */
+} beside[] = {
+	{ PC, "{" A "}", PC, "{" C "}", "pci.0 0xd" },
+	{ PC, "{" A "}", PC, "{" C "}, {" A "}", "pci.0 0xd, pci.0 0xc" },
+	/* it moves, and has its place until it has */
+	{ PC, "{" A "}", PC, "{" A ", 'type': 'scsi-hd'}, {" B "}", "scsi.0 0:0:0, pci.0 0xd" },
+	{ PC, "{" A "}", PC, "{" A ", 'hvinfo': {'addr': '0xf'}}, {" B "}", "pci.0 0xf, pci.0 0xd" },
+	/* where nothing is plugged */
+	{ PC, "{" A ", 'type': 'ide'}", PC, "{" C ", 'type': 'ide'}", "ide.0 0" },
+	{ MICROVM, "{" A "}", MICROVM, "{" C "}", "pcie.0 0xc" },
+	/* another machine */
+	{ Q35, "{" A "}", PC, "{" C "}", "pci.0 0xc" },
+	{ Q35, "{" A ", 'type': 'scsi-hd'}", PC, "{" C ", 'type': 'scsi-hd'}", "scsi.0 0:1:0" },
+};
+
+START_TEST(test_beside)
+{
+	_cleanup_free_ char *before = definition_text(beside[_i].hv, beside[_i].there, ""), *seen = NULL;
+	_cleanup_free_ char *after = definition_text(beside[_i].next_hv, beside[_i].disks, "");
+	_cleanup_json_ struct json_object *there = stored_over(before, NULL), *given = parse(after), *stored = NULL;
+
+	stored = definition_store(given, &(struct definition_context){ .old = there, .running = there }, NULL);
+	ck_assert_ptr_nonnull(stored);
+	seen = places_of(stored);
+	ck_assert_str_eq(seen, beside[_i].places);
+}
+END_TEST
+
 START_TEST(test_driver_and_id)
 {
 	_cleanup_free_ char *text = definition_text(PC, "{" A "}", "{'uuid': '" UUID1 "'}");
@@ -351,6 +382,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_capacity, 0, ARRAY_SIZE(capacities));
 	tcase_add_loop_test(tc, test_stays, 0, ARRAY_SIZE(stays));
 	tcase_add_test(tc, test_no_eviction);
+	tcase_add_loop_test(tc, test_beside, 0, ARRAY_SIZE(beside));
 	tcase_add_test(tc, test_driver_and_id);
 	tcase_add_loop_test(tc, test_map, 0, ARRAY_SIZE(maps));
 	runner = srunner_create(suite);
