@@ -147,15 +147,28 @@ struct instance *instance_find(struct runtime *rt, const char *name_or_uuid)
 	return NULL;
 }
 
+/* Whether a card of INST has it, also one that runs and has left the definition. */
+static bool has_mac(const struct instance *inst, const char *mac)
+{
+	struct json_object *running = json_get_typed(inst->record, "nics", json_type_array);
+
+	for (size_t i = 0; i < inst->def.nics.n; i++)
+		if (str_eq(definition_nic(&inst->def, i)->mac, mac))
+			return true;
+	for (size_t i = 0; running && i < json_object_array_length(running); i++)
+		if (str_eq(json_get_str(json_object_array_get_idx(running, i), "mac"), mac))
+			return true;
+	return false;
+}
+
 static bool is_mac_taken(const char *mac, void *data)
 {
 	const struct instance_question *q = data;
 	struct instance *inst;
 
 	RB_FOREACH(inst, instance_tree, &q->rt->instances)
-	for (size_t i = 0; i < inst->def.nics.n; i++)
-		if (!str_eq(inst->name, q->name) && str_eq(definition_nic(&inst->def, i)->mac, mac))
-			return true;
+	if (!str_eq(inst->name, q->name) && has_mac(inst, mac))
+		return true;
 	return false;
 }
 

@@ -240,6 +240,21 @@ START_TEST(places_of_what_runs)
 }
 END_TEST
 
+/* What has left the definition, and runs still, has its address. */
+START_TEST(address_of_what_runs)
+{
+	static const char card[] = "{'instance': 'other', 'nic': {'mode': 'none', 'mac': '" MAC "'}}";
+
+	set("");
+	json_object_put(done("nic-attach", "'nic': {'mode': 'none', 'mac': '" MAC "'}"));
+	json_object_put(done("nic-detach", "'nic': '" MAC "', 'live': false"));
+	client_define(stage.c, "other", "'nics': []");
+	json_object_put(client_error(stage.c, "Exists", "nic-attach", "%s", card));
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	json_object_put(client_ok(stage.c, "nic-attach", "%s", card));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("devices");
@@ -254,6 +269,7 @@ static Suite *suite(void)
 	tcase_add_test(t, half_recorded);
 	tcase_add_test(t, group_changes_hands);
 	tcase_add_test(t, places_of_what_runs);
+	tcase_add_test(t, address_of_what_runs);
 	suite_add_tcase(s, t);
 	return s;
 }
