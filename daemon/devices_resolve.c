@@ -191,6 +191,15 @@ static bool is_same(const struct choice *c, const char *list, struct json_object
 			       c->inst->name);
 }
 
+/* Whether the device ID of DEFINITION can come, or go, while what runs runs. */
+static bool is_possible(const struct choice *c, struct json_object *definition, const char *id, const char *parameter,
+			struct err **e)
+{
+	struct json_object *running = json_get_typed(c->inst->record, "definition", json_type_object);
+
+	return plug_has_hotplug(running, parameter, e) && plug_is_possible(definition, id, parameter, e);
+}
+
 static bool attach_one(struct choice *c, size_t l, struct json_object *given, const char *parameter, bool *fresh,
 		       struct err **e)
 {
@@ -208,6 +217,8 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 			return false;
 		if (json_get_str(c->names, device_id_of(there)))
 			return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter, "the same device is named twice");
+		if (c->live && !runs && !is_possible(c, c->inst->stored, device_id_of(there), parameter, e))
+			return false;
 		add_id(c->all[l], device_id_of(there));
 		json_add_str(c->names, device_id_of(there), parameter);
 		if (c->live && !runs)
@@ -272,15 +283,6 @@ static bool attach_list(struct choice *c, size_t l, struct json_object *given, c
 		++*fresh;
 	}
 	return true;
-}
-
-/* Whether the device ID of DEFINITION can come, or go, while what runs runs. */
-static bool is_possible(const struct choice *c, struct json_object *definition, const char *id, const char *parameter,
-			struct err **e)
-{
-	struct json_object *running = json_get_typed(c->inst->record, "definition", json_type_object);
-
-	return plug_has_hotplug(running, parameter, e) && plug_is_possible(definition, id, parameter, e);
 }
 
 /* The ids of the last N of a list. */

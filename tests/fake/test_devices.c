@@ -255,6 +255,28 @@ START_TEST(address_of_what_runs)
 }
 END_TEST
 
+static const struct {
+	const char *command, *device, *parameter;
+} colds[] = {
+	{ "disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one', 'type': 'ide'}", "disk" },
+	{ "disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one', 'media': 'floppy'}", "disk" },
+	{ "nic-attach", "'nic': {'uuid': '" B "', 'mode': 'user', 'type': 'ne2k_isa'}", "nic" },
+};
+
+/* What waits in the definition for the next start, and can have nothing else. */
+START_TEST(not_pluggable_later)
+{
+	_cleanup_free_ char *first = xasprintf("%s, 'live': false", colds[_i].device);
+	_cleanup_json_ struct json_object *e = NULL;
+
+	set("");
+	json_object_put(done(colds[_i].command, first));
+	e = fails("Unsupported", colds[_i].command, colds[_i].device);
+	ck_assert_str_eq(str_at(e, "parameter"), colds[_i].parameter);
+	ck_assert(!has(e, "step"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("devices");
@@ -270,6 +292,7 @@ static Suite *suite(void)
 	tcase_add_test(t, group_changes_hands);
 	tcase_add_test(t, places_of_what_runs);
 	tcase_add_test(t, address_of_what_runs);
+	tcase_add_loop_test(t, not_pluggable_later, 0, (int)ARRAY_SIZE(colds));
 	suite_add_tcase(s, t);
 	return s;
 }
