@@ -8,6 +8,7 @@
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
 #include "runtime/media.h"
+#include "runtime/slots.h"
 
 #include <string.h>
 #include <strings.h>
@@ -427,15 +428,49 @@ static struct json_object *shown_of(const struct choice *c)
 	return o;
 }
 
+/* Which of hvparams that places depend on waits for the next start. */
+static const char *waiting(const struct hvparams *running, const struct hvparams *stored)
+{
+	const struct {
+		const char *name;
+		bool waits;
+	} rows[] = {
+		{ "machine_version", machine_kind(running->machine_version) != machine_kind(stored->machine_version) },
+		{ "scsi_controller_type", running->scsi_controller_type != stored->scsi_controller_type },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].waits)
+			return rows[i].name;
+	return "pcie_root_ports";
+}
+
+/* A place was chosen for the machine that is defined, which may be another one than that which runs. */
+static bool check_places(const struct choice *c, const struct definition *running, struct err **e)
+{
+	for (size_t i = 0; i < length(c->attach); i++) {
+		const char *id = json_object_get_string(json_object_array_get_idx(c->attach, i));
+
+		if (!slots_has_place(running, id))
+			return devices_fail_at(e, ERR_WRONG_STATE, json_get_str(c->names, id),
+					       "the machine that runs has no such place; another 'hvparams.%s' is "
+					       "pending: stop and start it first, or attach with 'live' false",
+					       waiting(&running->hvparams, &c->inst->def.hvparams));
+	}
+	return true;
+}
+
 /* What the definition does not have any more may run still, and be in the way: it is an error of the request, in its
  * words. */
 static bool check_running(const struct choice *c, struct json_object *running, struct err **e)
 {
 	struct definition def;
+	bool ok;
 
 	if (definition_decode(running, &def, e)) {
+		ok = check_places(c, &def, e);
 		definition_clear(&def);
-		return true;
+		return ok;
 	}
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
 		for (size_t i = 0; i < length(list_in(running, lists[l])); i++) {

@@ -277,6 +277,65 @@ START_TEST(not_pluggable_later)
 }
 END_TEST
 
+static const struct {
+	const char *first, *later; /* hvparams of the machine that runs, and of the next */
+	const char *device;
+	const char *names, *bus; /* what errors tell of; what the map begins with */
+} waiting[] = {
+	{ "", "'machine_version': 'q35'", "'uuid': '" A "', 'path': '@/one'", "'hvparams.machine_version'", "pci.0" },
+	{ "'machine_version': 'q35'", "'machine_version': 'pc'", "'uuid': '" A "', 'path': '@/one'",
+	  "'hvparams.machine_version'", "rp" },
+	{ "'machine_version': 'q35', 'pcie_root_ports': 2", "'pcie_root_ports': 4",
+	  "'uuid': '" A "', 'path': '@/one', 'hvinfo': {'bus': 'rp2'}", "'hvparams.pcie_root_ports'", "rp" },
+	{ "'scsi_controller_type': 'lsi'", "'scsi_controller_type': null",
+	  "'uuid': '" A "', 'path': '@/one', 'type': 'scsi-hd', 'hvinfo': {'scsi-id': 20}",
+	  "'hvparams.scsi_controller_type'", "pci.0" },
+};
+
+/* A device of the machine that is to be has no place in the one that runs. */
+START_TEST(another_machine_waits)
+{
+	_cleanup_free_ char *first = xasprintf("'patch': {'hvparams': {%s}}", waiting[_i].first);
+	_cleanup_free_ char *later = xasprintf("'patch': {'hvparams': {%s}}", waiting[_i].later);
+	_cleanup_free_ char *live = xasprintf("'disk': {%s}", waiting[_i].device);
+	_cleanup_free_ char *cold = xasprintf("'disk': {%s}, 'live': false", waiting[_i].device);
+	_cleanup_json_ struct json_object *e = NULL, *shown = NULL;
+
+	set("");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	json_object_put(done("instance-modify", first));
+	json_object_put(client_ok(stage.c, "instance-start", WEB));
+	json_object_put(done("instance-modify", later));
+	e = fails("WrongState", "disk-attach", live);
+	ck_assert_str_eq(str_at(e, "parameter"), "disk");
+	ck_assert_msg(strstr(str_at(e, "desc"), waiting[_i].names), "%s", str_at(e, "desc"));
+	ck_assert(!has(e, "step"));
+	shown = stage_show("web");
+	ck_assert_str_eq(str_at(shown, "slots.0.bus"), waiting[_i].bus);
+	json_object_put(done("disk-attach", cold));
+	json_object_put(fails("WrongState", "disk-attach", live));
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	json_object_put(client_ok(stage.c, "instance-start", WEB));
+	check_first(A, A);
+}
+END_TEST
+
+/* A type that waits is that of a disk which is plugged now; its place is its own all the same. */
+START_TEST(another_type_waits)
+{
+	_cleanup_json_ struct json_object *shown = NULL;
+
+	set("");
+	json_object_put(done("instance-modify", "'patch': {'hvparams': {'disk_type': 'scsi-hd'}}"));
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'path': '@/one'}"));
+	json_object_put(done("disk-detach", "'disk': '" A "', 'live': false"));
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" B "', 'path': '@/two'}"));
+	shown = stage_show("web");
+	ck_assert_int_eq(int_at(shown, "runtime.disks.0.hvinfo.scsi-id"), 0);
+	ck_assert_int_eq(int_at(shown, "runtime.disks.1.hvinfo.scsi-id"), 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("devices");
@@ -293,6 +352,8 @@ static Suite *suite(void)
 	tcase_add_test(t, places_of_what_runs);
 	tcase_add_test(t, address_of_what_runs);
 	tcase_add_loop_test(t, not_pluggable_later, 0, (int)ARRAY_SIZE(colds));
+	tcase_add_loop_test(t, another_machine_waits, 0, (int)ARRAY_SIZE(waiting));
+	tcase_add_test(t, another_type_waits);
 	suite_add_tcase(s, t);
 	return s;
 }
