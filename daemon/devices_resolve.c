@@ -5,11 +5,13 @@
 #include "daemon/devices_resolve.h"
 
 #include "hotplug/plug.h"
+#include "runtime/boot.h"
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
 #include "runtime/media.h"
 #include "runtime/slots.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 
@@ -460,6 +462,31 @@ static bool check_places(const struct choice *c, const struct definition *runnin
 	return true;
 }
 
+/* A place in the firmware's order is that of a device until QEMU has it no more, whatever the definition says by now. */
+static bool check_order(const struct choice *c, const struct definition *running, struct err **e)
+{
+	int once = boot_once_of(json_get_str(c->inst->record, "boot"));
+
+	for (size_t i = 0; i < running->disks.n; i++) {
+		const struct disk *d = definition_disk(running, i);
+		const char *name = json_get_str(c->names, d->hvinfo.id);
+		_cleanup_free_ char *parameter = name ? xasprintf("%s.bootindex", name) : NULL;
+		int64_t index = boot_disk_index(running, once, i);
+		struct json_object *holder;
+
+		if (!name || d->bootindex == PARAM_INT_NONE || index == PARAM_INT_NONE ||
+		    device_record_find(c->inst, d->hvinfo.id, NULL))
+			continue;
+		holder = device_record_in_order(c->inst, index, c->detach);
+		if (holder)
+			return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter,
+					       "the machine that runs has '%s' in this place (%" PRId64 "); choose "
+					       "another, or attach with 'live' false",
+					       json_get_str(holder, "name"), index);
+	}
+	return true;
+}
+
 /* What the definition does not have any more may run still, and be in the way: it is an error of the request, in its
  * words. */
 static bool check_running(const struct choice *c, struct json_object *running, struct err **e)
@@ -468,7 +495,7 @@ static bool check_running(const struct choice *c, struct json_object *running, s
 	bool ok;
 
 	if (definition_decode(running, &def, e)) {
-		ok = check_places(c, &def, e);
+		ok = check_places(c, &def, e) && check_order(c, &def, e);
 		definition_clear(&def);
 		return ok;
 	}

@@ -410,6 +410,7 @@ static struct json_object *shown_of(const struct plug *p, const struct device *d
 
 	if (p->items && top < p->files.n)
 		json_add_uint(o, "size", (p->items[top].size + SECTOR - 1) / SECTOR * SECTOR);
+	record_order(o, json_get_int(d->add, "bootindex", PARAM_INT_NONE));
 	return o;
 }
 

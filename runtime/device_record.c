@@ -125,6 +125,30 @@ struct json_object *device_record_ids(const struct instance *inst, enum device_s
 	return ids;
 }
 
+static bool is_among(struct json_object *ids, const char *id)
+{
+	for (size_t i = 0; i < json_object_array_length(ids); i++)
+		if (str_eq(json_object_get_string(json_object_array_get_idx(ids, i)), id))
+			return true;
+	return false;
+}
+
+struct json_object *device_record_in_order(const struct instance *inst, int64_t bootindex, struct json_object *but)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		struct json_object *all = list_of(inst->record, lists[i]);
+
+		for (size_t k = 0; all && k < json_object_array_length(all); k++) {
+			struct json_object *shown = json_object_array_get_idx(all, k);
+
+			if (json_get_int(shown, "bootindex", PARAM_INT_NONE) == bootindex &&
+			    !is_among(but, device_id_of(shown)))
+				return shown;
+		}
+	}
+	return NULL;
+}
+
 void device_record_put(struct instance *inst, const char *list, struct json_object *shown, struct json_object *element)
 {
 	struct json_object *definition = json_get_typed(inst->record, "definition", json_type_object), *copy = NULL;

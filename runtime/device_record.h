@@ -16,6 +16,8 @@ enum device_state { DEVICE_ATTACHED, DEVICE_ATTACHING, DEVICE_DETACH_PENDING, DE
 struct json_object *device_record_find(const struct instance *inst, const char *id, const char **list);
 /* The ids of those in STATE; the caller's. */
 struct json_object *device_record_ids(const struct instance *inst, enum device_state state);
+/* What is shown of the one that QEMU was given this place in the firmware's order for, or NULL; not of those in BUT. */
+struct json_object *device_record_in_order(const struct instance *inst, int64_t bootindex, struct json_object *but);
 enum device_state device_record_state(struct json_object *shown);
 void device_record_set_state(struct instance *inst, const char *id, enum device_state state);
 /* SHOWN of LIST, whose element in the definition is ELEMENT; in place of what has the same id. Consumes SHOWN. */

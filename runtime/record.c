@@ -128,22 +128,36 @@ struct json_object *record_nic(const struct definition *def, size_t nic, struct 
 	return o;
 }
 
+void record_order(struct json_object *shown, int64_t bootindex)
+{
+	if (bootindex != PARAM_INT_NONE)
+		json_add_int(shown, "bootindex", bootindex);
+}
+
 static struct json_object *disks_of(const struct instance *inst, struct json_object *definition,
 				    const struct argv_env *env, const struct prepare *p)
 {
 	struct json_object *list = json_object_new_array();
 
-	for (size_t i = 0; i < inst->def.disks.n; i++)
-		json_object_array_add(list, record_disk(&inst->def, i, definition, env, &p->files));
+	for (size_t i = 0; i < inst->def.disks.n; i++) {
+		struct json_object *o = record_disk(&inst->def, i, definition, env, &p->files);
+
+		record_order(o, boot_disk_index(&inst->def, p->boot, i));
+		json_object_array_add(list, o);
+	}
 	return list;
 }
 
-static struct json_object *nics_of(const struct instance *inst, struct json_object *definition)
+static struct json_object *nics_of(const struct instance *inst, struct json_object *definition, const struct prepare *p)
 {
 	struct json_object *list = json_object_new_array();
 
-	for (size_t i = 0; i < inst->def.nics.n; i++)
-		json_object_array_add(list, record_nic(&inst->def, i, definition));
+	for (size_t i = 0; i < inst->def.nics.n; i++) {
+		struct json_object *o = record_nic(&inst->def, i, definition);
+
+		record_order(o, boot_nic_index(&inst->def, p->boot, i));
+		json_object_array_add(list, o);
+	}
 	return list;
 }
 
@@ -168,7 +182,7 @@ bool record_write(struct instance *inst, const struct prepare *p, struct err **e
 	json_add_str(o, "uuid", inst->uuid);
 	json_add(o, "cmd", argv_to_json(p->argv));
 	json_add(o, "definition", definition);
-	json_add(o, "nics", nics_of(inst, definition));
+	json_add(o, "nics", nics_of(inst, definition, p));
 	json_add(o, "hvparams", hvparams_of(definition, p));
 	json_add(o, "disks", disks_of(inst, definition, &env, p));
 	json_add(o, "process", process_to_json(inst->process));

@@ -21,6 +21,8 @@ struct argv_files;
 struct json_object *record_disk(const struct definition *def, size_t disk, struct json_object *definition,
 				const struct argv_env *env, const struct argv_files *files);
 struct json_object *record_nic(const struct definition *def, size_t nic, struct json_object *definition);
+/* Its place in the firmware's order, as QEMU was told it; PARAM_INT_NONE: it has none. */
+void record_order(struct json_object *shown, int64_t bootindex);
 /* Writes inst->record, which was changed, to runtime.json. */
 bool record_save(struct instance *inst, struct err **e);
 

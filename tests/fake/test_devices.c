@@ -336,6 +336,72 @@ START_TEST(another_type_waits)
 }
 END_TEST
 
+/* ---- the firmware's order ---- */
+
+static void set_bootable(const char *more, const char *start)
+{
+	_cleanup_free_ char *fake = rig_shared("fake-qemu"), *filled_more = NULL;
+
+	stage_set("%s", "");
+	images = stage.r->root;
+	stage_write("one", "an image");
+	stage_write("two", "an image");
+	stage_write("three", "an image");
+	filled_more = filled(more);
+	client_define(stage.c, "web", "'hvparams': {'accel': 'tcg', 'kvm_path': '%s'%s", fake, filled_more);
+	json_object_put(client_ok(stage.c, "instance-start", "{'instance': 'web'%s}", start));
+}
+
+static const struct {
+	const char *more, *start, *taken, *holder;
+} orders[] = {
+	{ "}, 'disks': [{'name': 'first', 'path': '@/one'}]", "", "1", "'first'" },
+	{ ", 'boot_order': 'network'}, 'disks': [{'path': '@/one'}], 'nics': [{'name': 'first', 'mode': 'user'}]", "",
+	  "1", "'first'" },
+	/* In front of all is the card, so what comes behind it has other numbers than it says. */
+	{ "}, 'disks': [{'name': 'first', 'path': '@/one', 'bootindex': 5}], 'nics': [{'mode': 'user'}]",
+	  ", 'boot': 'network'", "3", "'first'" },
+};
+
+/* QEMU gives a place to one device only, also one that no definition names. */
+START_TEST(place_in_order_is_taken)
+{
+	_cleanup_free_ char *disk = xasprintf("'disk': {'uuid': '" B "', 'path': '@/two', 'bootindex': %s}",
+					      orders[_i].taken);
+	_cleanup_free_ char *cold = xasprintf("%s, 'live': false", disk);
+	_cleanup_json_ struct json_object *e = NULL;
+
+	set_bootable(orders[_i].more, orders[_i].start);
+	e = fails("InvalidParameter", "disk-attach", disk);
+	ck_assert_str_eq(str_at(e, "parameter"), "disk.bootindex");
+	ck_assert_msg(strstr(str_at(e, "desc"), orders[_i].holder), "%s", str_at(e, "desc"));
+	ck_assert(!has(e, "step"));
+	json_object_put(done("disk-attach", cold));
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	json_object_put(client_ok(stage.c, "instance-start", WEB));
+}
+END_TEST
+
+/* What the machine was started with counts, until the device has gone. */
+START_TEST(place_in_order_stays)
+{
+	_cleanup_json_ struct json_object *shown = NULL;
+
+	set_bootable("}, 'disks': [{'name': 'first', 'path': '@/one'}]", "");
+	json_object_put(done("disk-attach", "'disk': {'name': 'second', 'path': '@/two', 'bootindex': 2}"));
+	stage_restart();
+	stage_settle();
+	shown = stage_show("web");
+	ck_assert_int_eq(int_at(shown, "runtime.disks.0.bootindex"), 1);
+	ck_assert_int_eq(int_at(shown, "runtime.disks.1.bootindex"), 2);
+	json_object_put(fails("InvalidParameter", "disk-attach", "'disk': {'path': '@/three', 'bootindex': 1}"));
+	json_object_put(done("devices-change",
+			     "'attach': {'disks': [{'path': '@/three', 'bootindex': 1}]}, 'detach': ['first']"));
+	json_object_put(done("disk-detach", "'disk': 'second'"));
+	json_object_put(done("disk-attach", "'disk': {'path': '@/two', 'bootindex': 2}"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("devices");
@@ -354,6 +420,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, not_pluggable_later, 0, (int)ARRAY_SIZE(colds));
 	tcase_add_loop_test(t, another_machine_waits, 0, (int)ARRAY_SIZE(waiting));
 	tcase_add_test(t, another_type_waits);
+	tcase_add_loop_test(t, place_in_order_is_taken, 0, (int)ARRAY_SIZE(orders));
+	tcase_add_test(t, place_in_order_stays);
 	suite_add_tcase(s, t);
 	return s;
 }
