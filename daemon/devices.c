@@ -9,6 +9,7 @@
 #include "hotplug/unplug.h"
 #include "qmp/wait.h"
 #include "runtime/device_record.h"
+#include "runtime/leaving.h"
 #include "runtime/store.h"
 
 enum { WRITE_MS = 60000, CALL_MS = 30000 };
@@ -130,7 +131,8 @@ static enum verdict on_added(struct op *op, struct json_object *ret, void *arg)
 	return l->c->inst->run_dir < 0 || record_save(l->c->inst, &e) ? OP_DONE : op_fail_err(op, e);
 }
 
-/* It is given back, unless the guest has it: then it leaves some day, for that cannot be taken back. */
+/* It is given back, unless the guest has it: then it leaves some day, for that cannot be taken back, and the host may have
+ * been started anew by then. */
 static enum verdict give_back(struct op *op, void *arg)
 {
 	const struct leaver *l = arg;
@@ -138,8 +140,11 @@ static enum verdict give_back(struct op *op, void *arg)
 						   json_type_object);
 	struct json_object *shown = device_record_find(l->c->inst, l->id, NULL);
 
-	if (!again || !shown || device_record_state(shown) != DEVICE_DETACH_PENDING ||
-	    unplug_is_pending(l->c->inst, l->id))
+	if (!shown || device_record_state(shown) != DEVICE_DETACH_PENDING)
+		return OP_DONE;
+	if (unplug_is_pending(l->c->inst, l->id))
+		return leaving_put(op, l->c->inst, l->id);
+	if (!again)
 		return OP_DONE;
 	if (qmp_is_gone(l->c->inst->qmp))
 		return on_added(op, NULL, arg); /* then it is not to leave the definition with the process */

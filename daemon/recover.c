@@ -14,6 +14,7 @@
 #include "hotplug/drift.h"
 #include "hotplug/unplug.h"
 #include "runtime/adopt.h"
+#include "runtime/leaving.h"
 #include "runtime/logs.h"
 #include "runtime/observe.h"
 #include "runtime/store.h"
@@ -44,6 +45,7 @@ static void load(const char *name, void *data)
 		return;
 	}
 	store_recover(&d->rt, name);
+	leaving_recover(&d->rt, name);
 	instance_load(&d->rt, name);
 }
 

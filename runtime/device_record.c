@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/device_record.h"
 
+#include "runtime/leaving.h"
 #include "runtime/store.h"
 
 static const char *const lists[] = { "disks", "nics" };
@@ -99,11 +100,18 @@ enum device_state device_record_state(struct json_object *shown)
 	return DEVICE_ATTACHED;
 }
 
+static bool is_leaving(struct json_object *shown)
+{
+	return shown && device_record_state(shown) == DEVICE_DETACH_PENDING;
+}
+
 void device_record_set_state(struct instance *inst, const char *id, enum device_state state)
 {
 	struct json_object *shown = device_record_find(inst, id, NULL);
 
 	inst->device_changes++;
+	if (is_leaving(shown) && state != DEVICE_DETACH_PENDING)
+		leaving_forget(inst, id);
 	if (shown)
 		json_add_str(shown, "state", states[state]);
 }
@@ -166,6 +174,8 @@ void device_record_put(struct instance *inst, const char *list, struct json_obje
 void device_record_remove(struct instance *inst, const char *id)
 {
 	inst->device_changes++;
+	if (is_leaving(device_record_find(inst, id, NULL)))
+		leaving_forget(inst, id);
 	remove_device(inst->record, id);
 	remove_device(json_get_typed(inst->record, "definition", json_type_object), id);
 }
@@ -185,10 +195,16 @@ static void leaving_clear(void *data)
 	json_object_put(l->stored);
 }
 
+/* Of a run that left no record the files tell. */
+static struct json_object *leavers_of(const struct instance *inst)
+{
+	return inst->record ? device_record_ids(inst, DEVICE_DETACH_PENDING) : leaving_ids(inst->rt, inst->name);
+}
+
 static bool are_leaving(struct leaving *l)
 {
 	json_object_put(l->ids);
-	l->ids = device_record_ids(l->inst, DEVICE_DETACH_PENDING);
+	l->ids = leavers_of(l->inst);
 	return json_object_array_length(l->ids) > 0 && l->inst->stored && !l->inst->broken;
 }
 
@@ -220,6 +236,7 @@ static enum verdict leave_take(struct op *op, void *arg)
 
 		rt->ops->device_told(l->inst, "DEVICE_DETACHED", id, NULL, rt->data);
 		device_record_remove(l->inst, id);
+		leaving_forget(l->inst, id);
 	}
 	return OP_DONE;
 }
@@ -229,7 +246,7 @@ static const struct step step_take = { "take over what is left", leave_take };
 
 bool device_record_has_leavers(const struct instance *inst)
 {
-	_cleanup_json_ struct json_object *ids = device_record_ids(inst, DEVICE_DETACH_PENDING);
+	_cleanup_json_ struct json_object *ids = leavers_of(inst);
 
 	return json_object_array_length(ids) > 0;
 }

@@ -206,6 +206,91 @@ START_TEST(the_same_again)
 }
 END_TEST
 
+/* ---- the host loses its power ---- */
+
+/* droverd, QEMU and all that is not on a disk. */
+static void lose_power(void)
+{
+	pid_t qemu = stage_holder("web");
+	_cleanup_free_ char *run = NULL;
+
+	stage_kill();
+	kill(qemu, SIGKILL);
+	process_await_end(qemu);
+	stage_await_text("run/instances/web/exit.json", "}"); /* its keeper ends, too */
+	run = xasprintf("rm -r %s/run", stage.r->root);
+	ck_assert_int_eq(system(run), 0); /* NOLINT(cert-env33-c): a path of our own */
+	stage_restart();
+	stage_settle();
+}
+
+/* Whether they left or stay is in the definition, the next start has it so, and nobody has a note of it any more. */
+static void check_definition(bool left)
+{
+	_cleanup_json_ struct json_object *o = stage_show("web");
+	_cleanup_free_ char *world = rig_world(stage.r, false);
+
+	ck_assert(has(o, "definition.disks.0") != left);
+	ck_assert(has(o, "definition.nics.0") != left);
+	ck_assert_msg(!strstr(world, ".leaving"), "%s", world);
+	stage_start("web");
+	ck_assert(is_left() != left);
+}
+
+START_TEST(power_lost_meanwhile)
+{
+	set("ignore");
+	detach_both("Timeout");
+	lose_power();
+	check_definition(true);
+}
+END_TEST
+
+/* It is nobody's wish any more: they have left, and others came that are called the same. */
+START_TEST(power_lost_later)
+{
+	set("late");
+	detach_both("Timeout");
+	stage_write("go", "");
+	await_left();
+	json_object_put(add_disk(NULL));
+	json_object_put(client_ok(stage.c, "nic-attach", ADD_NIC("52:54:00:3a:91:03")));
+	lose_power();
+	check_definition(false);
+}
+END_TEST
+
+/* They were to leave, and stay. */
+START_TEST(power_lost_after_refusal)
+{
+	set("ignore fake.error=device_del#3:GenericError:no fake.error=device_del#4:GenericError:no");
+	detach_both("Timeout");
+	json_object_put(client_ok(stage.c, "instance-pause", WEB));
+	json_object_put(client_ok(stage.c, "instance-resume", WEB));
+	json_object_put(client_event(stage.c, "DEVICE_REFUSED"));
+	json_object_put(client_event(stage.c, "DEVICE_REFUSED"));
+	check_there("attached");
+	lose_power();
+	check_definition(false);
+}
+END_TEST
+
+/* What is no note of ours, or is of a device that has none. */
+START_TEST(strange_notes)
+{
+	_cleanup_free_ char *command = NULL;
+
+	set("obey");
+	command = xasprintf("cd %s/lib/instances/web && touch .leaving x.leaving && mkdir y.leaving && ln -s /nowhere "
+			    "disk-33333333-22a7-4067.leaving",
+			    stage.r->root);
+	ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): a path of our own */
+	lose_power();
+	stage_start("web");
+	check_there("attached");
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("unplug");
@@ -219,6 +304,10 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, ends_meanwhile, 0, 2);
 	tcase_add_test(t, asked_when_it_goes_on);
 	tcase_add_test(t, the_same_again);
+	tcase_add_test(t, power_lost_meanwhile);
+	tcase_add_test(t, power_lost_later);
+	tcase_add_test(t, power_lost_after_refusal);
+	tcase_add_test(t, strange_notes);
 	suite_add_tcase(s, t);
 	return s;
 }
