@@ -119,8 +119,10 @@ bool devices_fail_at(struct err **e, enum err_class class, const char *parameter
 static struct json_object *complete(const struct choice *c, struct json_object *definition, struct err **e)
 {
 	struct instance_question question;
+	struct definition_context ctx = *instance_context(c->inst->rt, c->inst->name, &question);
 
-	return definition_store(definition, instance_context(c->inst->rt, c->inst->name, &question), e);
+	ctx.next_start = false;
+	return definition_store(definition, &ctx, e);
 }
 
 /* "disks[3].path" of the definition is "disk.path" of the request; also where another is blamed. Where there are several,

@@ -461,7 +461,7 @@ static struct json_object *store(struct definition *def, struct json_object *giv
 	settle_disks(def, &old);
 	settle_nics(def, &old, ctx);
 	ok = boot_check(def, e) && check_devices(def, e) && check_macs(def, ctx, e) &&
-	     slots_assign(def, &old, &running, e);
+	     slots_assign(def, &old, &running, ctx->next_start, e);
 	definition_clear(&old);
 	definition_clear(&running);
 	if (!ok)

@@ -28,7 +28,8 @@ extern const struct param definition_rows[];
 /* What a definition is completed from. */
 struct definition_context {
 	struct json_object *old; /* the stored one that it replaces, or NULL: devices keep their identity and place */
-	struct json_object *running; /* what runs, or NULL: the places of its devices are taken */
+	struct json_object *running; /* what runs, or NULL: as of slots_assign() */
+	bool next_start;             /* the same */
 	/* Whether a card of another instance has this address. */
 	bool (*mac_taken)(const char *mac, void *data);
 	void *data;

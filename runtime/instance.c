@@ -181,6 +181,7 @@ const struct definition_context *instance_context(struct runtime *rt, const char
 		name,
 		{ .old = inst ? inst->stored : NULL,
 		  .running = inst ? json_get_typed(inst->record, "definition", json_type_object) : NULL,
+		  .next_start = true,
 		  .mac_taken = is_mac_taken,
 		  .data = q }
 	};

@@ -20,22 +20,30 @@ static struct json_object *find_device(struct json_object *list, struct json_obj
 	return NULL;
 }
 
-/* Its place in the machine was made for its type, and is another one's when that changes. */
-static bool is_kept(const char *member, struct json_object *old, struct json_object *device)
-{
-	return !str_eq(member, "hvinfo") || str_eq(json_get_str(old, "type"), json_get_str(device, "type"));
-}
-
 static void keep_identity(struct json_object *old, struct json_object *device)
 {
-	static const char *const members[] = { "uuid", "name", "mac", "hvinfo" };
+	static const char *const members[] = { "uuid", "name", "mac" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
 		struct json_object *value;
 
 		if (json_object_object_get_ex(old, members[i], &value) &&
-		    !json_object_object_get_ex(device, members[i], NULL) && is_kept(members[i], old, device))
+		    !json_object_object_get_ex(device, members[i], NULL))
 			json_add(device, members[i], json_object_get(value));
+	}
+}
+
+/* What becomes of a list. Places that the patch did not ask for are settled anew: a parameter may have made it a list of
+ * other devices, or the machine another one. */
+static void patch_list(struct json_object *new, struct json_object *old, bool given)
+{
+	for (size_t i = 0; new &&i < json_object_array_length(new); i++) {
+		struct json_object *device = json_object_array_get_idx(new, i), *same = find_device(old, device);
+
+		if (same)
+			keep_identity(same, device);
+		if (!given && json_object_is_type(device, json_type_object))
+			json_object_object_del(device, "hvinfo");
 	}
 }
 
@@ -53,17 +61,9 @@ struct json_object *patch_definition(struct json_object *stored, struct json_obj
 		}
 	}
 	merged = json_merge_patch(stored, patch);
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		struct json_object *new = json_get_typed(merged, lists[i], json_type_array);
-		struct json_object *old = json_get_typed(stored, lists[i], json_type_array);
-
-		for (size_t k = 0; new &&k < json_object_array_length(new); k++) {
-			struct json_object *device = json_object_array_get_idx(new, k);
-			struct json_object *same = find_device(old, device);
-
-			if (same)
-				keep_identity(same, device);
-		}
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		patch_list(json_get_typed(merged, lists[i], json_type_array),
+			   json_get_typed(stored, lists[i], json_type_array),
+			   json_object_object_get_ex(patch, lists[i], NULL));
 	return merged;
 }

@@ -14,6 +14,7 @@ enum { PLACES_MAX = 256, PCI_SLOTS = 32, PCI_FIRST_FREE = 0xb, UUID_GROUP = 8 };
 struct map {
 	const struct hvparams *hv;
 	char *owner[BUS_COUNT][PLACES_MAX]; /* ids; NULL: free */
+	char *runs[BUS_COUNT][PLACES_MAX];  /* ids; NULL: nobody's, now */
 };
 
 /* One disk or card. */
@@ -21,7 +22,8 @@ struct seat {
 	const char *list;
 	size_t index;
 	struct hvinfo *info;
-	const struct hvinfo *old; /* of the same uuid in the old definition, or NULL */
+	const struct hvinfo *old;  /* of the same uuid in the old definition, or NULL */
+	const struct hvinfo *runs; /* of the same uuid in what runs, or NULL */
 	const char *driver;
 	char *id;
 	enum bus bus;
@@ -121,12 +123,11 @@ static const struct bus_row {
 	const char *what; /* for "no free ... left" */
 	void (*fill)(unsigned n, struct hvinfo *place);
 	unsigned count; /* 0: a parameter says */
-	bool hot;       /* devices are plugged while the machine runs */
 } buses[] = {
-	[BUS_PCI] = { "slot on pci.0", fill_pci, PCI_SLOTS, true },
+	[BUS_PCI] = { "slot on pci.0", fill_pci, PCI_SLOTS },
 	[BUS_MICROVM] = { "slot on pcie.0", fill_microvm, PCI_SLOTS },
-	[BUS_ROOT_PORTS] = { "root port (pcie_root_ports)", fill_root_port, 0, true },
-	[BUS_SCSI] = { "scsi-id on scsi.0", fill_scsi, 0, true },
+	[BUS_ROOT_PORTS] = { "root port (pcie_root_ports)", fill_root_port, 0 },
+	[BUS_SCSI] = { "scsi-id on scsi.0", fill_scsi, 0 },
 	[BUS_IDE] = { "place on ide.0 and ide.1", fill_ide, 4 },
 	[BUS_AHCI] = { "port of ide.0 to ide.5", fill_ahci, 6 },
 	[BUS_FLOPPY] = { "floppy drive", fill_floppy, 2 },
@@ -239,15 +240,9 @@ static bool no_slot(const struct map *map, const struct seat *s, unsigned first,
 	return err_name_param(e, path);
 }
 
-/* A place that it has in the machine that runs is its own. */
-static bool is_free(const struct map *map, const struct seat *s, unsigned n)
-{
-	return !map->owner[s->bus][n] || str_eq(map->owner[s->bus][n], s->id);
-}
-
 static void sit(struct map *map, struct seat *s, unsigned n)
 {
-	assert(is_free(map, s, n));
+	assert(!map->owner[s->bus][n]);
 	map->owner[s->bus][n] = s->id;
 	place_clear(s->info);
 	buses[s->bus].fill(n, s->info);
@@ -291,7 +286,7 @@ static unsigned find_places(const struct map *map, const struct seat *s, const s
 
 	for (unsigned n = bus_count(map->hv, s->bus); n-- > bus_lowest(s->bus);) {
 		struct hvinfo place = { 0 };
-		bool fits = !free_only || is_free(map, s, n);
+		bool fits = !free_only || !map->owner[s->bus][n];
 
 		place_clear(&place);
 		buses[s->bus].fill(n, &place);
@@ -351,7 +346,7 @@ static bool sit_as_given(struct map *map, struct seat *s, struct err **e)
 	}
 	place_clear(&any);
 	all = find_places(map, s, s->info, ARRAY_SIZE(members), false, &n);
-	if (all == 1 && !is_free(map, s, n))
+	if (all == 1 && map->owner[s->bus][n])
 		return fail(e, s, telling_member(s), "%s sits there already", map->owner[s->bus][n]);
 	if (!find_places(map, s, s->info, ARRAY_SIZE(members), true, &n))
 		return no_slot(map, s, bus_lowest(s->bus), e);
@@ -359,48 +354,64 @@ static bool sit_as_given(struct map *map, struct seat *s, struct err **e)
 	return true;
 }
 
-/* Where it sat, if that is a place of this device on this machine still. */
-static void sit_as_before(struct map *map, struct seat *s)
-{
-	unsigned n = 0;
-
-	if (!s->old || has_place(s->info) || !str_eq(s->old->driver, s->driver) || !has_place(s->old))
-		return;
-	if (find_places(map, s, s->old, ARRAY_SIZE(members), true, &n) == 1)
-		sit(map, s, n);
-}
-
-static bool sit_lowest(struct map *map, struct seat *s, struct err **e)
-{
-	unsigned first = bus_first(map->hv, s->bus);
-
-	for (unsigned n = first; n < bus_count(map->hv, s->bus); n++)
-		if (is_free(map, s, n)) {
-			sit(map, s, n);
-			return true;
-		}
-	return no_slot(map, s, first, e);
-}
-
 /* "hotnic-003fc157-pci-5", as Ganeti called the device in slot 5 before it had the ids of today. */
-static bool is_old_id(const struct seat *s)
+static bool take_old_id(struct seat *s, const struct hvinfo *info)
 {
 	size_t head = (size_t)(strchr(s->id, '-') - s->id) + 1 + UUID_GROUP;
 	unsigned slot;
 
-	if (!s->info->id || !s->info->addr || !parse_slot(s->info->addr, &slot))
+	if (!info->id || !info->addr || !parse_slot(info->addr, &slot))
 		return false;
 	_cleanup_free_ char *old = xasprintf("hot%.*s-pci-%u", (int)head, s->id, slot);
 
-	return str_eq(s->info->id, old);
+	if (!str_eq(info->id, old))
+		return false;
+	free(s->id);
+	s->id = TAKE_PTR(old);
+	return true;
+}
+
+/* Whether what was given, if anything, is where it sat. */
+static bool is_place(const struct hvinfo *info, const struct hvinfo *before)
+{
+	bool same = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(members) && has_place(info); i++)
+		same &= is_equal(info, before, &members[i]);
+	return same;
+}
+
+/* Where it sat BEFORE (may be NULL), if that is a place of this device on this machine still; by the name it had there. */
+static void sit_as_before(struct map *map, struct seat *s, const struct hvinfo *before)
+{
+	unsigned n = 0;
+
+	if (s->seated || !before || !str_eq(before->driver, s->driver) || !has_place(before) ||
+	    !is_place(s->info, before) || find_places(map, s, before, ARRAY_SIZE(members), true, &n) != 1)
+		return;
+	if (take_old_id(s, before)) {
+		free(s->info->id);
+		s->info->id = xstrdup(s->id);
+	}
+	sit(map, s, n);
+}
+
+/* RUNS: also where somebody else is now. */
+static bool sit_lowest(struct map *map, struct seat *s, bool runs)
+{
+	for (unsigned n = bus_first(map->hv, s->bus); n < bus_count(map->hv, s->bus); n++) {
+		const char *is = map->runs[s->bus][n];
+
+		if (!map->owner[s->bus][n] && (runs || !is || str_eq(is, s->id))) {
+			sit(map, s, n);
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool check_identity(struct seat *s, struct err **e)
 {
-	if (is_old_id(s)) {
-		free(s->id);
-		s->id = xstrdup(s->info->id);
-	}
 	if (s->info->driver && !str_eq(s->info->driver, s->driver))
 		return fail(e, s, "driver", "this device is a %s; leave hvinfo out to have a place chosen", s->driver);
 	if (s->info->id && !str_eq(s->info->id, s->id))
@@ -430,23 +441,26 @@ static const struct hvinfo *old_nic(const struct definition *old, const char *uu
 	return NULL;
 }
 
-/* Disks, then cards; the caller frees the ids and the array. */
-static struct seat *make_seats(const struct definition *def, const struct definition *old)
+/* Disks, then cards; the caller frees the ids and the array. OLD, RUNNING: may be NULL. */
+static struct seat *make_seats(const struct definition *def, const struct definition *old,
+			       const struct definition *running)
 {
 	struct seat *seats = xcalloc(def->disks.n + def->nics.n + 1, sizeof(*seats));
 
 	for (size_t i = 0; i < def->disks.n; i++) {
 		struct disk *d = definition_disk(def, i);
 
-		seats[i] = (struct seat){ "disks", i, &d->hvinfo, old_disk(old, d->uuid) };
+		seats[i] = (struct seat){ "disks", i, &d->hvinfo, old_disk(old, d->uuid), old_disk(running, d->uuid) };
 		seat_disk(d, &def->hvparams, &seats[i]);
+		take_old_id(&seats[i], &d->hvinfo);
 	}
 	for (size_t i = 0; i < def->nics.n; i++) {
 		struct nic *n = definition_nic(def, i);
 		struct seat *s = &seats[def->disks.n + i];
 
-		*s = (struct seat){ "nics", i, &n->hvinfo, old_nic(old, n->uuid) };
+		*s = (struct seat){ "nics", i, &n->hvinfo, old_nic(old, n->uuid), old_nic(running, n->uuid) };
 		seat_nic(n, &def->hvparams, s);
+		take_old_id(s, &n->hvinfo);
 	}
 	return seats;
 }
@@ -458,24 +472,6 @@ static void free_seats(struct seat *seats, size_t n)
 	free(seats);
 }
 
-/* Those that sat somewhere stay, before anybody else may choose; then those that were given a place; the rest get
- * what is left, in their order. */
-static bool sit_all(struct map *map, struct seat *seats, size_t n, struct err **e)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!check_identity(&seats[i], e))
-			return false;
-	for (size_t i = 0; i < n; i++)
-		sit_as_before(map, &seats[i]);
-	for (size_t i = 0; i < n; i++)
-		if (has_place(seats[i].info) && !seats[i].seated && !sit_as_given(map, &seats[i], e))
-			return false;
-	for (size_t i = 0; i < n; i++)
-		if (!seats[i].seated && !sit_lowest(map, &seats[i], e))
-			return false;
-	return true;
-}
-
 /* Its place on the machine. A type that waits in hvparams for the next start is not that of a device that was plugged
  * meanwhile, so the bus is one that fits. */
 static bool find_own(const struct map *map, struct seat *s, unsigned *place)
@@ -484,33 +480,62 @@ static bool find_own(const struct map *map, struct seat *s, unsigned *place)
 
 	for (size_t i = 0; has_place(s->info) && i < ARRAY_SIZE(candidates); i++) {
 		s->bus = candidates[i];
-		if (find_places(map, s, s->info, ARRAY_SIZE(members), true, place) == 1)
+		if (find_places(map, s, s->info, ARRAY_SIZE(members), false, place) == 1)
 			return true;
 	}
 	return false;
 }
 
-/* The places of those who sit already, or only of those that others may be plugged into while they do. */
-static void take_places(struct map *map, struct seat *there, size_t n, bool hot_only)
+/* The places of those who sit already, each for good, in OWNER. Not of one in BUT that has no seat yet, who may come back. */
+static void take_places(const struct map *map, char *owner[][PLACES_MAX], struct seat *there, size_t n_there,
+			const struct seat *but, size_t n_but)
 {
 	unsigned place = 0;
 
+	for (size_t i = 0; i < n_there; i++) {
+		bool waits = false;
+
+		for (size_t k = 0; k < n_but && !waits; k++)
+			waits = but[k].runs == there[i].info && !but[k].seated;
+		if (!waits && find_own(map, &there[i], &place) && !owner[there[i].bus][place])
+			owner[there[i].bus][place] = there[i].id;
+	}
+}
+
+/* Those that sat somewhere stay, before anybody else may choose; then those that were given a place; the rest get
+ * what is left, in their order. */
+static bool sit_all(struct map *map, struct seat *seats, size_t n, struct seat *there, size_t n_there, bool next_start,
+		    struct err **e)
+{
 	for (size_t i = 0; i < n; i++)
-		if (find_own(map, &there[i], &place) && (buses[there[i].bus].hot || !hot_only))
-			map->owner[there[i].bus][place] = there[i].id;
+		if (!check_identity(&seats[i], e))
+			return false;
+	for (size_t i = 0; i < n; i++)
+		sit_as_before(map, &seats[i], seats[i].old);
+	if (!next_start)
+		take_places(map, map->owner, there, n_there, seats, n);
+	for (size_t i = 0; i < n; i++)
+		sit_as_before(map, &seats[i], seats[i].runs);
+	for (size_t i = 0; i < n; i++)
+		if (has_place(seats[i].info) && !seats[i].seated && !sit_as_given(map, &seats[i], e))
+			return false;
+	for (size_t i = 0; i < n; i++)
+		if (!seats[i].seated && !sit_lowest(map, &seats[i], false) && !sit_lowest(map, &seats[i], next_start))
+			return no_slot(map, &seats[i], bus_first(map->hv, seats[i].bus), e);
+	return true;
 }
 
 bool slots_assign(struct definition *def, const struct definition *old, const struct definition *running,
-		  struct err **e)
+		  bool next_start, struct err **e)
 {
 	_cleanup_free_ struct map *map = xcalloc(1, sizeof(*map));
 	size_t n = def->disks.n + def->nics.n, n_running = running ? running->disks.n + running->nics.n : 0;
-	struct seat *seats = make_seats(def, old), *there = running ? make_seats(running, NULL) : NULL;
+	struct seat *seats = make_seats(def, old, running), *there = running ? make_seats(running, NULL, NULL) : NULL;
 	bool ok;
 
 	map->hv = &def->hvparams;
-	take_places(map, there, n_running, true);
-	ok = sit_all(map, seats, n, e);
+	take_places(map, map->runs, there, n_running, NULL, 0);
+	ok = sit_all(map, seats, n, there, n_running, next_start, e);
 	free_seats(there, n_running);
 	free_seats(seats, n);
 	return ok;
@@ -520,7 +545,7 @@ bool slots_has_place(const struct definition *def, const char *id)
 {
 	_cleanup_free_ struct map *map = xcalloc(1, sizeof(*map));
 	size_t n = def->disks.n + def->nics.n;
-	struct seat *seats = make_seats(def, NULL);
+	struct seat *seats = make_seats(def, NULL, NULL);
 	unsigned place;
 	bool has = false;
 
@@ -604,14 +629,14 @@ struct json_object *slots_describe(const struct definition *def, const struct de
 {
 	_cleanup_free_ struct map *map = xcalloc(1, sizeof(*map));
 	size_t n = def->disks.n + def->nics.n, n_running = running ? running->disks.n + running->nics.n : 0;
-	struct seat *seats = make_seats(def, NULL), *there = running ? make_seats(running, NULL) : NULL;
+	struct seat *seats = make_seats(def, NULL, NULL), *there = running ? make_seats(running, NULL, NULL) : NULL;
 	struct json_object *list = json_object_new_array();
 
 	map->hv = running ? &running->hvparams : &def->hvparams;
-	take_places(map, there, n_running, false);
+	take_places(map, map->owner, there, n_running, NULL, 0);
 	/* On a machine of another kind they will sit elsewhere, and not yet. */
 	if (pci_of(map->hv) == pci_of(&def->hvparams))
-		take_places(map, seats, n, false);
+		take_places(map, map->owner, seats, n, NULL, 0);
 	describe_all(list, map);
 	free_seats(there, n_running);
 	free_seats(seats, n);

@@ -11,11 +11,11 @@
 #include "runtime/definition.h"
 
 /* Fills hvinfo of every disk and card that has none, completes and checks those that were given. A device of OLD (may
- * be NULL) with the same uuid keeps its place if it still fits. What a device of RUNNING (may be NULL) has where others are
- * plugged is taken, but for itself. NoSlot when a bus is full, InvalidParameter naming "disks[1].hvinfo.addr" for a place
- * that is taken or does not exist. */
+ * be NULL) with the same uuid keeps its place if it still fits, else one of RUNNING (may be NULL) comes back to its. The
+ * places of RUNNING are taken; at the NEXT_START they are not, and only chosen when there are no others. NoSlot when a bus
+ * is full, InvalidParameter naming "disks[1].hvinfo.addr" for a place that is taken or does not exist. */
 bool slots_assign(struct definition *def, const struct definition *old, const struct definition *running,
-		  struct err **e);
+		  bool next_start, struct err **e);
 /* Whether the place of the device ID of DEF is one that the machine has for such a device. */
 bool slots_has_place(const struct definition *def, const char *id);
 /* The map, as query-instance shows it: [{bus, first, last, free, used: {addr: id}}], of the machine that is RUNNING (may be

@@ -179,6 +179,113 @@ START_TEST(test_with_a_process)
 }
 END_TEST
 
+/* ---- parameters that make other devices of them ---- */
+
+/* What there is of the devices in O, a definition: "virtio-blk-pci pci.0 0xc, …". */
+static char *places_in(struct json_object *o)
+{
+	static const char *const lists[] = { "disks", "nics" };
+	char *text = xstrdup("");
+
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+		for (size_t i = 0; i < json_object_array_length(at(o, lists[l])); i++) {
+			struct json_object *info = at(json_object_array_get_idx(at(o, lists[l]), i), "hvinfo");
+			const char *addr = json_get_str(info, "addr");
+			_cleanup_free_ char *before = text;
+
+			text = addr ? xasprintf("%s%s%s %s %s", before, *before ? ", " : "", str_at(info, "driver"),
+						str_at(info, "bus"), addr) :
+				      xasprintf("%s%s%s %s", before, *before ? ", " : "", str_at(info, "driver"),
+						str_at(info, "bus"));
+		}
+	return text;
+}
+
+static void expect_places(struct json_object *definition, const char *places)
+{
+	_cleanup_free_ char *seen = places_in(definition);
+
+	ck_assert_str_eq(seen, places);
+}
+
+#define AS_DEFINED "virtio-blk-pci pci.0 0x1e, ide-cd ide.0, virtio-net-pci pci.0 0xc"
+
+static const struct {
+	const char *hvparams, *back; /* NULL: the machine it had */
+	const char *places;
+} kinds[] = {
+	{ "{'disk_type': 'scsi-hd'}", "{'disk_type': null}",
+	  "scsi-hd scsi.0, scsi-cd scsi.0, virtio-net-pci pci.0 0xc" },
+	{ "{'disk_type': 'ide'}", "{'disk_type': null}", "ide-hd ide.0, ide-cd ide.0, virtio-net-pci pci.0 0xc" },
+	{ "{'nic_type': 'e1000'}", "{'nic_type': null}", "virtio-blk-pci pci.0 0x1e, ide-cd ide.0, e1000 pci.0 0xc" },
+	{ "{'cdrom_disk_type': 'scsi-cd'}", "{'cdrom_disk_type': null}",
+	  "virtio-blk-pci pci.0 0x1e, scsi-cd scsi.0, virtio-net-pci pci.0 0xc" },
+	{ "{'machine_version': 'q35'}", NULL, "virtio-blk-pci rp0 0x0, ide-cd ide.0, virtio-net-pci rp1 0x0" },
+};
+
+/* The process keeps its places, and to go back is to have changed nothing; from the next start on the guest has what
+ * was asked for. */
+START_TEST(test_kinds)
+{
+	_cleanup_free_ char *back = NULL, *change = xasprintf("{'hvparams': %s}", kinds[_i].hvparams);
+	_cleanup_json_ struct json_object *before = NULL, *o = NULL, *same = NULL, *shown = NULL, *after = NULL;
+	_cleanup_free_ char *image = guest_image(rig, "disk", "", 1 << 20),
+			    *more = guest_image(rig, "more", "", 1 << 20);
+	_cleanup_free_ char *plain = NULL;
+
+	client_define(client, "web1",
+		      "'memory': '16M', 'disks': [{'path': '%s', 'hvinfo': {'addr': '0x1e'}}, {'media': 'cdrom'}], "
+		      "'nics': [{'mode': 'user'}]",
+		      image);
+	json_object_put(client_ok(client, "instance-start", "{'instance': 'web1', 'paused': true}"));
+	before = stored("web1");
+	expect_places(before, AS_DEFINED);
+	plain = kinds[_i].back ? xstrdup(kinds[_i].back) :
+				 xasprintf("{'machine_version': '%s'}", str_at(before, "hvparams.machine_version"));
+	back = xasprintf("{'hvparams': %s}", plain);
+	o = modify("web1", change, "");
+	ck_assert_int_gt(json_object_array_length(at(o, "pending")), 0);
+	shown = guest_query(client, "web1");
+	expect_places(at(shown, "definition"), kinds[_i].places);
+	expect_places(at(shown, "runtime"), AS_DEFINED);
+	/* a disk that comes meanwhile is in nobody's way */
+	json_object_put(client_ok(client, "disk-attach",
+				  "{'instance': 'web1', 'live': false, 'disk': {'path': '%s', 'type': 'paravirtual', "
+				  "'name': 'more'}}",
+				  more));
+	json_object_put(client_ok(client, "disk-detach", "{'instance': 'web1', 'disk': 'more'}"));
+	json_object_put(modify("web1", back, ""));
+	same = guest_query(client, "web1");
+	expect_places(at(same, "definition"), AS_DEFINED);
+	expect(same, "pending", "[]");
+	json_object_put(modify("web1", change, ""));
+	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
+	json_object_put(client_ok(client, "instance-start", "{'instance': 'web1', 'paused': true}"));
+	after = guest_query(client, "web1");
+	expect_places(at(after, "runtime"), kinds[_i].places);
+	expect(after, "pending", "[]");
+	expect(after, "drift", "[]");
+}
+END_TEST
+
+/* A place that is given is wanted. */
+START_TEST(test_kinds_given)
+{
+	_cleanup_json_ struct json_object *disks = NULL, *e = NULL, *o = NULL;
+
+	client_define(client, "web1", "'disks': [{'path': '/dev/null'}]");
+	disks = stored("web1");
+	e = client_error(client, "InvalidParameter", "instance-modify",
+			 "{'instance': 'web1', 'patch': {'hvparams': {'disk_type': 'scsi-hd'}, 'disks': %s}}",
+			 json_object_to_json_string(at(disks, "disks")));
+	ck_assert_str_eq(str_at(e, "parameter"), "patch.disks[0].hvinfo.driver");
+	/* the whole list without it, by name */
+	o = modify("web1", "{'hvparams': {'disk_type': 'scsi-hd'}, 'disks': [{'name': 'disk0', 'path': '/dev/null'}]}",
+		   "");
+	expect(o, "changed", "true");
+}
+END_TEST
+
 START_TEST(test_refused)
 {
 	static const struct {
@@ -478,6 +585,8 @@ static Suite *make(void)
 	tcase_add_test(tc, test_without_a_process);
 	tcase_add_test(tc, test_dry_run);
 	tcase_add_test(tc, test_with_a_process);
+	tcase_add_loop_test(tc, test_kinds, 0, ARRAY_SIZE(kinds));
+	tcase_add_test(tc, test_kinds_given);
 	tcase_add_test(tc, test_refused);
 	tcase_add_test(tc, test_strange_text);
 	tcase_add_test(tc, test_at_once);

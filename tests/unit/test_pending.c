@@ -183,16 +183,22 @@ static const struct {
 } patches[] = {
 	{ "{'name':'a','vcpus':2}", "{'vcpus':null,'hvparams':{'accel':'tcg'}}",
 	  "{'name':'a','hvparams':{'accel':'tcg'}}" },
-	/* a device is known by its uuid, else by its name, and keeps who it is */
+	/* a device is known by its uuid, else by its name, and keeps who it is; where it sits is settled anew */
 	{ "{'nics':[{'uuid':'" A "','name':'nic0','mac':'x','type':'e1000','hvinfo':{'addr':'0xc'},'mtu':9000}]}",
 	  "{'nics':[{'name':'nic0','type':'e1000'}]}",
-	  "{'nics':[{'name':'nic0','type':'e1000','uuid':'" A "','mac':'x','hvinfo':{'addr':'0xc'}}]}" },
+	  "{'nics':[{'name':'nic0','type':'e1000','uuid':'" A "','mac':'x'}]}" },
 	{ "{'nics':[{'uuid':'" A "','name':'nic0','mac':'x'}]}", "{'nics':[{'uuid':'" A_LOUD "','mac':'y'}]}",
 	  "{'nics':[{'uuid':'" A_LOUD "','mac':'y','name':'nic0'}]}" },
-	/* but not a place that was made for another type */
 	{ "{'disks':[{'uuid':'" A "','name':'disk0','hvinfo':{'addr':'0xc'}}]}",
 	  "{'disks':[{'name':'disk0','type':'scsi-hd'}]}",
 	  "{'disks':[{'name':'disk0','type':'scsi-hd','uuid':'" A "'}]}" },
+	{ "{'disks':[{'uuid':'" A "','hvinfo':{'addr':'0xc'}}],'nics':[{'uuid':'" B "','hvinfo':{'addr':'0xd'}}]}",
+	  "{'hvparams':{'disk_type':'ide'}}",
+	  "{'disks':[{'uuid':'" A "'}],'nics':[{'uuid':'" B "'}],'hvparams':{'disk_type':'ide'}}" },
+	/* unless it was asked for */
+	{ "{'disks':[{'uuid':'" A "','hvinfo':{'addr':'0xc'}}]}",
+	  "{'disks':[{'uuid':'" A "','hvinfo':{'addr':'0xd'}}]}",
+	  "{'disks':[{'uuid':'" A "','hvinfo':{'addr':'0xd'}}]}" },
 	/* another uuid is another device, whatever its name; and without either it is new */
 	{ "{'disks':[{'uuid':'" A "','name':'disk0','hvinfo':{'addr':'0xc'}}]}",
 	  "{'disks':[{'uuid':'" B "','name':'disk0'},{'path':'/x'}]}",

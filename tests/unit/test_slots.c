@@ -228,6 +228,7 @@ END_TEST
 #define A "'path': '/a', 'uuid': '" UUID0 "'"
 #define B "'path': '/b', 'uuid': '" UUID1 "'"
 #define C "'path': '/c', 'uuid': '" UUID2 "'"
+#define D "'path': '/d'"
 
 static const struct {
 	const char *old_hv, *old_disks, *hv, *disks, *places;
@@ -263,6 +264,96 @@ START_TEST(test_stays)
 
 	seen = places_of(stored);
 	ck_assert_str_eq(seen, stays[_i].places);
+}
+END_TEST
+
+/* What runs was made of RUNNING, and is in the way of nobody's next start. */
+static const struct {
+	const char *running_hv, *running, *old_hv, *old, *hv, *disks, *places;
+} returns[] = {
+	/* back to the kind that runs, and to its place */
+	{ PC, "{" A "}, {" B "}", "'disk_type': 'scsi-hd'", "{" A "}, {" B "}", PC, "{" B "}, {" A "}",
+	  "pci.0 0xd, pci.0 0xc" },
+	{ PC, "{" A ", 'hvinfo': {'addr': '0x1e'}}", Q35, "{" A "}", PC, "{" A "}", "pci.0 0x1e" },
+	/* one that comes meanwhile does not take it, unless no other is free or it asks for it */
+	{ PC, "{" A "}", "'disk_type': 'scsi-hd'", "{" A "}", "'disk_type': 'scsi-hd'",
+	  "{" A "}, {" B ", 'type': 'paravirtual'}", "scsi.0 0:0:0, pci.0 0xd" },
+	{ PC, "{" A "}", PC, "{" A "}", PC, "{" B "}", "pci.0 0xd" },
+	{ "'kvm_pci_reservations': 31", "{" A "}", "'kvm_pci_reservations': 31", "{" A "}",
+	  "'kvm_pci_reservations': 31", "{" B "}", "pci.0 0x1f" },
+	{ PC, "{" A "}", PC, "{" A "}", PC, "{" B ", 'hvinfo': {'addr': '0xc'}}", "pci.0 0xc" },
+	/* and then it is not free any more */
+	{ PC, "{" A "}", PC, "{" B ", 'hvinfo': {'addr': '0xc'}}", PC, "{" A "}, {" B "}", "pci.0 0xd, pci.0 0xc" },
+	/* another model of the same bus */
+	{ PC, "{" A ", 'type': 'scsi-hd'}", PC, "{" A ", 'type': 'scsi-hd'}", PC,
+	  "{" A ", 'type': 'scsi-cd', 'media': "
+	  "'cdrom'}",
+	  "scsi.0 0:0:0" },
+};
+
+START_TEST(test_returns)
+{
+	_cleanup_free_ char *runs = definition_text(returns[_i].running_hv, returns[_i].running, "");
+	_cleanup_free_ char *before = definition_text(returns[_i].old_hv, returns[_i].old, "");
+	_cleanup_free_ char *after = definition_text(returns[_i].hv, returns[_i].disks, ""), *seen = NULL;
+	_cleanup_json_ struct json_object *running = stored_over(runs, NULL), *old = stored_over(before, NULL),
+					  *given = parse(after), *stored = NULL;
+
+	stored = definition_store(
+		given, &(struct definition_context){ .old = old, .running = running, .next_start = true }, NULL);
+	ck_assert_ptr_nonnull(stored);
+	seen = places_of(stored);
+	ck_assert_str_eq(seen, returns[_i].places);
+}
+END_TEST
+
+/* What comes while it runs: a place of what runs is taken, also that of A, which is on SCSI the next time. Nobody in the
+ * definition is blamed for its own: B was given the place of one that runs. */
+static const struct {
+	const char *disk, *places; /* or what it is refused for */
+} comes[] = {
+	{ "{" D "}", "scsi.0 0:0:0, pci.0 0xd, pci.0 0xe" },
+	{ "{" D ", 'hvinfo': {'addr': '0x1f'}}", "scsi.0 0:0:0, pci.0 0xd, pci.0 0x1f" },
+	{ "{" D ", 'hvinfo': {'addr': '0xc'}}", "InvalidParameter disks[2].hvinfo.addr" },
+};
+
+START_TEST(test_comes)
+{
+	_cleanup_free_ char *runs = definition_text(PC, "{" A "}, {" C "}", ""), *seen = NULL;
+	_cleanup_free_ char *before = definition_text(
+		PC, "{" A ", 'type': 'scsi-hd'}, {" B ", 'hvinfo': {'addr': '0xd'}}", "");
+	_cleanup_free_ char *disk = quoted(comes[_i].disk);
+	_cleanup_json_ struct json_object *running = stored_over(runs, NULL), *old = stored_over(before, NULL),
+					  *given = NULL, *stored = NULL;
+	_cleanup_err_ struct err *e = NULL;
+
+	json_object_deep_copy(old, &given, NULL);
+	json_object_array_add(json_object_object_get(given, "disks"), parse(disk));
+	stored = definition_store(given, &(struct definition_context){ .old = old, .running = running }, &e);
+	seen = stored ? places_of(stored) :
+			xasprintf("%s %s", err_class_info(e->class)->name, json_get_str(e->extra, "parameter"));
+	ck_assert_str_eq(seen, comes[_i].places);
+}
+END_TEST
+
+static const char *id_of(struct json_object *stored)
+{
+	struct json_object *disk = json_object_array_get_idx(json_object_object_get(stored, "disks"), 0);
+
+	return json_get_str(json_object_object_get(disk, "hvinfo"), "id");
+}
+
+/* A device that Ganeti named by its slot is called so as long as it is there. */
+START_TEST(test_old_id)
+{
+	_cleanup_free_ char *before = definition_text(
+		PC, "{" A ", 'hvinfo': {'id': 'hotdisk-932df160-pci-13', 'addr': '0xd'}}", "");
+	_cleanup_free_ char *after = definition_text(PC, "{" A "}", ""), *moved = definition_text(Q35, "{" A "}", "");
+	_cleanup_json_ struct json_object *old = stored_over(before, NULL), *same = stored_over(after, old),
+					  *other = stored_over(moved, old);
+
+	ck_assert_str_eq(id_of(same), "hotdisk-932df160-pci-13");
+	ck_assert_str_eq(id_of(other), DISK0);
 }
 END_TEST
 
@@ -381,6 +472,9 @@ int main(void)
 	tcase_add_loop_test(tc, test_refusals, 0, ARRAY_SIZE(refusals));
 	tcase_add_loop_test(tc, test_capacity, 0, ARRAY_SIZE(capacities));
 	tcase_add_loop_test(tc, test_stays, 0, ARRAY_SIZE(stays));
+	tcase_add_loop_test(tc, test_returns, 0, ARRAY_SIZE(returns));
+	tcase_add_loop_test(tc, test_comes, 0, ARRAY_SIZE(comes));
+	tcase_add_test(tc, test_old_id);
 	tcase_add_test(tc, test_no_eviction);
 	tcase_add_loop_test(tc, test_beside, 0, ARRAY_SIZE(beside));
 	tcase_add_test(tc, test_driver_and_id);
