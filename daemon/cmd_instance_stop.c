@@ -159,7 +159,9 @@ static const struct param shutdown_rows[] = {
 	  .since = "0.1.0",
 	  .doc = "How the guest is asked: by its agent, by the power button (acpi), or by one after the other (auto): "
 		 "the "
-		 "agent, if it answers, has a third of the time; then the button is pressed until the time is over." },
+		 "agent, if it answers, has a third of the time; then the button is pressed until the time is over. A "
+		 "machine "
+		 "without ACPI (hvparams.acpi) has no button." },
 	{ "then", PARAM_CHOICE, .choices = thens, .def = "\"fail\"", PARAM_AT(struct shutdown_args, then),
 	  .since = "0.1.0", .doc = "What to do when it has not obeyed in time." },
 	PARAM_END
@@ -186,6 +188,11 @@ static bool shutdown_guest(struct job *job, struct err **e)
 	if (!job->recovered && !(STATE_BIT(inst->state) & ASKABLE) && args->then != THEN_STOP)
 		return err_set(e, ERR_WRONG_STATE, "'%s' is %s (%s) and cannot hear; resume it, or say then: stop",
 			       inst->name, state_name(inst->state), inst->reason);
+	if (!job->recovered && args->mode == SHUTDOWN_ACPI && args->then != THEN_STOP && !shutdown_has_button(inst))
+		return err_set(
+			e, ERR_WRONG_STATE,
+			"the machine of '%s' has no power button (hvparams.acpi); use mode agent, or say then: stop",
+			inst->name);
 	job->ctx = shutdown_plan(job->op, inst, &how);
 	stop_plan(job->op, inst);
 	return true;

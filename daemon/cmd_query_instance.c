@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "daemon/commands.h"
 #include "daemon/job.h"
+#include "hotplug/plug.h"
 #include "runtime/autostart.h"
 #include "runtime/console.h"
 #include "runtime/logs.h"
@@ -95,14 +96,12 @@ static struct json_object *hotplug_of(const struct instance *inst)
 	struct json_object *o = json_object_new_object();
 	struct json_object *running = json_get_typed(inst->record, "definition", json_type_object);
 	struct json_object *definition = inst->process ? running : inst->stored;
-	const char *why = NULL;
+	const char *why = definition ? plug_no_pci(definition) :
+				       "what it runs with is not known, it has no runtime record";
+	_cleanup_free_ char *text = why ? xasprintf("Unsupported: %s", why) : NULL;
 
-	if (!definition)
-		why = "Unsupported: what it runs with is not known, it has no runtime record";
-	else if (machine_kind(definition_machine(definition)) == MACHINE_MICROVM)
-		why = "Unsupported: a microvm has none";
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
-		json_add(o, devices[i], why ? json_object_new_string(why) : json_object_new_boolean(true));
+		json_add(o, devices[i], text ? json_object_new_string(text) : json_object_new_boolean(true));
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		json_add_str(o, others[i], "Unsupported: this version cannot");
 	return o;

@@ -202,7 +202,7 @@ static bool is_possible(const struct choice *c, struct json_object *definition, 
 {
 	struct json_object *running = json_get_typed(c->inst->record, "definition", json_type_object);
 
-	return plug_has_hotplug(running, parameter, e) && plug_is_possible(definition, id, parameter, e);
+	return plug_is_possible(running, definition, id, parameter, e);
 }
 
 static bool attach_one(struct choice *c, size_t l, struct json_object *given, const char *parameter, bool *fresh,

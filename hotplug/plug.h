@@ -37,10 +37,11 @@ void plug_done_plan(struct op *op, struct plug *p);
 /* Does, of the first step of the last, what was not done. */
 enum verdict plug_see_attached(struct op *op, struct plug *p);
 
-/* False and Unsupported, naming PARAMETER: the machine of RUNNING has no hotplug. */
-bool plug_has_hotplug(struct json_object *running, const char *parameter, struct err **e);
-/* False and Unsupported, naming PARAMETER: the device ID of RUNNING cannot be plugged into, or taken from, a machine
- * that runs. */
-bool plug_is_possible(struct json_object *running, const char *id, const char *parameter, struct err **e);
+/* False and Unsupported, naming PARAMETER: the device ID of DEFINITION cannot be plugged into, or taken from, the machine of
+ * RUNNING while that runs. */
+bool plug_is_possible(struct json_object *running, struct json_object *definition, const char *id,
+		      const char *parameter, struct err **e);
+/* Why nothing on PCI can, or NULL. */
+const char *plug_no_pci(struct json_object *running);
 
 #endif

@@ -232,6 +232,10 @@ static enum verdict add_controller(struct op *op, void *arg)
 
 	if (p->controller)
 		return OP_DONE;
+	if (plug_no_pci(p->running))
+		return op_fail(op, ERR_UNSUPPORTED,
+			       "the machine has no SCSI controller, and gets none: %s; stop it first",
+			       plug_no_pci(p->running));
 	if (!plug_env(p, &env, &e))
 		return op_fail_err(op, e);
 	scsi_controller_part(&p->def, &env, &parts);

@@ -82,6 +82,11 @@ const char *definition_machine(struct json_object *stored)
 	return machine ? machine : "pc";
 }
 
+bool definition_has_acpi(struct json_object *stored)
+{
+	return json_get_bool(json_get_typed(stored, "hvparams", json_type_object), "acpi", true);
+}
+
 /* ---- checks ---- */
 
 /* TEXT of element I of LIST is nobody else's, as far as its first LEN bytes go. */

@@ -46,6 +46,8 @@ struct json_object *definition_store(struct json_object *given, const struct def
 void definition_set_machine(struct json_object *stored, const char *machine);
 /* The machine_version of a definition as it is stored, or the default. */
 const char *definition_machine(struct json_object *stored);
+/* Whether its machine has ACPI: a power button, and hotplug on PCI. NULL: it is taken to have. */
+bool definition_has_acpi(struct json_object *stored);
 
 /* The device's id, node name and netdev id: KIND ("disk", "nic") and the start of UUID. */
 char *device_id(const char *kind, const char *uuid);

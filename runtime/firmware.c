@@ -19,6 +19,10 @@ bool firmware_check(const struct hvparams *hv, struct err **e)
 	if (hv->firmware == FIRMWARE_UEFI_SECURE && machine_kind(hv->machine_version) != MACHINE_Q35)
 		return err_set_param(e, PARAMETER,
 				     "uefi-secure needs SMM, which a Q35 machine has: machine_version q35");
+	/* It waits for a clock that is part of it. */
+	if (hv->firmware == FIRMWARE_UEFI && !hv->acpi && machine_kind(hv->machine_version) == MACHINE_PC)
+		return err_set_param(e, "hvparams.acpi",
+				     "UEFI does not start on a PC without ACPI, only on a Q35 machine");
 	return true;
 }
 

@@ -22,7 +22,7 @@ struct uefi {
 	bool smm;                      /* needs it, and with it a Q35 machine */
 };
 
-/* Rules: uefi-secure is for Q35 machines. */
+/* Rules: uefi-secure is for Q35 machines, and a PC without ACPI starts none. */
 bool firmware_check(const struct hvparams *hv, struct err **e);
 
 /* Reads the descriptors of DIRS, a NULL-terminated list by rising precedence, in line: for the thread pool. MACHINE is a versioned

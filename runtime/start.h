@@ -33,8 +33,11 @@ struct shutdown_how {
 
 struct ladder;
 
+/* Whether the machine that runs has a power button: not without ACPI. */
+bool shutdown_has_button(const struct instance *inst);
 /* Adds: wake a guest that sleeps; ask its agent, if that answers, and give it a third of the time; press the power
- * button, again and again, until the time is over; see what did it. After a restart of droverd all of it goes on, with
+ * button, again and again, until the time is over; see what did it. Where there is no button the agent has all of the time,
+ * and nobody waits for a guest that was asked nothing. After a restart of droverd all of it goes on, with
  * the time anew. On the way back nothing is taken back but that the guest's end would be ours: an error then says
  * undone: false if the guest was asked. The ladder lives as long as OP. */
 struct ladder *shutdown_plan(struct op *op, struct instance *inst, const struct shutdown_how *how);

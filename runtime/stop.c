@@ -131,12 +131,15 @@ struct ladder {
 	struct shutdown_how how;
 	uint64_t deadline;          /* of the loop's clock */
 	unsigned press_ms;          /* from one press of the button to the next */
+	bool button;                /* the machine has one */
 	bool answers;               /* the agent did, to a ping */
 	bool woken, asked, pressed; /* the guest; the agent; the button */
 	struct agent_call *call;    /* to the agent, under way */
 	struct qmp_call *pressing;  /* a press after the first */
 	const char *rung;
 };
+
+#define NO_BUTTON ", and its machine has no power button (hvparams.acpi): shut it down from within, or stop it"
 
 static unsigned left(const struct ladder *l)
 {
@@ -154,6 +157,11 @@ static unsigned shorter(unsigned a, unsigned b)
 static bool is_strict(const struct ladder *l)
 {
 	return l->how.mode == SHUTDOWN_AGENT && !l->how.soft;
+}
+
+static bool may_press(const struct ladder *l)
+{
+	return l->button && l->how.mode != SHUTDOWN_AGENT;
 }
 
 /* Nobody waits for these any more. */
@@ -235,8 +243,8 @@ static enum verdict ping(struct op *op, void *arg)
 	if (l->how.mode == SHUTDOWN_ACPI || l->inst->state != STATE_RUNNING)
 		return OP_DONE;
 	if (!guest_agent_is_up(l->inst))
-		return is_strict(l) ? op_fail(op, ERR_WRONG_STATE, "no agent runs in the guest '%s'; use mode acpi",
-					      l->inst->name) :
+		return is_strict(l) ? op_fail(op, ERR_WRONG_STATE, "no agent runs in the guest '%s'%s", l->inst->name,
+					      l->button ? "; use mode acpi" : NO_BUTTON) :
 				      OP_DONE;
 	l->call = agent_send(guest_agent_client(l->inst), "guest-ping", NULL, PING_MS, on_pong, l, &e);
 	if (l->call)
@@ -282,7 +290,7 @@ static enum verdict press(struct op *op, void *arg)
 	struct ladder *l = arg;
 
 	forget_calls(l);
-	if (l->inst->state != STATE_RUNNING || l->how.mode == SHUTDOWN_AGENT)
+	if (l->inst->state != STATE_RUNNING || !may_press(l))
 		return OP_DONE; /* it would not hear, or is not to */
 	l->pressed = true;
 	return qmp_call(op, l->inst->qmp, "system_powerdown", NULL, NULL, NULL);
@@ -307,7 +315,7 @@ static unsigned press_again(struct op *op, void *arg, struct err **e)
 	}
 	if (l->pressing) {
 		qmp_expired(inst->qmp);
-	} else if (l->how.mode != SHUTDOWN_AGENT && inst->state == STATE_RUNNING && !qmp_is_gone(inst->qmp)) {
+	} else if (may_press(l) && inst->state == STATE_RUNNING && !qmp_is_gone(inst->qmp)) {
 		l->pressed = true; /* the first time, of one that slept until now */
 		l->pressing = qmp_send_for(inst->qmp, op->id, "system_powerdown", NULL, -1, on_pressed, l);
 	}
@@ -319,9 +327,9 @@ static enum verdict wait_guest(struct op *op, void *arg)
 	struct ladder *l = arg;
 	enum { DEAF = STATE_BIT(STATE_PAUSED) | STATE_BIT(STATE_BLOCKED) | STATE_BIT(STATE_PMSUSPENDED) };
 
-	if (l->how.soft && STATE_BIT(l->inst->state) & DEAF)
-		return OP_DONE;
-	if (l->how.again && l->how.mode != SHUTDOWN_AGENT && !(STATE_BIT(l->inst->state) & INSTANCE_DOWN))
+	if (l->how.soft && (STATE_BIT(l->inst->state) & DEAF || (!l->button && !l->asked && !l->how.again)))
+		return OP_DONE; /* nobody has heard */
+	if (l->how.again && may_press(l) && !(STATE_BIT(l->inst->state) & INSTANCE_DOWN))
 		l->pressed = true; /* in a former life */
 	return instance_wait_on(op, l->inst, INSTANCE_DOWN, shorter(l->press_ms, left(l) + 1), press_again, l);
 }
@@ -348,11 +356,19 @@ static const struct step step_press = { "press the power button", press, .timeou
 static const struct step step_guest = { "wait for the guest", wait_guest, .again = true };
 static const struct step step_rung = { "see whether it obeyed", see_rung, .again = true };
 
+bool shutdown_has_button(const struct instance *inst)
+{
+	return definition_has_acpi(json_get_typed(inst->record, "definition", json_type_object));
+}
+
 struct ladder *shutdown_plan(struct op *op, struct instance *inst, const struct shutdown_how *how)
 {
 	struct ladder *l = op_alloc(op, sizeof(*l));
 
 	*l = (struct ladder){ .op = op, .inst = inst, .how = *how };
+	l->button = shutdown_has_button(inst);
+	if (!l->button && l->how.mode == SHUTDOWN_AUTO)
+		l->how.mode = SHUTDOWN_AGENT;
 	l->deadline = uv_now(inst->rt->loop) + how->timeout_ms;
 	l->press_ms = shorter(PRESS_MAX_MS, how->timeout_ms / SHARES);
 	if (l->press_ms < PRESS_MIN_MS)
