@@ -269,8 +269,12 @@ static bool check_device(const struct disk *d, const struct hvparams *hv, const 
 		return fail(e, prefix, "type", "must be ide, scsi-cd or paravirtual for a cdrom");
 	if (d->media == MEDIA_CDROM && type == DISK_PARAVIRTUAL && !disk_has_source(d))
 		return fail(e, prefix, "path", "required: a paravirtual cdrom has no tray to be empty");
-	if (d->media == MEDIA_DISK && type == DISK_SCSI_CD)
+	if (d->media == MEDIA_DISK && d->type == DISK_SCSI_CD)
 		return fail(e, prefix, "type", "scsi-cd is for media cdrom");
+	if (d->media == MEDIA_DISK && type == DISK_SCSI_CD)
+		return err_set_param(e, "hvparams.disk_type",
+				     "scsi-cd is for media cdrom, and a disk has no type of its own ('%stype')",
+				     prefix);
 	if (passes && d->uri && !str_starts(d->uri, "iscsi:"))
 		return fail(e, prefix, "uri",
 			    "what is passed through is a device of this host, with a path, or iscsi:");

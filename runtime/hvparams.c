@@ -37,7 +37,9 @@ const char *const spice_wan_compressions[] = { "", "auto", "never", "always", NU
 const char *const spice_streaming_videos[] = { "", "all", "filter", "off", NULL };
 static const char *const usb_mice[] = { "", "mouse", "tablet", NULL };
 const char *const vgas[] = { "", "none", "std", "cirrus", "qxl", "virtio", "vmware", NULL };
-#define HV(member) PARAM_AT(struct hvparams, member), .since = "0.1.0", .change = CHANGE_RESTART
+#define HV_SINCE(member) PARAM_AT(struct hvparams, member), .since = "0.1.0"
+#define HV(member) HV_SINCE(member), .change = CHANGE_RESTART
+#define HV_UNUSED(member) HV_SINCE(member), .change = CHANGE_LIVE /* no start uses it */
 const struct param hvparam_rows[] = {
 	{ "accel", PARAM_CHOICE, .choices = accels, .def = "\"auto\"", HV(accel),
 	  .doc = "How the guest's instructions run; auto is kvm where that was seen to work, else tcg." },
@@ -74,7 +76,7 @@ const struct param hvparam_rows[] = {
 	  .doc = "What becomes of the guest's discards." },
 	{ "disk_type", PARAM_CHOICE, .choices = disk_types, .def = "\"paravirtual\"", HV(disk_type),
 	  .doc = "Device that disks are; paravirtual is virtio-blk." },
-	{ "display_without_password", PARAM_BOOL, .def = "false", HV(display_without_password),
+	{ "display_without_password", PARAM_BOOL, .def = "false", HV_UNUSED(display_without_password),
 	  .doc = "A display that listens on every address (0.0.0.0, ::) needs no password: whoever reaches the host "
 		 "sees and uses the guest." },
 	{ "firmware", PARAM_CHOICE, .choices = firmwares, .def = "\"bios\"", HV(firmware),
@@ -111,15 +113,15 @@ const struct param hvparam_rows[] = {
 	  .doc = "Directory that the guest's memory comes from, all of it at the start: one of hugetlbfs, mostly. Not "
 		 "with use_chroot." },
 	{ "migration_bandwidth", PARAM_INT, .def = "32", .min = 0, .max = 1073741824, .unit = "MiB/s",
-	  HV(migration_bandwidth), .doc = "Bandwidth of migrations; 0: no limit. Kept for later." },
-	{ "migration_caps", PARAM_TEXT, .def = "\"\"", .max = 1024, HV(migration_caps),
+	  HV_UNUSED(migration_bandwidth), .doc = "Bandwidth of migrations; 0: no limit. Kept for later." },
+	{ "migration_caps", PARAM_TEXT, .def = "\"\"", .max = 1024, HV_UNUSED(migration_caps),
 	  .doc = "Capabilities for migrations, parted by colons, as QEMU calls them: xbzrle:postcopy-ram. "
 		 "Kept for later." },
-	{ "migration_downtime", PARAM_INT, .def = "30", .min = 0, .max = 2000000, .unit = "ms", HV(migration_downtime),
-	  .doc = "How long a guest may stand still in a migration. Kept for later." },
-	{ "migration_mode", PARAM_CHOICE, .choices = migration_modes, .def = "\"live\"", HV(migration_mode),
+	{ "migration_downtime", PARAM_INT, .def = "30", .min = 0, .max = 2000000, .unit = "ms",
+	  HV_UNUSED(migration_downtime), .doc = "How long a guest may stand still in a migration. Kept for later." },
+	{ "migration_mode", PARAM_CHOICE, .choices = migration_modes, .def = "\"live\"", HV_UNUSED(migration_mode),
 	  .doc = "non-live: the guest is paused before it is moved. Kept for later." },
-	{ "migration_port", PARAM_INT, .def = "8102", .min = 1, .max = 65534, HV(migration_port),
+	{ "migration_port", PARAM_INT, .def = "8102", .min = 1, .max = 65534, HV_UNUSED(migration_port),
 	  .doc = "Port that a guest is moved to. Kept for later." },
 	{ "nic_type", PARAM_CHOICE, .choices = nic_types, .def = "\"paravirtual\"", HV(nic_type),
 	  .doc = "Device that network cards are; paravirtual is virtio-net." },
@@ -196,7 +198,7 @@ const struct param hvparam_rows[] = {
 	  .doc = "A port for the agent in the guest (org.qemu.guest_agent.0)." },
 	{ "use_localtime", PARAM_BOOL, .def = "false", HV(use_localtime),
 	  .doc = "The guest's clock starts with the host's local time, not with UTC." },
-	{ "user_shutdown", PARAM_BOOL, .def = "false", HV(user_shutdown),
+	{ "user_shutdown", PARAM_BOOL, .def = "false", HV_UNUSED(user_shutdown),
 	  .doc = "Ganeti's, without effect: who ended a guest is always told." },
 	{ "vga", PARAM_CHOICE, .choices = vgas, .def = "\"\"", HV(vga),
 	  .doc = "Graphics card; empty: std beside VNC, qxl beside SPICE, else none." },

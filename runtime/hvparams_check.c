@@ -86,7 +86,10 @@ static bool check_topology(const struct hvparams *hv, int64_t vcpus, struct err 
 	if (!sockets && !cores && !threads)
 		return true;
 	if (sockets && cores && threads ? given != vcpus : vcpus % given != 0)
-		return err_set_param(e, "hvparams.cpu_cores",
+		return err_set_param(e,
+				     cores   ? "hvparams.cpu_cores" :
+				     sockets ? "hvparams.cpu_sockets" :
+					       "hvparams.cpu_threads",
 				     "%" PRId64 " vcpus are no %" PRId64 " sockets of %" PRId64 " cores of %" PRId64
 				     " threads (0: any number)",
 				     vcpus, sockets, cores, threads);

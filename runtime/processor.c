@@ -49,8 +49,9 @@ bool processor_check(const struct hvparams *hv, struct err **e)
 	/* It would list what there is, and end. */
 	if (str_empty(model) || str_eq(model, "help"))
 		return err_set_param(e, TYPE, "must begin with the name of a model");
-	if (hv->accel == ACCEL_TCG && str_eq(model, "host"))
-		return err_set_param(e, TYPE, "host needs KVM, and accel is tcg");
+	if (accel_of(hv) == ACCEL_TCG && str_eq(model, "host"))
+		return err_set_param(e, TYPE, "host needs KVM, and %s",
+				     hv->accel == ACCEL_TCG ? "accel is tcg" : "kvm_flag is disabled");
 	return true;
 }
 

@@ -401,7 +401,12 @@ static const struct {
 	  "[{\"path\":\"vcpus\",\"from\":1,\"to\":3,\"needs\":\"restart\"},"
 	  "{\"path\":\"hvparams.kernel_path\",\"from\":\"/a\",\"to\":\"/b\",\"needs\":\"restart\"},"
 	  "{\"path\":\"hvparams.serial_speed\",\"from\":38400,\"to\":9600,\"needs\":\"restart\"}]" },
-	/* what changes at once is no difference */
+	/* what changes at once is no difference; nor what no start uses */
+	{ "{}",
+	  "{\"hvparams\": {\"migration_bandwidth\": 64, \"migration_caps\": \"xbzrle\", \"migration_downtime\": 9, "
+	  "\"migration_mode\": \"non-live\", \"migration_port\": 9000, \"user_shutdown\": true, "
+	  "\"display_without_password\": true}}",
+	  "[]" },
 	{ "{\"description\": \"a\", \"metadata\": {\"a\": \"1\"}}", "{\"description\": \"b\"}", "[]" },
 };
 

@@ -28,6 +28,7 @@ static const char *const taken[] = {
 	DEF("1", "'cpu_mask': '8191'"),
 	DEF("1", "'cpu_type': 'Skylake-Server,-hle,+x2apic'"),
 	DEF("1", "'cpu_type': 'host'"),
+	DEF("1", "'kvm_flag': 'enabled', 'cpu_type': 'host'"),
 	DEF("1", "'cpu_type': 'qemu64-v1', 'hyperv': true, 'accel': 'tcg'"),
 	DEF("2", "'numa_nodes': 2"),
 	DEF("3", "'numa_nodes': 2"),
@@ -52,6 +53,8 @@ END_TEST
 static const struct {
 	const char *text, *parameter;
 } refusals[] = {
+	{ DEF("1", "'accel': 'tcg', 'cpu_type': 'host,-x2apic'"), "cpu_type" },
+	{ DEF("1", "'kvm_flag': 'disabled', 'cpu_type': 'host'"), "cpu_type" },
 	{ DEF("1", "'cpu_mask': ''"), "cpu_mask" },
 	{ DEF("1", "'cpu_mask': '3-1'"), "cpu_mask" },
 	{ DEF("1", "'cpu_mask': '1-2-3'"), "cpu_mask" },
