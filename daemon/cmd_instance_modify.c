@@ -7,6 +7,7 @@
  */
 #include "daemon/commands.h"
 #include "daemon/define.h"
+#include "runtime/meaning.h"
 #include "runtime/patch.h"
 #include "runtime/pending.h"
 #include "runtime/warnings.h"
@@ -90,7 +91,7 @@ static struct json_object *describe(struct job *job, const struct instance *inst
 	struct json_object *o = json_object_new_object(), *pending = NULL;
 	struct json_object *started = json_get_typed(inst->record, "definition", json_type_object);
 	_cleanup_json_ struct json_object *paths = pending_paths(definition_rows, inst->stored, stored);
-	_cleanup_json_ struct json_object *all = started ? pending_list(definition_rows, started, stored) :
+	_cleanup_json_ struct json_object *all = started ? definition_pending(started, stored) :
 							   json_object_new_array();
 	bool changed = json_object_array_length(paths) > 0 || inst->broken;
 

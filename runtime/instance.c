@@ -11,9 +11,9 @@
 #include "runtime/guest_agent.h"
 #include "runtime/kept.h"
 #include "runtime/logs.h"
+#include "runtime/meaning.h"
 #include "runtime/monitors.h"
 #include "runtime/observe.h"
-#include "runtime/pending.h"
 #include "runtime/policy.h"
 #include "runtime/stats.h"
 #include "runtime/uids.h"
@@ -272,7 +272,7 @@ struct json_object *instance_pending(struct instance *inst)
 	struct json_object *started = json_get_typed(inst->record, "definition", json_type_object);
 
 	if (!inst->pending)
-		inst->pending = started && inst->stored ? pending_list(definition_rows, started, inst->stored) :
+		inst->pending = started && inst->stored ? definition_pending(started, inst->stored) :
 							  json_object_new_array();
 	return inst->pending;
 }

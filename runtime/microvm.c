@@ -65,6 +65,8 @@ static bool check_others(const struct hvparams *hv, struct err **e)
 				     "is needed: the firmware of a microvm finds no disk and no network card");
 	if (!str_empty(hv->floppy_image_path))
 		return err_set_param(e, "hvparams.floppy_image_path", NO_FLOPPY);
+	if (hv->numa_nodes)
+		return err_set_param(e, "hvparams.numa_nodes", "a microvm's ACPI has no table that tells of nodes");
 	/* It starts, and Linux finds it by the one table and not by the other. */
 	return !hv->tpm || err_set_param(e, "hvparams.tpm", "a microvm's ACPI has no table for a TPM");
 }

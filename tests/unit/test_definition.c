@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Definitions: what is taken, what is stored of it, and what of it waits for the next start. */
 #include "definitions.h"
-#include "runtime/pending.h"
+#include "runtime/meaning.h"
+
+#include <unistd.h>
 
 static char *store(const char *text)
 {
@@ -401,6 +403,20 @@ static const struct {
 	  "[{\"path\":\"vcpus\",\"from\":1,\"to\":3,\"needs\":\"restart\"},"
 	  "{\"path\":\"hvparams.kernel_path\",\"from\":\"/a\",\"to\":\"/b\",\"needs\":\"restart\"},"
 	  "{\"path\":\"hvparams.serial_speed\",\"from\":38400,\"to\":9600,\"needs\":\"restart\"}]" },
+	/* in other words */
+	{ "{\"hvparams\": {\"accel\": \"tcg\"}}", "{\"hvparams\": {\"kvm_flag\": \"disabled\"}}", "[]" },
+	{ "{\"hvparams\": {\"accel\": \"tcg\"}}", "{\"hvparams\": {\"kvm_flag\": \"enabled\"}}",
+	  "[{\"path\":\"hvparams.accel\",\"from\":\"tcg\",\"to\":\"auto\",\"needs\":\"restart\"},"
+	  "{\"path\":\"hvparams.kvm_flag\",\"from\":\"\",\"to\":\"enabled\",\"needs\":\"restart\"}]" },
+	{ "{\"hvparams\": {\"reboot_behavior\": \"exit\"}}", "{\"hvparams\": {\"on_reboot\": \"stop\"}}", "[]" },
+	{ "{}", "{\"hvparams\": {\"keymap\": \"de\"}}", "[]" },
+	{ "{}", "{\"hvparams\": {\"keymap\": \"de\", \"vnc_bind_address\": \"127.0.0.1\"}}",
+	  "[{\"path\":\"hvparams.keymap\",\"from\":\"\",\"to\":\"de\",\"needs\":\"restart\"},"
+	  "{\"path\":\"hvparams.vnc_bind_address\",\"from\":\"\",\"to\":\"127.0.0.1\",\"needs\":\"restart\"}]" },
+	/* what is no definition any more */
+	{ "{\"hvparams\": {\"accel\": 5}}", "{\"hvparams\": {\"kvm_flag\": \"disabled\"}}",
+	  "[{\"path\":\"hvparams.accel\",\"from\":5,\"to\":\"auto\",\"needs\":\"restart\"},"
+	  "{\"path\":\"hvparams.kvm_flag\",\"from\":\"\",\"to\":\"disabled\",\"needs\":\"restart\"}]" },
 	/* what changes at once is no difference; nor what no start uses */
 	{ "{}",
 	  "{\"hvparams\": {\"migration_bandwidth\": 64, \"migration_caps\": \"xbzrle\", \"migration_downtime\": 9, "
@@ -413,10 +429,24 @@ static const struct {
 START_TEST(test_pending)
 {
 	_cleanup_json_ struct json_object *running = parse(pendings[_i].running), *wanted = parse(pendings[_i].wanted);
-	_cleanup_json_ struct json_object *list = pending_list(definition_rows, running, wanted);
+	_cleanup_json_ struct json_object *list = definition_pending(running, wanted);
 	_cleanup_free_ char *text = json_print(list);
 
 	ck_assert_str_eq(text, pendings[_i].pending);
+}
+END_TEST
+
+/* What nobody has said is what droverd does by itself. */
+START_TEST(test_pending_security)
+{
+	_cleanup_json_ struct json_object *none = parse("{}");
+	_cleanup_json_ struct json_object *pool = parse("{\"hvparams\": {\"security_model\": \"pool\"}}");
+	_cleanup_json_ struct json_object *open = parse("{\"hvparams\": {\"security_model\": \"none\"}}");
+	_cleanup_json_ struct json_object *as_root = definition_pending(none, pool),
+					  *else_ = definition_pending(none, open);
+
+	ck_assert_int_eq(json_object_array_length(as_root), geteuid() == 0 ? 0 : 1);
+	ck_assert_int_eq(json_object_array_length(else_), geteuid() == 0 ? 1 : 0);
 }
 END_TEST
 
@@ -439,6 +469,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_identities, 0, ARRAY_SIZE(identities));
 	tcase_add_test(tc, test_renamed);
 	tcase_add_loop_test(tc, test_pending, 0, ARRAY_SIZE(pendings));
+	tcase_add_test(tc, test_pending_security);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

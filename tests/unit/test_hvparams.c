@@ -222,6 +222,7 @@ static const struct {
 	{ MICROVM, "", NULL },
 	{ MICROVM ", 'acpi': false", "", "InvalidParameter hvparams.acpi" },
 	{ MICROVM ", 'tpm': true", "", "InvalidParameter hvparams.tpm" },
+	{ MICROVM ", 'numa_nodes': 1", "", "InvalidParameter hvparams.numa_nodes" },
 	{ MICROVM ", 'firmware': 'uefi'", "", "InvalidParameter hvparams.firmware" },
 	{ MICROVM ", 'firmware': 'uefi-secure'", "", "InvalidParameter hvparams.firmware" },
 	{ MICROVM ", 'disk_type': 'ide'", "", "InvalidParameter hvparams.disk_type" },
