@@ -193,13 +193,36 @@ static void put_floppy_boot(struct argv *a, const struct definition *def, int on
 	}
 }
 
-/* Words in order: root, the console, what the definition says; those that are empty leave no space. */
+#define SPACE " \t\n"
+
+/* How much of ARGS is the kernel's: what comes before a word "--". */
+static size_t own_words(const char *args)
+{
+	const char *p = args, *end = args;
+
+	while (*(p += strspn(p, SPACE))) {
+		const char *word = p;
+
+		for (bool quoted = false; *p && (quoted || !strchr(SPACE, *p)); p++)
+			quoted ^= *p == '"';
+		if (p - word == 2 && strncmp(word, "--", 2) == 0)
+			return (size_t)(end - args);
+		end = p;
+	}
+	return strlen(args);
+}
+
+/* Words in order: root, what the definition says, the console, for of several the last one is the guest's, and what is not
+ * the kernel's; those that are empty leave no space. */
 static char *kernel_line(const struct hvparams *hv)
 {
 	_cleanup_free_ char *root = str_empty(hv->root_path) ? NULL : xasprintf("root=%s", hv->root_path);
 	_cleanup_free_ char *console = hv->serial_console ? xasprintf("console=ttyS0,%" PRId64, hv->serial_speed) :
 							    NULL;
-	const char *const words[] = { root, console, hv->kernel_args };
+	size_t own = own_words(hv->kernel_args);
+	_cleanup_free_ char *args = xasprintf("%.*s", (int)own, hv->kernel_args);
+	const char *rest = hv->kernel_args + own + strspn(hv->kernel_args + own, SPACE);
+	const char *const words[] = { root, args, console, rest };
 	char *line = xstrdup("");
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {

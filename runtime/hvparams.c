@@ -92,7 +92,9 @@ const struct param hvparam_rows[] = {
 	  .doc = "Threads for the I/O of disks, one for each virtio disk, and for the virtio SCSI controller, up to "
 		 "this number." },
 	{ "kernel_args", PARAM_TEXT, .def = "\"ro\"", HV(kernel_args),
-	  .doc = "Command line of the kernel; root= and console= are put in front where they apply." },
+	  .doc = "Command line of the kernel. Where they apply root= is put in front, and console= behind it, which is "
+		 "the one that "
+		 "counts, or in front of a word --." },
 	{ "kernel_path", PARAM_PATH, .def = "\"\"", HV(kernel_path), .doc = "Kernel to boot; empty: boot from disk." },
 	{ "keymap", PARAM_TEXT, .def = "\"\"", .max = 32, HV(keymap),
 	  .doc = "Layout of the keyboard, such as de, for clients of VNC or SPICE that send no scan codes." },

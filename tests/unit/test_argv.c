@@ -56,13 +56,21 @@ static char *command_line(const char *json)
 static const struct {
 	const char *json, *words;
 } kernels[] = {
-	{ KERNEL(""), "console=ttyS0,38400 ro" },
-	{ KERNEL(", \"root_path\": \"/dev/sda\""), "root=/dev/sda console=ttyS0,38400 ro" },
+	{ KERNEL(""), "ro console=ttyS0,38400" },
+	{ KERNEL(", \"root_path\": \"/dev/sda\""), "root=/dev/sda ro console=ttyS0,38400" },
 	{ KERNEL(", \"root_path\": \"UUID=5\", \"serial_console\": false, \"kernel_args\": \"quiet x=1,2\""),
 	  "root=UUID=5 quiet x=1,2" },
 	{ KERNEL(", \"serial_console\": false"), "ro" },
 	{ KERNEL(", \"serial_console\": false, \"kernel_args\": \"\""), "" },
-	{ KERNEL(", \"serial_speed\": 9600, \"kernel_args\": \"a b\""), "console=ttyS0,9600 a b" },
+	{ KERNEL(", \"serial_speed\": 9600, \"kernel_args\": \"a b\""), "a b console=ttyS0,9600" },
+	{ KERNEL(", \"kernel_args\": \"console=tty0\""), "console=tty0 console=ttyS0,38400" },
+	/* what the first program gets */
+	{ KERNEL(", \"root_path\": \"/r\", \"kernel_args\": \"a  b -- single -- c\""),
+	  "root=/r a  b console=ttyS0,38400 -- single -- c" },
+	{ KERNEL(", \"kernel_args\": \"-- single\""), "console=ttyS0,38400 -- single" },
+	{ KERNEL(", \"kernel_args\": \"a --\""), "a console=ttyS0,38400 --" },
+	{ KERNEL(", \"kernel_args\": \"a --b c-- \\\"d -- e\\\"\""), "a --b c-- \"d -- e\" console=ttyS0,38400" },
+	{ KERNEL(", \"kernel_args\": \" \""), "  console=ttyS0,38400" },
 };
 
 START_TEST(test_kernel)
