@@ -460,6 +460,30 @@ START_TEST(test_map)
 }
 END_TEST
 
+/* A device that has another place the next time has two; and one of Ganeti's oldest is called as it is. */
+START_TEST(test_map_of_two)
+{
+	_cleanup_free_ char *next = definition_text(PC, "{" A ", 'type': 'scsi-hd'}", "");
+	_cleanup_free_ char *now = definition_text(
+		PC, "{" A "}, {" B ", 'hvinfo': {'id': 'hotdisk-932df161-pci-31', 'addr': '0x1f'}}", "");
+	_cleanup_free_ char *expected = quoted("[{'bus':'pci.0','first':12,'last':31,'free':18,'used':{'0xc':'" DISK0
+					       "','0x1f':'hotdisk-932df161-pci-31'}},"
+					       "{'bus':'scsi.0','first':0,'last':255,'free':255,'used':{'0':'" DISK0
+					       "'}}]");
+	_cleanup_free_ char *seen = NULL;
+	_cleanup_json_ struct json_object *map = NULL;
+	struct definition def, running;
+
+	settle(next, &def);
+	settle(now, &running);
+	map = slots_describe(&def, &running);
+	seen = json_print(map);
+	ck_assert_str_eq(seen, expected);
+	definition_clear(&def);
+	definition_clear(&running);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("slots");
@@ -479,6 +503,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_beside, 0, ARRAY_SIZE(beside));
 	tcase_add_test(tc, test_driver_and_id);
 	tcase_add_loop_test(tc, test_map, 0, ARRAY_SIZE(maps));
+	tcase_add_test(tc, test_map_of_two);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
