@@ -123,11 +123,12 @@ static const struct bus_row {
 	const char *what; /* for "no free ... left" */
 	void (*fill)(unsigned n, struct hvinfo *place);
 	unsigned count; /* 0: a parameter says */
+	bool hot;       /* devices are plugged while the machine runs */
 } buses[] = {
-	[BUS_PCI] = { "slot on pci.0", fill_pci, PCI_SLOTS },
+	[BUS_PCI] = { "slot on pci.0", fill_pci, PCI_SLOTS, true },
 	[BUS_MICROVM] = { "slot on pcie.0", fill_microvm, PCI_SLOTS },
-	[BUS_ROOT_PORTS] = { "root port (pcie_root_ports)", fill_root_port, 0 },
-	[BUS_SCSI] = { "scsi-id on scsi.0", fill_scsi, 0 },
+	[BUS_ROOT_PORTS] = { "root port (pcie_root_ports)", fill_root_port, 0, true },
+	[BUS_SCSI] = { "scsi-id on scsi.0", fill_scsi, 0, true },
 	[BUS_IDE] = { "place on ide.0 and ide.1", fill_ide, 4 },
 	[BUS_AHCI] = { "port of ide.0 to ide.5", fill_ahci, 6 },
 	[BUS_FLOPPY] = { "floppy drive", fill_floppy, 2 },
@@ -396,11 +397,11 @@ static void sit_as_before(struct map *map, struct seat *s, const struct hvinfo *
 	sit(map, s, n);
 }
 
-/* RUNS: also where somebody else is now. */
+/* RUNS: also where somebody else is now, whom it could not be plugged beside. */
 static bool sit_lowest(struct map *map, struct seat *s, bool runs)
 {
 	for (unsigned n = bus_first(map->hv, s->bus); n < bus_count(map->hv, s->bus); n++) {
-		const char *is = map->runs[s->bus][n];
+		const char *is = buses[s->bus].hot ? map->runs[s->bus][n] : NULL;
 
 		if (!map->owner[s->bus][n] && (runs || !is || str_eq(is, s->id))) {
 			sit(map, s, n);

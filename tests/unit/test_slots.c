@@ -393,7 +393,8 @@ START_TEST(test_beside)
 	_cleanup_free_ char *after = definition_text(beside[_i].next_hv, beside[_i].disks, "");
 	_cleanup_json_ struct json_object *there = stored_over(before, NULL), *given = parse(after), *stored = NULL;
 
-	stored = definition_store(given, &(struct definition_context){ .old = there, .running = there }, NULL);
+	stored = definition_store(
+		given, &(struct definition_context){ .old = there, .running = there, .next_start = true }, NULL);
 	ck_assert_ptr_nonnull(stored);
 	seen = places_of(stored);
 	ck_assert_str_eq(seen, beside[_i].places);
