@@ -361,6 +361,32 @@ static void show_part(const struct cli *cli, struct json_object *o, const struct
 	}
 }
 
+/* Those that the definition has; all others have their defaults. */
+static void show_hvparams(const struct cli *cli, struct json_object *o)
+{
+	struct json_object *definition = json_get_typed(o, "definition", json_type_object);
+	struct json_object *hvparams = json_get_typed(definition, "hvparams", json_type_object);
+	size_t width = KEY_COLUMN;
+
+	if (!hvparams || !json_object_object_length(hvparams))
+		return;
+	json_object_object_foreach(hvparams, name, unused) {
+		size_t w = text_width(name) + 2;
+
+		width = w > width && w < KEY_WIDEST ? w : width;
+	}
+	putchar('\n');
+	title(cli, "Parameters");
+	json_object_object_foreach(hvparams, key, value) {
+		_cleanup_free_ char *shown = text_plain(key, "");
+		char *text = shape_value(value);
+
+		if (str_empty(text))
+			text = (free(text), xstrdup("''"));
+		line_at(cli, width, shown, text);
+	}
+}
+
 static void show_hotplug(const struct cli *cli, struct json_object *o)
 {
 	struct json_object *hotplug = json_get_typed(o, "hotplug", json_type_object);
@@ -397,6 +423,7 @@ int verb_show(struct cli *cli)
 		return 0;
 	}
 	show_head(cli, result);
+	show_hvparams(cli, result);
 	show_disks(cli, result);
 	show_nics(cli, result);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)

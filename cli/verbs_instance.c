@@ -140,13 +140,14 @@ int verb_modify(struct cli *cli)
 	return 0;
 }
 
-/* The options of `define` that describe an instance. */
+/* The options of `define` that are hvparams by another name. */
 static const struct {
-	const char *option, *hvparam; /* hvparam NULL: a member of the definition */
+	const char *option, *hvparam;
 	bool path;
 } parts[] = {
-	{ "memory", NULL, false },         { "vcpus", NULL, false },           { "kernel", "kernel_path", true },
-	{ "initrd", "initrd_path", true }, { "append", "kernel_args", false }, { "set", NULL, false },
+	{ "kernel", "kernel_path", true },
+	{ "initrd", "initrd_path", true },
+	{ "append", "kernel_args", false },
 };
 
 /* The daemon's working directory is not ours. */
@@ -196,8 +197,7 @@ static struct json_object *from_options(const struct args *args, const char *nam
 		const char *text = args_get(args, parts[i].option);
 		_cleanup_free_ char *path = text && parts[i].path ? absolute(text) : NULL;
 
-		if (parts[i].hvparam)
-			json_add_str(hvparams, parts[i].hvparam, path ? path : text);
+		json_add_str(hvparams, parts[i].hvparam, path ? path : text);
 	}
 	while ((word = args_next(args, "set", &at)))
 		if (!assign_word(hvparams, word, e))
@@ -211,10 +211,10 @@ static struct json_object *from_options(const struct args *args, const char *nam
 
 static struct json_object *from_file(const struct args *args, const char *name, struct err **e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		if (args_has(args, parts[i].option)) {
+	for (const struct cli_option *o = args->verb->options; o->name; o++)
+		if (args_has(args, o->name) && !str_eq(o->name, "file")) {
 			err_set_usage(e, xstrdup("'drover help define' shows both forms"),
-				      "'--%s' goes with a name, not with a file", parts[i].option);
+				      "'--%s' goes with a name, not with a file", o->name);
 			return NULL;
 		}
 	return input_object(name, e);

@@ -336,6 +336,9 @@ static const struct {
 	  "'Unsupported: " WORDS "'}, 'last': {'state': 'shutoff', 'reason': '" WORDS
 	  "', 'time': 1700000000}, 'consoles': [{'kind': 'serial', 'writer': '" WORDS "', 'readers': 0}]}",
 	  { "pmsuspended", "detach-pending", "kernel_args" } },
+	{ { "show", "w" },
+	  "{'definition': {'hvparams': {'kernel_args': '" WORDS "', 'cpu_mask': '', 'vga': 'std', 'acpi': false}}}",
+	  { "Parameters", "  cpu_mask      ''", "  acpi          false" } },
 	{ { "show", "w", "--slots" },
 	  "{'slots': [{'bus': '" LONG "', 'first': 0, 'last': 255, 'free': 255, 'used': {'0xc': "
 	  "'disk-932df160-7a22-4067'}}], 'definition': {'disks': [{'name': '" LONG "', " HVINFO "}]}}",

@@ -137,6 +137,49 @@ START_TEST(test_json)
 }
 END_TEST
 
+/* What VERB with WORDS (of argv, up to NULL) writes to stderr, if it fails before it asks a daemon. */
+static int run(const char *const *argv, int argc, char *text, size_t size)
+{
+	_cleanup_close_ int file = memfd_create("stderr", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
+	struct cli cli;
+	ssize_t n;
+	int status;
+
+	cli_init(&cli);
+	ck_assert(args_parse(cli_verbs, argc, (char **)(uintptr_t)argv, &cli.args, NULL));
+	fflush(stderr);
+	dup2(file, STDERR_FILENO);
+	status = cli.args.verb->run(&cli);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	n = pread(file, text, size - 1, 0);
+	ck_assert_int_ge(n, 0);
+	text[n] = '\0';
+	cli_clear(&cli);
+	return status;
+}
+
+/* A definition in a file is whole: no option is dropped that describes one. */
+START_TEST(test_define_file_alone)
+{
+	unsigned n = 0;
+
+	for (const struct cli_option *o = verb_find(cli_verbs, "define")->options; o->name; o++) {
+		_cleanup_free_ char *option = xasprintf("--%s", o->name), *named = xasprintf("'%s' goes with", option);
+		const char *argv[] = { "drover", "--socket", "/nowhere", "define", "/dev/null", option, "1" };
+		char text[4096];
+
+		if (str_eq(o->name, "file"))
+			continue;
+		n++;
+		ck_assert_int_eq(run(argv, ARRAY_SIZE(argv), text, sizeof(text)),
+				 err_class_info(ERR_INVALID_PARAMETER)->exit);
+		ck_assert_msg(strstr(text, named), "%s: %s", option, text);
+	}
+	ck_assert_uint_ge(n, 8);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cli_errors");
@@ -146,6 +189,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, test_words, 0, ERR_CLASS_COUNT);
 	tcase_add_loop_test(tc, test_json, 0, ERR_CLASS_COUNT);
+	tcase_add_test(tc, test_define_file_alone);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
