@@ -220,6 +220,7 @@ static void explain_end(struct op *op, const struct start *s)
 	int64_t status = json_get_int(inst->exit, "status", -1), signal = json_get_int(inst->exit, "signal", 0);
 	_cleanup_free_ char *image = NULL;
 	struct err *e = NULL;
+	const char *log;
 
 	if (!op->err || op->err->class != ERR_GUEST_GONE)
 		return;
@@ -231,8 +232,13 @@ static void explain_end(struct op *op, const struct start *s)
 		err_set(&e, ERR_QEMU, "QEMU ended with status %" PRId64 " before it was ready", status);
 	add_log(e, inst);
 	image = image_named(s, e);
-	if (image && remote_lacks_driver(json_get_str(e->extra, "log")))
+	log = json_get_str(e->extra, "log");
+	if (image && remote_lacks_driver(log)) {
 		e->class = ERR_UNSUPPORTED;
+	} else if (image && log && strstr(log, " lock")) { /* as it is when the disk is attached */
+		e->class = ERR_STORAGE;
+		err_prefix(e, "it is in use");
+	}
 	if (image)
 		err_prefix(e, "%s", image);
 	err_free(op->err);

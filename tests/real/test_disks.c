@@ -428,7 +428,7 @@ START_TEST(test_locked)
 	image("other", "", MIB);
 	client_define(client, "holder", "'memory': '16M', 'disks': [{'path': '%s/taken'}]", dir);
 	guest_start(client, "holder");
-	expect_refused(disks, "QemuError", "disks[1]", "lock");
+	expect_refused(disks, "StorageError", "disks[1]", "it is in use");
 	guest_expect(client, "holder", "running", "booted");
 	stop("holder");
 	guest_start(client, "web1");

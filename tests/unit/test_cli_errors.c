@@ -72,8 +72,8 @@ static const struct row {
 		       "\"trace\": \"#7\"}",
 		       "drover: w: QEMU refused (QemuError)\n  step: cont, undone; operation #7\n"
 		       "hint: 'drover trace w' shows what it was asked\n" },
-	[ERR_STORAGE] = { "disk attach", "{\"class\": \"StorageError\", \"desc\": \"cannot get a lock\"}",
-			  "drover: w: cannot get a lock (StorageError)\nhint: somebody has it open, 'fuser PATH' shows "
+	[ERR_STORAGE] = { "disk attach", "{\"class\": \"StorageError\", \"desc\": \"it is in use\"}",
+			  "drover: w: it is in use (StorageError)\nhint: somebody has it open, 'fuser PATH' shows "
 			  "who; shareable=true is for a disk that several guests write\n" },
 	[ERR_NETWORK] = { "nic attach", "{\"class\": \"NetworkError\", \"desc\": \"there is no bridge 'br7'\"}",
 			  "drover: w: there is no bridge 'br7' (NetworkError)\n"
