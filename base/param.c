@@ -102,7 +102,7 @@ static char *choices_text(const struct param *row)
 	for (size_t i = 0; row->choices[i]; i++) {
 		_cleanup_free_ char *old = text;
 
-		text = xasprintf("%s%s%s", old, i ? ", " : "", row->choices[i]);
+		text = xasprintf("%s%s%s", old, i ? ", " : "", *row->choices[i] ? row->choices[i] : "''");
 	}
 	return text;
 }
@@ -284,18 +284,22 @@ static bool decode_path(const struct param *row, struct json_object *v, const st
 static bool decode_choice(const struct param *row, struct json_object *v, const struct place *at, void *field,
 			  struct err **e)
 {
+	const char *s = text_of(row, v, 0, SIZE_MAX, at, e), *meant;
 	_cleanup_free_ char *choices = NULL;
-	const char *s = text_of(row, v, 0, SIZE_MAX, at, e);
+	size_t n = 0;
 
 	if (!s)
 		return false;
-	for (int i = 0; row->choices[i]; i++) {
-		if (str_eq(row->choices[i], s)) {
-			*(int *)field = i;
+	for (; row->choices[n]; n++) {
+		if (str_eq(row->choices[n], s)) {
+			*(int *)field = (int)n;
 			return true;
 		}
 	}
 	choices = choices_text(row);
+	meant = param_guess_among(row->choices, n, s);
+	if (meant)
+		return fail(e, at, "must be %s; did you mean '%s'?", choices, meant);
 	return fail(e, at, "must be %s", choices);
 }
 

@@ -91,6 +91,8 @@ struct json_object *param_describe(const struct param *rows);
  * letters off; case, '-' and '_' do not count), or NULL. */
 const struct param *param_find(const struct param *rows, const char *name);
 const char *param_guess(const struct param *rows, const char *name);
+/* The same among N names that are no rows'. */
+const char *param_guess_among(const char *const *names, size_t n, const char *name);
 
 /* "512", "512K", "1.5G", "64MiB", "64mb": K M G T P are powers of 1024, the result is whole bytes. False
  * without touching *ret when TEXT is no such size or does not fit. */

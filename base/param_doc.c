@@ -306,6 +306,16 @@ const char *param_guess(const struct param *rows, const char *name)
 	return guess;
 }
 
+/* Lent rows that are nothing but names. */
+const char *param_guess_among(const char *const *names, size_t n, const char *name)
+{
+	_cleanup_free_ struct param *rows = xcalloc(n + 1, sizeof(*rows));
+
+	for (size_t i = 0; i < n; i++)
+		rows[i].name = names[i];
+	return param_guess(rows, name);
+}
+
 /* Single texts */
 
 /* Reads digits up to the first other byte. False when they do not fit. */

@@ -32,16 +32,6 @@ bool err_set_usage(struct err **e, char *hint, const char *fmt, ...)
 	return false;
 }
 
-/* Which of N NAMES a misspelt one may have meant: the rows' own guess, lent rows that are nothing but names. */
-static const char *guess(const char *const *names, size_t n, const char *name)
-{
-	_cleanup_free_ struct param *rows = xcalloc(n + 1, sizeof(*rows));
-
-	for (size_t i = 0; i < n; i++)
-		rows[i].name = names[i];
-	return param_guess(rows, name);
-}
-
 static char *did_you_mean(const char *prefix, const char *name)
 {
 	return name ? xasprintf("did you mean '%s%s'?", prefix, name) : NULL;
@@ -83,7 +73,7 @@ const char *verb_guess(const struct verb *verbs, const char *name)
 		for (size_t i = 0; v->aliases[i]; i++)
 			names[n++] = v->aliases[i];
 	}
-	return guess(names, n, name);
+	return param_guess_among(names, n, name);
 }
 
 /* Takes the verb's words off argv at *AT. */
@@ -138,7 +128,7 @@ static char *option_hint(const struct verb *verb, const char *name)
 		assert(n < ARRAY_SIZE(names));
 		names[n++] = o->name;
 	}
-	meant = guess(names, n, name);
+	meant = param_guess_among(names, n, name);
 	if (meant)
 		return did_you_mean("--", meant);
 	return verb ? xasprintf("'drover help %s' lists its options", verb->name) :
@@ -188,8 +178,8 @@ static bool check_choice(const struct cli_option *o, const char *text, struct er
 		if (str_eq(o->choices[n], text))
 			return true;
 	all = option_choices(o);
-	return err_set_usage(e, did_you_mean("", guess(o->choices, n, text)), "'--%s' takes one of %s, not '%s'",
-			     o->name, all, text);
+	return err_set_usage(e, did_you_mean("", param_guess_among(o->choices, n, text)),
+			     "'--%s' takes one of %s, not '%s'", o->name, all, text);
 }
 
 static bool check_value(const struct cli_option *o, const char *text, struct err **e)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/assign.h"
 
+#include "cli/cli.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -22,7 +24,7 @@ char *input_read(const char *name, size_t *len, struct err **e)
 	size_t n = 0;
 
 	if (!standard && opened < 0) {
-		err_set_errno(e, ERR_GENERIC, errno, "cannot open '%s'", name);
+		cli_fail_file(e, errno, "open", name);
 		return NULL;
 	}
 	text = xcalloc(1, max + 2);
@@ -32,7 +34,7 @@ char *input_read(const char *name, size_t *len, struct err **e)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0) {
-			err_set_errno(e, ERR_GENERIC, errno, "cannot read '%s'", name);
+			cli_fail_file(e, errno, "read", name);
 			return NULL;
 		}
 		if (got == 0)

@@ -109,6 +109,14 @@ void cli_print_warnings(const struct cli *cli, const char *subject, struct json_
 	}
 }
 
+bool cli_fail_file(struct err **e, int error, const char *what, const char *path)
+{
+	err_set_errno(e, ERR_GENERIC, error, "cannot %s '%s'", what, path);
+	if (e)
+		err_add(*e, "file", json_object_new_string(path));
+	return false;
+}
+
 void cli_note(const char *fmt, ...)
 {
 	va_list ap;
@@ -124,7 +132,10 @@ void cli_note(const char *fmt, ...)
 	"it is detach-pending and goes by itself when the guest lets go or the process ends; 'drover show {}' and " \
 	"'drover events' tell"
 #define MEMBERS "'drover help definition', 'help hvparams', 'help disk' and 'help nic' describe every member"
+#define DISK_MEMBERS "'drover help disk' describes every member"
+#define NIC_MEMBERS "'drover help nic' describes every member"
 #define NO_LIVE "--no-live changes the definition, for the next start"
+#define RUNNING "; stop " /* what can be done, but not while it runs */
 #define REFUSED "nothing was changed; let the guest stop using it, then detach it again"
 
 /* The first row that fits counts. {} stands for the subject, or NAME where there is none. */
@@ -139,10 +150,13 @@ static const struct {
 	  "start it with 'systemctl start droverd', or 'droverd' for your own; --socket PATH names another" },
 	{ ERR_COMMAND_NOT_FOUND, "call", NULL, "'drover call query-commands' lists the commands" },
 	{ ERR_COMMAND_NOT_FOUND, NULL, NULL, "'drover version' shows whether the daemon is older than this program" },
+	{ ERR_NOT_FOUND, NULL, "file", NULL }, /* the error names it */
 	{ ERR_NOT_FOUND, "jobs cancel", NULL, "'drover jobs' lists the jobs" },
 	{ ERR_NOT_FOUND, "jobs dismiss", NULL, "'drover jobs' lists the jobs" },
 	{ ERR_NOT_FOUND, "call", NULL, NULL }, /* of whatever kind; a file of ours maybe */
 	{ ERR_NOT_FOUND, "define", NULL, NULL },
+	{ ERR_NOT_FOUND, "display-password", NULL, "'drover show {}' shows its displays", .says = "has no display" },
+	{ ERR_NOT_FOUND, "screenshot", "parameter", "without --display it is the first graphics card" },
 	{ ERR_NOT_FOUND, "disk attach", "step", NULL }, /* an image; the error names it */
 	{ ERR_NOT_FOUND, "disk detach", "parameter", "'drover show {}' shows its disks" },
 	{ ERR_NOT_FOUND, "disk resize", "parameter", "'drover show {}' shows its disks" },
@@ -164,12 +178,16 @@ static const struct {
 	{ ERR_TIMEOUT, "shutdown", NULL, "the guest did not obey: --then stop ends it hard, as does 'drover stop {}'" },
 	{ ERR_TIMEOUT, "disk detach", NULL, PENDING },
 	{ ERR_TIMEOUT, "nic detach", NULL, PENDING },
+	{ ERR_TIMEOUT, "wait", NULL, "'drover show {}' shows its state" },
+	{ ERR_TIMEOUT, NULL, NULL, "try again when what is named answers", .says = "nothing was changed" },
 	{ ERR_TIMEOUT, NULL, NULL, "'drover show {}' shows what became of it" },
 	{ ERR_NO_SLOT, NULL, NULL, "'drover show {} --slots' shows who sits where" },
-	{ ERR_UNSUPPORTED, "disk attach", "parameter", NO_LIVE },
-	{ ERR_UNSUPPORTED, "disk detach", "parameter", NO_LIVE },
-	{ ERR_UNSUPPORTED, "nic attach", "parameter", NO_LIVE },
-	{ ERR_UNSUPPORTED, "nic detach", "parameter", NO_LIVE },
+	{ ERR_UNSUPPORTED, "disk attach", "parameter", NO_LIVE, .says = RUNNING },
+	{ ERR_UNSUPPORTED, "disk detach", "parameter", NO_LIVE, .says = RUNNING },
+	{ ERR_UNSUPPORTED, "nic attach", "parameter", NO_LIVE, .says = RUNNING },
+	{ ERR_UNSUPPORTED, "nic detach", "parameter", NO_LIVE, .says = RUNNING },
+	{ ERR_UNSUPPORTED, "disk attach", "parameter", DISK_MEMBERS },
+	{ ERR_UNSUPPORTED, "nic attach", "parameter", NIC_MEMBERS },
 	{ ERR_UNSUPPORTED, "top", NULL, "'drover list --watch' follows the states, 'drover stats' prints the numbers" },
 	{ ERR_UNSUPPORTED, NULL, NULL, "'drover host' shows what works here, and what the QEMUs can do" },
 	{ ERR_EXISTS, "rename", NULL, "'drover list' shows the names that are taken" },
@@ -178,6 +196,8 @@ static const struct {
 	{ ERR_EXISTS, "nic attach", NULL, "'drover show {}' shows its cards" },
 	{ ERR_EXISTS, NULL, NULL, "'drover list' shows what there is" },
 	{ ERR_NO_SPACE, NULL, NULL, "make room and try again; 'df' shows what is full" },
+	{ ERR_PERMISSION_DENIED, NULL, "file",
+	  "it is opened as you, not as droverd: owner and mode have to let you in" },
 	{ ERR_PERMISSION_DENIED, NULL, NULL, "owner and mode of what is named have to let droverd, or its guests, in" },
 	{ ERR_GUEST_REFUSED, "disk detach", NULL, REFUSED },
 	{ ERR_GUEST_REFUSED, "nic detach", NULL, REFUSED },
@@ -195,11 +215,16 @@ static const struct {
 	{ ERR_QEMU, NULL, NULL, "'drover log {}' shows what it said besides" },
 	{ ERR_GAP, "events", NULL, "without --since it starts from now" },
 	{ ERR_GAP, NULL, NULL, "'drover list' shows how things stand now" },
+	{ ERR_INVALID_PARAMETER, NULL, "parameter",
+	  "text that reads as JSON needs quotes, \"VALUE\", and they need those of the shell: KEY='\"VALUE\"'",
+	  .says = "must be text, not " },
 	{ ERR_INVALID_PARAMETER, "define", "parameter", MEMBERS },
 	{ ERR_INVALID_PARAMETER, "modify", "parameter", MEMBERS },
 	{ ERR_INVALID_PARAMETER, "edit", "parameter", MEMBERS },
-	{ ERR_INVALID_PARAMETER, "disk attach", "parameter", "'drover help disk' describes every member" },
-	{ ERR_INVALID_PARAMETER, "nic attach", "parameter", "'drover help nic' describes every member" },
+	{ ERR_INVALID_PARAMETER, "disk attach", "parameter", DISK_MEMBERS },
+	{ ERR_INVALID_PARAMETER, "nic attach", "parameter", NIC_MEMBERS },
+	{ ERR_INVALID_PARAMETER, "send-key", "parameter",
+	  "keys have QEMU's names: ctrl, alt, shift, meta_l, delete, ret, spc, esc, tab, pgup, f1, a, 1" },
 	{ ERR_INVALID_PARAMETER, "call", "parameter", "'drover help COMMAND' describes its arguments" },
 };
 

@@ -127,6 +127,13 @@ static void offer_nics(struct completion *c)
 	offer_devices(c, "nics");
 }
 
+static void offer_displays(struct completion *c)
+{
+	_cleanup_json_ struct json_object *o = c->n ? ask(c, "query-instance", c->words[0]) : NULL;
+
+	offer_member(c, json_get_typed(o, "displays", json_type_array), "kind", "address");
+}
+
 static void offer_states(struct completion *c)
 {
 	offer_member(c, rows_of(c, "states"), "name", "doc");
@@ -267,9 +274,9 @@ static const struct {
 	const char *word;
 	void (*offer)(struct completion *c);
 } kinds[] = {
-	{ "NAME", offer_instances }, { "DISK", offer_disks }, { "NIC", offer_nics },
-	{ "STATE", offer_states },   { "ID", offer_jobs },    { "COMMAND", offer_commands },
-	{ "KEY=VALUE", offer_keys }, { "VERB", offer_help },
+	{ "NAME", offer_instances }, { "DISK", offer_disks },       { "NIC", offer_nics },
+	{ "STATE", offer_states },   { "ID", offer_jobs },          { "COMMAND", offer_commands },
+	{ "KEY=VALUE", offer_keys }, { "DISPLAY", offer_displays }, { "VERB", offer_help },
 };
 
 /* The N-th word of USAGE, without brackets and dots, the last one that repeats for all behind it; the caller's. */

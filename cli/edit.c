@@ -106,16 +106,16 @@ static bool write_text(struct edit *ed, struct err **e)
 
 	dir = xasprintf("%s/drover-edit-XXXXXX", str_empty(tmp) ? "/tmp" : tmp);
 	if (!mkdtemp(dir))
-		return err_set_errno(e, ERR_GENERIC, errno, "cannot make the directory '%s'", dir);
+		return cli_fail_file(e, errno, "make the directory", dir);
 	ed->dir = TAKE_PTR(dir);
 	ed->path = xasprintf("%s/%s.json", ed->dir, ed->name);
 	fd = open(ed->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	f = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (!f)
-		return err_set_errno(e, ERR_GENERIC, errno, "cannot write '%s'", ed->path);
+		return cli_fail_file(e, errno, "write", ed->path);
 	TAKE_FD(fd);
 	fprintf(f, "%s\n", text);
-	return fclose(f) == 0 || err_set_errno(e, ERR_GENERIC, errno, "cannot write '%s'", ed->path);
+	return fclose(f) == 0 || cli_fail_file(e, errno, "write", ed->path);
 }
 
 static const char *editor(void)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/verbs.h"
 
+/* Of a VALUE that is JSON if it reads as JSON. */
+#define QUOTES "Text that looks like a number needs quotes: KEY='\"2026\"'. "
+
 static const struct cli_option define_options[] = {
 	{ "file", OPTION_TEXT, "FILE", .doc = "Read the definition from FILE, whatever its name." },
 	{ "memory", OPTION_TEXT, "SIZE", .doc = "Memory at boot: 512M, 4G." },
@@ -171,7 +174,8 @@ const struct verb cli_verbs[] = {
 		.summary = "Create or replace an instance's definition.",
 		.detail = "The definition is JSON from FILE or, with -, from the standard input. The word is a file if "
 			  "it is -, contains a / or ends in .json; else it is the name of an instance that the options "
-			  "describe. A VALUE is JSON if it reads as JSON, else text; PARAM:=JSON insists.",
+			  "describe. A VALUE is JSON if it reads as JSON, else text. " QUOTES
+			  "PARAM:=JSON insists on JSON, PARAM=@FILE reads the value from a file.",
 		.options = define_options,
 		.max = 1,
 		.command = "instance-define",
@@ -206,10 +210,10 @@ const struct verb cli_verbs[] = {
 		.name = "modify",
 		.usage = "NAME KEY=VALUE... [--dry-run]",
 		.summary = "Change a part of an instance's definition.",
-		.detail =
-			"A VALUE is JSON if it reads as JSON, else text; null restores a default. KEY:=JSON insists on "
-			"JSON, and dots in KEY lead into objects: hvparams.kernel_args=quiet. What cannot hold at once "
-			"is pending until the next start.",
+		.detail = "A VALUE is JSON if it reads as JSON, else text; null restores a default. " QUOTES
+			  "KEY:=JSON insists on JSON, KEY=@FILE reads the value from a file, and dots in KEY lead into "
+			  "objects: hvparams.kernel_args=quiet. What cannot hold at once is pending until the next "
+			  "start.",
 		.options = modify_options,
 		.min = 2,
 		.max = WORDS_ANY,
@@ -335,8 +339,8 @@ const struct verb cli_verbs[] = {
 		.usage = "NAME KEY=VALUE... [--no-live]",
 		.summary = "Add a disk, to a guest that runs as well.",
 		.detail = "The keys are a disk's members in a definition, path and format first of all. A VALUE is "
-			  "JSON if it reads as JSON, else text; dots in KEY lead into objects: "
-			  "throttle.bps_total=10M.",
+			  "JSON if it reads as JSON, else text. " QUOTES "KEY=@FILE reads it from a file, and dots in "
+			  "KEY lead into objects: throttle.bps_total=10M.",
 		.options = attach_options,
 		.min = 2,
 		.max = WORDS_ANY,
@@ -377,7 +381,7 @@ const struct verb cli_verbs[] = {
 		.usage = "NAME KEY=VALUE... [--no-live]",
 		.summary = "Add a network card, to a guest that runs as well.",
 		.detail = "The keys are a card's members in a definition: mode=user. A VALUE is JSON if it reads as "
-			  "JSON, else text.",
+			  "JSON, else text. " QUOTES "KEY=@FILE reads it from a file.",
 		.options = attach_options,
 		.min = 2,
 		.max = WORDS_ANY,
@@ -576,9 +580,10 @@ const struct verb cli_verbs[] = {
 		.name = "call",
 		.usage = "COMMAND [KEY=VALUE...]",
 		.summary = "Send any command of the API.",
-		.detail = "A VALUE is JSON if it reads as JSON, else text. KEY:=JSON insists on JSON, KEY=@FILE reads "
-			  "the value from a file (- is the standard input), and dots in KEY make objects within "
-			  "objects: definition.name=web1. The result is printed as JSON.",
+		.detail = "A VALUE is JSON if it reads as JSON, else text. " QUOTES
+			  "KEY:=JSON insists on JSON, KEY=@FILE reads the value from a file (- is the standard input), "
+			  "and dots in KEY make objects within objects: definition.name=web1. The result is printed as "
+			  "JSON.",
 		.min = 1,
 		.max = WORDS_ANY,
 		.run = verb_call,

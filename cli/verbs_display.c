@@ -32,7 +32,7 @@ static bool write_picture(const char *path, const char *bytes, size_t n, struct 
 		done = 0;
 		error = errno;
 	}
-	return (fd >= 0 && done == n) || err_set(e, ERR_GENERIC, "cannot write '%s': %s", path, strerror(error));
+	return (fd >= 0 && done == n) || cli_fail_file(e, error, "write", path);
 }
 
 int verb_screenshot(struct cli *cli)

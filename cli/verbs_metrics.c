@@ -28,11 +28,6 @@ static bool ask(struct cli *cli, struct json_object *answers[static QUESTIONS], 
 	return true;
 }
 
-static bool fail(struct err **e, const char *path)
-{
-	return err_set(e, ERR_GENERIC, "cannot write '%s': %s", path, strerror(errno));
-}
-
 static bool write_all(int fd, const char *text, size_t len)
 {
 	while (len > 0) {
@@ -57,13 +52,13 @@ static bool write_to(const char *path, const char *text, size_t len, struct err 
 	if (!*name)
 		return err_set_usage(e, NULL, "'--output' takes the name of a file, not '%s'", path);
 	if (unlink(tmp) < 0 && errno != ENOENT)
-		return fail(e, path);
+		return cli_fail_file(e, errno, "write", path);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return fail(e, path);
+		return cli_fail_file(e, errno, "write", path);
 	if (write_all(fd, text, len) && rename(tmp, path) == 0)
 		return true;
-	fail(e, path);
+	cli_fail_file(e, errno, "write", path);
 	unlink(tmp);
 	return false;
 }

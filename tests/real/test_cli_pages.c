@@ -272,6 +272,56 @@ START_TEST(test_misspelt_instance)
 }
 END_TEST
 
+/* A file of this program's that cannot be read or written: the class is that of the fault. */
+START_TEST(test_files)
+{
+	static const struct {
+		const char *words[6];
+		int status;
+		const char *text;
+	} rows[] = {
+		{ { "import", "/nope/f" },
+		  3,
+		  "/nope/f: cannot open '/nope/f': No such file or directory (NotFound)\n" },
+		{ { "modify", "w", "description=@/nope/f" },
+		  3,
+		  "w: cannot open '/nope/f': No such file or directory (NotFound)\n" },
+		{ { "screenshot", "w", "/nope/s.png" },
+		  3,
+		  "w: cannot write '/nope/s.png': No such file or directory (NotFound)\n" },
+		{ { "screenshot", "w", "/dev/full" },
+		  8,
+		  "w: cannot write '/dev/full': No space left on device (NoSpace)\n"
+		  "hint: make room and try again; 'df' shows what is full\n" },
+		{ { "stats", "--prometheus", "--output", "/nope/x" },
+		  3,
+		  "cannot write '/nope/x': No such file or directory (NotFound)\n" },
+	};
+
+	lie("{\"return\":{\"data\":\"AAAA\"}}");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *err = NULL, *text = xasprintf("drover: %s", rows[i].text);
+		const char *const *w = rows[i].words;
+
+		ck_assert_int_eq(person_script(rig, NULL, NULL, &err, "drover", w[0], w[1], w[2], w[3], NULL),
+				 rows[i].status);
+		ck_assert_str_eq(err, text);
+	}
+}
+END_TEST
+
+/* Displays are those that the instance has. */
+START_TEST(test_complete_display)
+{
+	_cleanup_free_ char *out = NULL;
+
+	lie("{\"return\":{\"displays\":[{\"kind\":\"vnc\",\"address\":\"::1\"},{\"kind\":\"spice\"}]}}");
+	ck_assert_int_eq(
+		person_script(rig, NULL, &out, NULL, "drover", "complete", "--", "display-password", "w", "", NULL), 0);
+	ck_assert_str_eq(out, "vnc\t::1\nspice\t\n");
+}
+END_TEST
+
 START_TEST(test_no_daemon)
 {
 	_cleanup_free_ char *err = NULL;
@@ -463,6 +513,8 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_loop_test(tc, test_error, 0, ARRAY_SIZE(errors));
 	tcase_add_test(tc, test_misspelt_instance);
+	tcase_add_test(tc, test_files);
+	tcase_add_test(tc, test_complete_display);
 	tcase_add_test(tc, test_no_daemon);
 	tcase_add_test(tc, test_all_classes);
 	tcase_add_loop_test(tc, test_page, 0, ARRAY_SIZE(pages));

@@ -352,6 +352,31 @@ START_TEST(test_hints)
 		{ "define", "w", "{\"class\":\"NotFound\"}", NULL },
 		{ "start", "w", "{\"class\":\"Cancelled\"}", NULL },
 		{ "start", "w", "{\"class\":\"Busy\",\"hint\":\"wait\"}", "wait" },
+		/* text that reads as JSON */
+		{ "modify", "w",
+		  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be text, not a number\"}",
+		  "KEY='\"VALUE\"'" },
+		{ "call", "w",
+		  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be text, not a boolean\"}",
+		  "KEY='\"VALUE\"'" },
+		{ "modify", "w",
+		  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be true or false, not a "
+		  "number\"}",
+		  "drover help definition" },
+		/* a file of this program's */
+		{ "import", "f", "{\"class\":\"NotFound\",\"file\":\"f\"}", NULL },
+		{ "modify", "w", "{\"class\":\"PermissionDenied\",\"file\":\"f\"}", "as you" },
+		{ "screenshot", "w", "{\"class\":\"NoSpace\",\"file\":\"f\"}", "make room" },
+		{ "display-password", "w", "{\"class\":\"NotFound\",\"desc\":\"'w' has no display 'spice'\"}",
+		  "'drover show w' shows its displays" },
+		{ "screenshot", "w", "{\"class\":\"NotFound\",\"parameter\":\"display\"}", "--display" },
+		{ "wait", "w", "{\"class\":\"Timeout\",\"desc\":\"'w' is running still; nothing was changed\"}",
+		  "'drover show w' shows its state" },
+		{ "start", "w",
+		  "{\"class\":\"Timeout\",\"desc\":\"could not be opened within 1.0 s; nothing was changed\"}",
+		  "try again" },
+		{ "start", "w", "{\"class\":\"Timeout\"}", "what became of it" },
+		{ "send-key", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"keys[2]\"}", "delete" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

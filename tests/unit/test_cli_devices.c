@@ -133,7 +133,14 @@ static const struct {
 	{ "disk resize", "{\"class\":\"NotFound\",\"parameter\":\"disk\"}", "drover show w" },
 	{ "nic detach", "{\"class\":\"NotFound\"}", "drover list" },
 	{ "disk attach", "{\"class\":\"NotFound\",\"step\":\"open the images\"}", NULL },
-	{ "nic attach", "{\"class\":\"Unsupported\",\"parameter\":\"nic\"}", "--no-live" },
+	{ "nic attach",
+	  "{\"class\":\"Unsupported\",\"parameter\":\"nic\",\"desc\":\"'nic': cannot be plugged while the machine "
+	  "runs; stop it first\"}",
+	  "--no-live" },
+	{ "nic attach",
+	  "{\"class\":\"Unsupported\",\"parameter\":\"nic.mode\",\"desc\":\"'nic.mode': must not be 'network': not in "
+	  "this version\"}",
+	  "drover help nic" },
 	{ "disk detach", "{\"class\":\"WrongState\"}", "--no-live" },
 	{ "nic detach", "{\"class\":\"GuestRefused\"}", "nothing was changed" },
 	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"it is in use: Failed to get \\\"write\\\" lock\"}",

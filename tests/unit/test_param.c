@@ -280,7 +280,7 @@ static const struct {
 	{ "path", "'etc/passwd'", "path", "must be an absolute path" },
 	{ "path", "{}", "path", "must be text, not an object" },
 	{ "disk_cache", "'fast'", "disk_cache", "must be one of default, none, writeback" },
-	{ "disk_cache", "'None'", "disk_cache", "must be one of default, none, writeback" },
+	{ "disk_cache", "'None'", "disk_cache", "must be one of default, none, writeback; did you mean 'none'?" },
 	{ "disk_cache", "1", "disk_cache", "must be one of default, none, writeback, not a number" },
 	{ "disk_cache", "null", "disk_cache", "must be one of default, none, writeback, not null" },
 	{ "object", "[]", "object", "must be an object, not a list" },
@@ -340,6 +340,33 @@ START_TEST(test_missing)
 	refuse(o, "", "vcpus", "required");
 	refuse(NULL, "", "vcpus", "required");
 	refuse(misspelt, "", "vcpu", "unknown; did you mean 'vcpus'?");
+}
+END_TEST
+
+/* A choice that is empty can be seen, and is nobody's guess. */
+START_TEST(test_choices)
+{
+	static const char *const choices[] = { "", "none", "std", NULL };
+	static const struct {
+		const char *given, *desc;
+	} cases[] = {
+		{ "{'vga': 'stdd'}", "'vga': must be one of '', none, std; did you mean 'std'?" },
+		{ "{'vga': 'x'}", "'vga': must be one of '', none, std" },
+		{ "{'vga': 1}", "'vga': must be one of '', none, std, not a number" },
+	};
+	struct one {
+		int vga;
+	} out;
+	const struct param one[] = { { "vga", PARAM_CHOICE, .choices = choices, PARAM_AT(struct one, vga) },
+				     PARAM_END };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_json_ struct json_object *o = json(cases[i].given);
+		_cleanup_err_ struct err *e = NULL;
+
+		ck_assert(!param_decode(one, o, "", &out, &e));
+		ck_assert_str_eq(e->desc, cases[i].desc);
+	}
 }
 END_TEST
 
@@ -498,6 +525,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, test_good, 0, ARRAY_SIZE(good));
 	tcase_add_loop_test(t, test_bad, 0, ARRAY_SIZE(bad));
 	tcase_add_test(t, test_missing);
+	tcase_add_test(t, test_choices);
 	tcase_add_test(t, test_prefix);
 	tcase_add_test(t, test_limits);
 	tcase_add_test(t, test_map_limits);
