@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The verbs about what a guest shows and is shown: screenshot, send-key, display-password. */
 #include "base/base64.h"
+#include "cli/terminal.h"
 #include "cli/verbs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 /* ---- screenshot ---- */
@@ -99,25 +99,27 @@ int verb_send_key(struct cli *cli)
 
 /* ---- display-password ---- */
 
+static void no_echo(struct termios *mode)
+{
+	mode->c_lflag &= ~(tcflag_t)ECHO;
+}
+
 /* A line of the standard input, without an echo if that is a terminal; the caller's, or NULL. */
-static char *read_password(void)
+static char *read_password(struct err **e)
 {
 	bool asks = isatty(STDIN_FILENO);
-	struct termios old, quiet;
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t n;
 
-	asks = asks && tcgetattr(STDIN_FILENO, &old) == 0;
 	if (asks) {
-		quiet = old;
-		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		if (!terminal_enter(no_echo, TCSAFLUSH, e))
+			return NULL;
 		fputs("Password: ", stderr);
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 	}
 	n = getline(&line, &size, stdin);
 	if (asks) {
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+		terminal_restore();
 		fputc('\n', stderr);
 	}
 	if (n >= 0)
@@ -125,11 +127,13 @@ static char *read_password(void)
 	if (n >= 0 && *line)
 		return line;
 	free(line);
+	err_set_usage(e, NULL, "no password on the standard input");
 	return NULL;
 }
 
-/* The kind of the display, if it has one with a password only. The caller's. */
-static char *only_display(struct cli *cli, struct err **e)
+/* The kind of the display that was named, else of the instance's first; so nobody types a password for an instance that
+ * is not there. The caller's. */
+static char *kind_of(struct cli *cli, struct err **e)
 {
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *o = NULL;
 	struct json_object *list;
@@ -138,6 +142,8 @@ static char *only_display(struct cli *cli, struct err **e)
 	json_add_str(arguments, "instance", cli->args.words[0]);
 	if (!cli_call(cli, "query-instance", arguments, &o, e))
 		return NULL;
+	if (cli->args.n_words > 1)
+		return xstrdup(cli->args.words[1]);
 	list = json_get_typed(o, "displays", json_type_array);
 	kind = list && json_object_array_length(list) ? json_get_str(json_object_array_get_idx(list, 0), "kind") : NULL;
 	if (!kind)
@@ -149,16 +155,13 @@ int verb_display_password(struct cli *cli)
 {
 	_cleanup_json_ struct json_object *arguments = args_request(&cli->args);
 	_cleanup_err_ struct err *e = NULL;
-	_cleanup_free_ char *kind = cli->args.n_words > 1 ? xstrdup(cli->args.words[1]) : only_display(cli, &e);
-	_cleanup_free_ char *password = NULL;
+	_cleanup_free_ char *kind = kind_of(cli, &e), *password = NULL;
 
 	if (!kind)
 		return cli_fail(cli, cli->client ? cli->args.words[0] : NULL, e);
-	password = read_password();
-	if (!password) {
-		err_set_usage(&e, NULL, "no password on the standard input");
+	password = read_password(&e);
+	if (!password)
 		return cli_fail(cli, NULL, e);
-	}
 	json_add_str(arguments, "display", kind);
 	json_add_str(arguments, "password", password);
 	explicit_bzero(password, strlen(password));

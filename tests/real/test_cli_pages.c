@@ -310,6 +310,42 @@ START_TEST(test_files)
 }
 END_TEST
 
+/* Whoever changes his mind at the password has a terminal with an echo, and none is asked for in vain. */
+START_TEST(test_password)
+{
+	struct person *p;
+
+	lie("{\"return\":{\"displays\":[{\"kind\":\"vnc\"}]}}");
+	p = person_come(rig, "drover", "display-password", "w", "vnc", NULL);
+	person_await(p, "Password: ");
+	person_type(p, "secret");
+	person_type(p, "\3");
+	ck_assert_int_eq(person_leave(p), 128 + SIGINT);
+	ck_assert(person_terminal_is_sane(p));
+	ck_assert_ptr_null(strstr(person_saw(p), "secret"));
+	person_free(p);
+	p = person_come(rig, "drover", "display-password", "w", NULL);
+	person_await(p, "Password: ");
+	person_type(p, "secret\n");
+	ck_assert_int_eq(person_leave(p), 0);
+	ck_assert(person_terminal_is_sane(p));
+	person_free(p);
+}
+END_TEST
+
+START_TEST(test_password_of_nobody)
+{
+	struct person *p;
+
+	lie("{\"error\":{\"class\":\"NotFound\",\"desc\":\"D\"}}");
+	p = person_come(rig, "drover", "display-password", "w", "vnc", NULL);
+	person_type(p, "secret\n"); /* if it were to be asked for */
+	ck_assert_int_eq(person_leave(p), 3);
+	ck_assert_ptr_null(strstr(person_saw(p), "Password"));
+	person_free(p);
+}
+END_TEST
+
 /* Displays are those that the instance has. */
 START_TEST(test_complete_display)
 {
@@ -514,6 +550,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, test_error, 0, ARRAY_SIZE(errors));
 	tcase_add_test(tc, test_misspelt_instance);
 	tcase_add_test(tc, test_files);
+	tcase_add_test(tc, test_password);
+	tcase_add_test(tc, test_password_of_nobody);
 	tcase_add_test(tc, test_complete_display);
 	tcase_add_test(tc, test_no_daemon);
 	tcase_add_test(tc, test_all_classes);
