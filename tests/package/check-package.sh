@@ -130,6 +130,11 @@ for unit in droverd.service droverd.socket drover-guests.service; do
 	[ -n "$(find "$root/etc/systemd/system" -name "$unit" -type l)" ] || failed "$unit is not enabled"
 done
 
+[ -s "$root/usr/share/bash-completion/completions/drover" ] || failed "bash does not find the completion"
+[ -s "$root/usr/share/zsh/vendor-completions/_drover" ] || failed "zsh does not find the completion"
+
+[ -s "$root/usr/share/drover/grafana/drover.json" ] || failed "there is no dashboard"
+
 echo "package: upgrades beside a guest"
 in_root drover define web --kernel /tmp/guest/vmlinuz --initrd /tmp/guest/initrd.gz --append t.net=none > /dev/null
 in_root drover start web > /dev/null || failed "the guest does not start"
@@ -163,6 +168,6 @@ done
 echo "package: purges"
 package --purge droverd drover
 [ -z "$(left)" ] || failed "left behind: $(left)"
-for dir in etc/drover var/lib/drover var/log/drover usr/libexec/drover usr/share/doc/drover usr/share/doc/droverd; do
+for dir in etc/drover var/lib/drover var/log/drover usr/libexec/drover usr/share/drover usr/share/doc/drover usr/share/doc/droverd; do
 	[ ! -e "$root/$dir" ] || failed "left behind: /$dir"
 done
