@@ -333,6 +333,17 @@ static const struct part parts[] = {
 	{ "drift", "Drift", "what", { "id", "record", "qemu" }, true },
 };
 
+/* A member of a row of a part; whether something is there is said in words. */
+static char *part_member(struct json_object *row, const char *key)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(row, key, &value);
+	if (json_object_is_type(value, json_type_boolean))
+		return xstrdup(json_object_get_boolean(value) ? "yes" : "no");
+	return shape_member(row, key);
+}
+
 static void show_part(const struct cli *cli, struct json_object *o, const struct part *part)
 {
 	struct json_object *list = json_get_typed(o, part->list, json_type_array);
@@ -356,7 +367,7 @@ static void show_part(const struct cli *cli, struct json_object *o, const struct
 		if (part->text)
 			text = part->text(row);
 		for (size_t k = 0; k < ARRAY_SIZE(part->members) && part->members[k]; k++)
-			text = append(text, part->named ? part->members[k] : "", shape_member(row, part->members[k]));
+			text = append(text, part->named ? part->members[k] : "", part_member(row, part->members[k]));
 		line_at(cli, width, shown, text ? text : xstrdup("-"));
 	}
 }

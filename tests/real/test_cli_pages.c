@@ -401,7 +401,7 @@ END_TEST
 	"'instance-shutdown', 'step': '" WORDS "', 'job-id': '" LONG "', 'since': 1700000000}"
 
 static const struct {
-	const char *words[6], *result, *shows[3];
+	const char *words[6], *result, *shows[4];
 } pages[] = {
 	{ { "list" },
 	  "[{" INSTANCE "}, {" INSTANCE "}, {'name': 'bad', 'error': {'class': 'GenericError', 'desc': '" WORDS "'}}]",
@@ -423,8 +423,9 @@ static const struct {
 	  "', 'time': 1700000000}, 'consoles': [{'kind': 'serial', 'writer': '" WORDS "', 'readers': 0}]}",
 	  { "pmsuspended", "detach-pending", "kernel_args" } },
 	{ { "show", "w" },
-	  "{'definition': {'hvparams': {'kernel_args': '" WORDS "', 'cpu_mask': '', 'vga': 'std', 'acpi': false}}}",
-	  { "Parameters", "  cpu_mask      ''", "  acpi          false" } },
+	  "{'definition': {'hvparams': {'kernel_args': '" WORDS "', 'cpu_mask': '', 'vga': 'std', 'acpi': false}}, "
+	  "'displays': [{'kind': 'vnc', 'port': 5900, 'password': false}]}",
+	  { "Parameters", "  cpu_mask      ''", "  acpi          false", "port 5900, password no\n" } },
 	{ { "show", "w", "--slots" },
 	  "{'slots': [{'bus': '" LONG "', 'first': 0, 'last': 255, 'free': 255, 'used': {'0xc': "
 	  "'disk-932df160-7a22-4067'}}], 'definition': {'disks': [{'name': '" LONG "', " HVINFO "}]}}",
