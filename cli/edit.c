@@ -238,8 +238,24 @@ static int ask(const char *text)
 	return answer;
 }
 
+/* The text is what it was at first, or somebody took it away. */
+static bool is_untouched(const struct edit *ed)
+{
+	_cleanup_free_ char *text = json_print_indent(ed->before), *now = NULL;
+	size_t len;
+
+	if (access(ed->path, F_OK) < 0)
+		return true;
+	now = input_read(ed->path, &len, NULL);
+	return now && len == strlen(text) + 1 && memcmp(now, text, len - 1) == 0;
+}
+
 static enum next keep_text(struct edit *ed)
 {
+	if (is_untouched(ed)) {
+		fprintf(stderr, "Nothing was changed.\n");
+		return NEXT_END;
+	}
 	fprintf(stderr, "Nothing was changed; the text is kept in %s\n", ed->path);
 	ed->dir = (free(ed->dir), NULL);
 	return NEXT_END;

@@ -56,6 +56,12 @@ int verb_screenshot(struct cli *cli)
 		err_set(&e, ERR_GENERIC, "the daemon's picture is none");
 	if (!bytes || !write_picture(path, bytes, n, &e))
 		return cli_fail(cli, name, e);
+	if (str_eq(path, "-"))
+		return 0;
+	json_object_object_del(result, "data");
+	json_add_str(result, "file", path);
+	json_add_int(result, "bytes", (int64_t)n);
+	verb_print(cli, name, result, xasprintf("%zu bytes in '%s'", n, path));
 	return 0;
 }
 

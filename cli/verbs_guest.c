@@ -160,8 +160,8 @@ static void interfaces_print(struct cli *cli, struct json_object *list)
 			struct json_object *ip = length(ips) ? json_object_array_get_idx(ips, k) : NULL;
 
 			table_row(t);
-			table_cell(t, STYLE_NONE, k ? "" : json_get_str(o, "name"));
-			table_cell(t, STYLE_NONE, k ? "" : json_get_str(o, "hardware-address"));
+			table_cell(t, STYLE_NONE, k ? " " : json_get_str(o, "name"));
+			table_cell(t, STYLE_NONE, k ? " " : json_get_str(o, "hardware-address"));
 			if (json_get_str(ip, "ip-address"))
 				table_cellf(t, STYLE_NONE, "%s/%d", json_get_str(ip, "ip-address"),
 					    (int)json_get_int(ip, "prefix", 0));

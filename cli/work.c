@@ -73,12 +73,12 @@ char *work_line(const char *subject, struct json_object *job, double seconds)
 					    bar_of(json_get_int(job, "current-progress", -1),
 						   json_get_int(job, "total-progress", 0));
 	_cleanup_free_ char *time = text_duration(seconds);
-	_cleanup_free_ char *line = xasprintf("%s: %s: %s%s%s  %s", subject, type ? type : "-",
+	_cleanup_free_ char *line = xasprintf("%s: %s: %s%s  %s%s", subject, type ? type : "-",
 					      back ? "going back: " : "",
 					      queued ? "waits for its turn" :
 					      step   ? step :
 						       "-",
-					      bar ? bar : "", time);
+					      time, bar ? bar : "");
 
 	return text_plain(line, "");
 }

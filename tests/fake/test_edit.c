@@ -182,6 +182,28 @@ START_TEST(test_script)
 }
 END_TEST
 
+/* An editor that failed, or took the text away: nobody typed anything, so nothing is kept, nor said to be. */
+START_TEST(test_nothing_to_keep)
+{
+	static const char *const editors[] = { "exit 1\n", "rm \"$1\"\n" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(editors); i++) {
+		_cleanup_person_ struct person *p = NULL;
+		_cleanup_free_ char *left = NULL;
+
+		stage_write("editor", editors[i]);
+		p = person_come(stage.r, "drover", "edit", "web", NULL);
+		person_await(p, "Edit again?");
+		person_type(p, "n\n");
+		person_await(p, "Nothing was changed.\n");
+		ck_assert_int_ne(person_leave(p), 0);
+		left = kept();
+		ck_assert_str_eq(left, "");
+		ck_assert_ptr_null(strstr(person_saw(p), "kept in"));
+	}
+}
+END_TEST
+
 /* An instance's text may be private: kernel arguments, cloud-init. */
 START_TEST(test_text_is_private)
 {
@@ -207,6 +229,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_mended);
 	tcase_add_test(tc, test_given_up);
 	tcase_add_test(tc, test_nothing_typed);
+	tcase_add_test(tc, test_nothing_to_keep);
 	tcase_add_test(tc, test_script);
 	tcase_add_test(tc, test_text_is_private);
 	suite_add_tcase(s, tc);

@@ -346,6 +346,40 @@ START_TEST(test_password_of_nobody)
 }
 END_TEST
 
+/* A picture is told of, but for one that is the output itself. */
+START_TEST(test_screenshot)
+{
+	_cleanup_free_ char *path = xasprintf("%s/picture", rig->root), *out = NULL, *json = NULL, *bare = NULL;
+	_cleanup_free_ char *line = xasprintf("w: 3 bytes in '%s'\n", path);
+	_cleanup_json_ struct json_object *o = NULL;
+
+	lie("{\"return\":{\"data\":\"QUFB\"}}");
+	ck_assert_int_eq(person_script(rig, NULL, &out, NULL, "drover", "screenshot", "w", path, NULL), 0);
+	ck_assert_str_eq(out, line);
+	ck_assert_int_eq(person_script(rig, NULL, &json, NULL, "drover", "--json", "screenshot", "w", path, NULL), 0);
+	o = parse(json);
+	ck_assert_str_eq(str_at(o, "file"), path);
+	ck_assert_int_eq(json_get_int(o, "bytes", 0), 3);
+	ck_assert_int_eq(person_script(rig, NULL, &bare, NULL, "drover", "--json", "screenshot", "w", "-", NULL), 0);
+	ck_assert_str_eq(bare, "AAA");
+}
+END_TEST
+
+/* An interface's further addresses stand below its first one, with nothing in front. */
+START_TEST(test_addresses)
+{
+	_cleanup_free_ char *out = NULL;
+
+	lie("{\"return\":{\"alive\":true,\"interfaces\":[{\"name\":\"lo\",\"hardware-address\":\"00:00:00:00:00:00\","
+	    "\"ip-addresses\":[{\"ip-address\":\"127.0.0.1\",\"prefix\":8},{\"ip-address\":\"::1\",\"prefix\":128}]}]}"
+	    "}");
+	ck_assert_int_eq(person_script(rig, NULL, &out, NULL, "drover", "guest", "w", NULL), 0);
+	ck_assert_msg(strstr(out, "lo         00:00:00:00:00:00  127.0.0.1/8\n"
+				  "                              ::1/128\n"),
+		      "%s", out);
+}
+END_TEST
+
 /* Displays are those that the instance has. */
 START_TEST(test_complete_display)
 {
@@ -553,6 +587,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_files);
 	tcase_add_test(tc, test_password);
 	tcase_add_test(tc, test_password_of_nobody);
+	tcase_add_test(tc, test_screenshot);
+	tcase_add_test(tc, test_addresses);
 	tcase_add_test(tc, test_complete_display);
 	tcase_add_test(tc, test_no_daemon);
 	tcase_add_test(tc, test_all_classes);

@@ -575,7 +575,7 @@ START_TEST(test_command_line)
 	says("status 0", "$d screenshot a picture.png");
 	says("PNG", "head -c 4 picture.png");
 	says("PNG", "$d screenshot a - | head -c 4");
-	says("status 1", "$d screenshot a no/picture.png");
+	says("status 3", "$d screenshot a no/picture.png");
 }
 END_TEST
 

@@ -5,6 +5,7 @@
 #include "cli/help.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
+#include "cli/work.h"
 #include "daemon/commands.h"
 
 #include <check.h>
@@ -376,6 +377,12 @@ START_TEST(test_hints)
 		  "{\"class\":\"Timeout\",\"desc\":\"could not be opened within 1.0 s; nothing was changed\"}",
 		  "try again" },
 		{ "start", "w", "{\"class\":\"Timeout\"}", "what became of it" },
+		{ "edit", "w",
+		  "{\"class\":\"InvalidParameter\",\"parameter\":\"name\",\"desc\":\"'name': cannot be changed; see "
+		  "'instance-rename'\"}",
+		  "'drover rename w NEW-NAME'" },
+		{ "undefine", "w",
+		  "{\"class\":\"WrongState\",\"desc\":\"'w' has a process; stop it first, or say force\"}", "--force" },
 		{ "send-key", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"keys[2]\"}", "delete" },
 	};
 
@@ -391,6 +398,22 @@ START_TEST(test_hints)
 		if (hint)
 			ck_assert_msg(strstr(hint, rows[i].hint), "%s", hint);
 	}
+}
+END_TEST
+
+/* Where a terminal is narrow the bar goes before the time does. */
+START_TEST(test_progress)
+{
+	static const char text[] = "{\"type\":\"disk-detach\",\"step\":\"wait for the guest\",\"status\":\"running\","
+				   "\"current-progress\":2,\"total-progress\":4}";
+	_cleanup_json_ struct json_object *job = NULL;
+	_cleanup_free_ char *line = NULL, *cut = NULL;
+
+	ck_assert(json_parse(text, strlen(text), &json_limits_request, &job, NULL));
+	line = work_line("web1", job, 12);
+	cut = text_cut(line, 50, "~");
+	ck_assert_ptr_nonnull(strstr(line, "2/4"));
+	ck_assert_msg(str_starts(cut, "web1: disk-detach: wait for the guest  12s  ["), "%s", cut);
 }
 END_TEST
 
@@ -573,8 +596,8 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tcase_add_loop_test(tc, test_command_line, 0, ARRAY_SIZE(command_lines));
 	add_tests(tc, test_global_options, test_assign, test_assign_list, test_files, test_help_fits,
-		  test_verbs_are_sound, test_verbs_match_commands, test_outcomes, test_hints, test_paths, test_call,
-		  test_no_daemon, test_skip_eol, test_console, NULL);
+		  test_verbs_are_sound, test_verbs_match_commands, test_outcomes, test_hints, test_progress, test_paths,
+		  test_call, test_no_daemon, test_skip_eol, test_console, NULL);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
