@@ -118,17 +118,83 @@ void help_verb(const struct verb *verbs, const struct verb *v, FILE *f)
 	print_family(verbs, v->name, "\n", f);
 }
 
+/* ---- for programs ---- */
+
+static struct json_object *choices_json(const char *const *choices)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; choices[i]; i++)
+		json_object_array_add(list, json_object_new_string(choices[i]));
+	return list;
+}
+
+static struct json_object *options_json(const struct cli_option *options)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (const struct cli_option *o = options; o && o->name; o++) {
+		struct json_object *option = json_object_new_object();
+
+		json_add_str(option, "name", o->name);
+		json_add_str(option, "value", o->value);
+		if (o->choices)
+			json_add(option, "choices", choices_json(o->choices));
+		json_add_str(option, "doc", o->doc);
+		json_object_array_add(list, option);
+	}
+	return list;
+}
+
+static struct json_object *verb_json(const struct verb *v)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "name", v->name);
+	json_add_str(o, "usage", v->usage);
+	json_add_str(o, "summary", v->summary);
+	json_add_str(o, "detail", v->detail);
+	json_add(o, "options", options_json(v->options));
+	return o;
+}
+
+/* FAMILY NULL: all. */
+static struct json_object *verbs_json(const char *family)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (const struct verb *v = cli_verbs; v->name; v++)
+		if (family ? of_family(v, family) : !v->hidden)
+			json_object_array_add(list, verb_json(v));
+	return list;
+}
+
+/* Consumes O. */
+static int print_json(const struct cli *cli, struct json_object *o)
+{
+	cli_print_json(cli, o);
+	json_object_put(o);
+	return 0;
+}
+
+/* ---- for both ---- */
+
 /* Of what the daemon knows; of errors we know as well. */
 static int help_topic(struct cli *cli, const char *name, const char *row)
 {
 	_cleanup_json_ struct json_object *schema = NULL;
+	struct json_object *found = NULL;
 	_cleanup_err_ struct err *e = NULL;
 
 	if (str_eq(name, "errors")) {
 		schema = json_object_new_object();
 		json_add(schema, name, err_describe());
 	}
-	if ((schema || cli_call(cli, "query-schema", NULL, &schema, &e)) && topic_print(schema, name, row, stdout, &e))
+	if (!schema && !cli_call(cli, "query-schema", NULL, &schema, &e))
+		return cli_fail(cli, NULL, e);
+	if (cli->json && topic_find(schema, name, row, &found, &e))
+		return print_json(cli, json_object_get(found));
+	if (!cli->json && topic_print(schema, name, row, stdout, &e))
 		return 0;
 	return cli_fail(cli, NULL, e);
 }
@@ -173,19 +239,25 @@ int verb_help(struct cli *cli)
 	_cleanup_free_ char *name = second ? xasprintf("%s %s", first, second) : xstrdup(first);
 	const struct verb *v;
 
+	if (!first && cli->json)
+		return print_json(cli, verbs_json(NULL));
 	if (!first) {
 		help_overview(cli_verbs, stdout);
 		return 0;
 	}
 	v = verb_find(cli_verbs, name);
+	if (v && cli->json)
+		return print_json(cli, verb_json(v));
 	if (v) {
 		help_verb(cli_verbs, v, stdout);
 		return 0;
 	}
-	if (topic_is(first) && !second && is_family(cli_verbs, first))
+	if (topic_is(first) && !second && !cli->json && is_family(cli_verbs, first))
 		return help_topic_and_family(cli, first);
 	if (topic_is(first) || (second && topic_may_be_command(first)))
 		return help_topic(cli, first, second);
+	if (cli->json && is_family(cli_verbs, name))
+		return print_json(cli, verbs_json(name));
 	if (help_family(cli_verbs, name, stdout))
 		return 0;
 	return help_unknown(cli, name);

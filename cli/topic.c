@@ -113,6 +113,11 @@ static void print_param(FILE *f, const char *prefix, struct json_object *row)
 		print_param(f, inner, json_object_array_get_idx(members, i));
 }
 
+static void print_row(FILE *f, struct json_object *row)
+{
+	print_param(f, "", row);
+}
+
 /* A row of errors or states. */
 static void print_named(FILE *f, struct json_object *row)
 {
@@ -190,40 +195,48 @@ static void print_command(FILE *f, struct json_object *command, struct json_obje
 	}
 }
 
-bool topic_print(struct json_object *schema, const char *name, const char *row, FILE *f, struct err **e)
+bool topic_find(struct json_object *schema, const char *name, const char *row, struct json_object **ret, struct err **e)
 {
-	bool named = str_eq(name, "errors") || str_eq(name, "states");
-	struct json_object *rows = topic_is(name) ? json_get_typed(schema, name, json_type_array) : NULL, *command,
-			   *one;
+	bool topic = topic_is(name);
+	struct json_object *rows, *command = NULL;
 	const char *meant;
 
-	command = topic_is(name) ? NULL : find_row(json_get_typed(schema, "commands", json_type_array), name);
-	if (command)
-		rows = json_get_typed(command, "arguments", json_type_array);
-	if (!command && !topic_is(name)) {
+	if (!topic)
+		command = find_row(json_get_typed(schema, "commands", json_type_array), name);
+	if (!command && !topic) {
 		meant = topic_guess(schema, name);
 		return err_set_usage(e,
 				     meant ? xasprintf("did you mean '%s'?", meant) :
 					     xstrdup("'drover help' lists the verbs and topics"),
 				     "there is no help on '%s'", name);
 	}
-	if (row) {
-		one = find_row(rows, row);
-		meant = one ? NULL : guess_row(rows, row);
-		if (!one)
-			return err_set_usage(e,
-					     meant ? xasprintf("did you mean '%s'?", meant) :
-						     xasprintf("'drover help %s' lists them", name),
-					     "'%s' has no '%s'", name, row);
-		(named ? print_named(f, one) : print_param(f, "", one));
-	} else if (command) {
-		print_command(f, command, rows);
-	} else if (!rows || !json_object_array_length(rows)) {
+	rows = json_get_typed(command ? command : schema, command ? "arguments" : name, json_type_array);
+	*ret = row ? find_row(rows, row) : command ? command : rows;
+	if (!row || *ret)
+		return true;
+	meant = guess_row(rows, row);
+	return err_set_usage(
+		e, meant ? xasprintf("did you mean '%s'?", meant) : xasprintf("'drover help %s' lists them", name),
+		"'%s' has no '%s'", name, row);
+}
+
+bool topic_print(struct json_object *schema, const char *name, const char *row, FILE *f, struct err **e)
+{
+	void (*print)(FILE *, struct json_object *) = str_eq(name, "errors") || str_eq(name, "states") ? print_named :
+													 print_row;
+	struct json_object *found = NULL;
+	size_t n;
+
+	if (!topic_find(schema, name, row, &found, e))
+		return false;
+	n = json_object_is_type(found, json_type_array) ? json_object_array_length(found) : 0;
+	if (row)
+		print(f, found);
+	else if (!topic_is(name))
+		print_command(f, found, json_get_typed(found, "arguments", json_type_array));
+	else if (!n)
 		fputs("There is nothing of that in this version.\n", f);
-	} else {
-		for (size_t i = 0; i < json_object_array_length(rows); i++)
-			(named ? print_named(f, json_object_array_get_idx(rows, i)) :
-				 print_param(f, "", json_object_array_get_idx(rows, i)));
-	}
+	for (size_t i = 0; i < n; i++)
+		print(f, json_object_array_get_idx(found, i));
 	return true;
 }

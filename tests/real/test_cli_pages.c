@@ -403,6 +403,38 @@ START_TEST(test_no_daemon)
 }
 END_TEST
 
+/* Help for programs: verbs and what the daemon has rows of. */
+START_TEST(test_help_json)
+{
+	static const struct {
+		const char *words[3], *begins;
+	} rows[] = {
+		{ { "hvparams" }, "[{\"name\":\"a\",\"type\":\"int\"}]\n" },
+		{ { "hvparams", "a" }, "{\"name\":\"a\",\"type\":\"int\"}\n" },
+		{ { "x-y" }, "{\"name\":\"x-y\",\"arguments\":[]}\n" },
+		{ { "errors", "Busy" }, "{\"name\":\"Busy\"," },
+		{ { "disk" }, "[{\"name\":\"path\"}]\n" },
+		{ { "disk", "detach" }, "{\"name\":\"disk detach\",\"usage\":\"NAME DISK " },
+		{ { "start" },
+		  "{\"name\":\"start\",\"usage\":\"NAME... [--paused] [--boot WHAT]\",\"summary\":\"Start "
+		  "instances.\",\"options\":[{\"name\":\"paused\",\"doc\":\"Do not let the guest run "
+		  "yet.\"},{\"name\":\"boot\",\"value\":\"WHAT\",\"choices\":[\"disk\",\"cdrom\"," },
+		{ { NULL }, "[{\"name\":\"list\"," },
+	};
+
+	lie("{\"return\":{\"hvparams\":[{\"name\":\"a\",\"type\":\"int\"}],\"disk\":[{\"name\":\"path\"}],"
+	    "\"commands\":[{\"name\":\"x-y\",\"arguments\":[]}]}}");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *const *w = rows[i].words;
+		_cleanup_free_ char *out = NULL;
+
+		ck_assert_int_eq(person_script(rig, NULL, &out, NULL, "drover", "--json", "help", w[0], w[1], NULL), 0);
+		ck_assert_msg(str_starts(out, rows[i].begins), "%s", out);
+		json_object_put(parse(out));
+	}
+}
+END_TEST
+
 /* Every class that a daemon can send has a row above. */
 START_TEST(test_all_classes)
 {
@@ -594,6 +626,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_all_classes);
 	tcase_add_loop_test(tc, test_page, 0, ARRAY_SIZE(pages));
 	tcase_add_test(tc, test_help);
+	tcase_add_test(tc, test_help_json);
 	suite_add_tcase(s, tc);
 	return s;
 }
