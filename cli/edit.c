@@ -105,8 +105,10 @@ static bool write_text(struct edit *ed, struct err **e)
 	FILE *f;
 
 	dir = xasprintf("%s/drover-edit-XXXXXX", str_empty(tmp) ? "/tmp" : tmp);
-	if (!mkdtemp(dir))
-		return cli_fail_file(e, errno, "make the directory", dir);
+	if (!mkdtemp(dir)) {
+		cli_fail_file(e, errno, "make the directory", dir);
+		return false;
+	}
 	ed->dir = TAKE_PTR(dir);
 	ed->path = xasprintf("%s/%s.json", ed->dir, ed->name);
 	fd = open(ed->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
