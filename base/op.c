@@ -173,7 +173,7 @@ static void step_ended(struct op *op, enum verdict v)
 		if (v == OP_DONE && !op->cancelled) {
 			op->committed |= s->commit;
 			op->at++;
-		} else if (v == OP_FAIL && s->commit && !op->committed && s->probe && !op->gone) {
+		} else if (v == OP_FAIL && s->commit && !op->committed && s->probe) {
 			op->phase = OP_PROBING;
 		} else {
 			op_turn(op);
@@ -359,7 +359,7 @@ static void take_up(struct op *op, const struct op_place *place, bool known)
 		err_set(&op->err, ERR_CANCELLED, "%s at step '%s'",
 			place->cancelled ? "cancelled" : "interrupted by a restart of droverd",
 			place->step ? place->step : s->name);
-	if (!place->back && s->commit && s->probe && !op->gone)
+	if (!place->back && s->commit && s->probe)
 		op->phase = OP_PROBING;
 	else
 		op_turn(op);

@@ -8,7 +8,8 @@
  * and is never called from inside a step. The engine goes forward until a step fails, expires or
  * the operation is cancelled, then back through the undo()s. Once a step marked `commit` is done
  * there is no way back: what follows is done as well as it can be, and an error stays in op->err.
- * A commit that failed or is in doubt is settled by its probe().
+ * A commit that failed or is in doubt is settled by its probe(), also when what it was to happen to has died: what is known
+ * of it counts then.
  *
  * Before each step that waits, or on the way to the commit has something to take back, the owner's mark() makes
  * "where it stands" durable, so that op_recover() in a later life of the process takes the same plan up there. A step
@@ -88,7 +89,6 @@ struct op {
 	int n, at;
 	enum op_phase phase;
 	bool committed, cancelled, stalled, went_back;
-	bool gone;               /* [owner] what the plan works on has died: probes are futile */
 	const char *failed;      /* the step that failed first */
 	struct err *err;         /* the first error */
 	struct err *step_err;    /* of the step that just failed, on its way into `err` or the log */

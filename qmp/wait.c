@@ -11,6 +11,7 @@ struct qmp_wait {
 	struct qmp_call *ping;
 	const char *command, *event;
 	qmp_then_fn *then;
+	step_fn *dead; /* see qmp_call_or() */
 	qmp_match_fn *match;
 	void *arg;
 	bool has_event;           /* seen, or none is waited for */
@@ -68,6 +69,14 @@ static bool is_let_go_later(const struct qmp_wait *w, const struct err *e)
 	       strstr(e->desc, "is in use");
 }
 
+/* What comes of the step when there is nobody any more who would reply. */
+static struct err *judge_dead(const struct qmp_wait *w, const struct err *e)
+{
+	if (w->dead)
+		return w->dead(w->op, w->arg) == OP_DONE ? NULL : op_take_err(w->op);
+	return w->op->phase == OP_BACK || w->removes ? NULL : err_copy(e);
+}
+
 static void on_reply(struct json_object *ret, const struct err *e, void *data)
 {
 	struct qmp_wait *w = data;
@@ -75,8 +84,7 @@ static void on_reply(struct json_object *ret, const struct err *e, void *data)
 
 	w->call = NULL;
 	if (e && qmp_is_gone(w->q)) {
-		w->op->gone = true;
-		wait_end(w, w->op->phase == OP_BACK || w->removes ? NULL : err_copy(e));
+		wait_end(w, judge_dead(w, e));
 		return;
 	}
 	if (e && w->removes && qmp_says_absent(e)) {
@@ -119,7 +127,6 @@ static void on_gone(struct qmp_listener *l)
 	struct qmp_wait *w = CONTAINER_OF(l, struct qmp_wait, listener);
 	struct err *e = NULL;
 
-	w->op->gone = true;
 	if (w->op->phase != OP_BACK)
 		err_set(&e, ERR_GUEST_GONE, "QEMU ended while '%s' was waited for", w->event);
 	wait_end(w, e);
@@ -145,7 +152,6 @@ static void send_again(struct qmp_wait *w)
 	w->pausing = false;
 	w->tries++;
 	if (qmp_is_gone(w->q)) {
-		w->op->gone = true;
 		wait_end(w, NULL);
 		return;
 	}
@@ -203,7 +209,6 @@ static enum verdict gone(struct op *op, struct json_object *args, int fd)
 {
 	json_object_put(args);
 	fd_close(fd);
-	op->gone = true;
 	if (op->phase == OP_BACK)
 		return OP_DONE;
 	return op_fail(op, ERR_GUEST_GONE, "QEMU has ended, or its monitor is gone");
@@ -241,6 +246,17 @@ enum verdict qmp_call(struct op *op, struct qmp *q, const char *command, struct 
 	return qmp_call_fd(op, q, command, args, -1, then, arg);
 }
 
+enum verdict qmp_call_or(struct op *op, struct qmp *q, const char *command, qmp_then_fn *then, step_fn *dead, void *arg)
+{
+	enum verdict v;
+
+	if (qmp_is_gone(q))
+		return dead(op, arg);
+	v = qmp_call(op, q, command, NULL, then, arg);
+	((struct qmp_wait *)op->wait_data)->dead = dead;
+	return v;
+}
+
 enum verdict qmp_call_nodes(struct op *op, struct qmp *q, qmp_then_fn *then, void *arg)
 {
 	struct json_object *args = json_object_new_object();
@@ -262,7 +278,6 @@ enum verdict qmp_remove_then(struct op *op, struct qmp *q, const char *command, 
 
 	if (qmp_is_gone(q)) {
 		json_object_put(args);
-		op->gone = true;
 		return OP_DONE;
 	}
 	v = qmp_call(op, q, command, json_object_get(args), then, arg);

@@ -24,6 +24,11 @@ enum verdict qmp_call(struct op *op, struct qmp *q, const char *command, struct 
 enum verdict qmp_call_fd(struct op *op, struct qmp *q, const char *command, struct json_object *args, int fd,
 			 qmp_then_fn *then, void *arg);
 
+/* The same for a probe that knows something also of a QEMU which is gone, or ends before it replies: DEAD decides then, at
+ * once. */
+enum verdict qmp_call_or(struct op *op, struct qmp *q, const char *command, qmp_then_fn *then, step_fn *dead,
+			 void *arg);
+
 /* The same for the block nodes that there are: query-named-block-nodes without what is below each of them. */
 enum verdict qmp_call_nodes(struct op *op, struct qmp *q, qmp_then_fn *then, void *arg);
 

@@ -139,6 +139,7 @@ struct instance {
 	uid_t uid;                      /* of the pool, that it has; 0: none */
 	char *cgroup;                   /* of its process, or NULL */
 	bool fdsets_busy, fdsets_again; /* see fdsets.c */
+	bool resumed;                   /* since its start QEMU has said that the guest goes on */
 	int run_dir;                    /* run/instances/NAME, -1 without one */
 	struct process *process;
 	pid_t pid;                   /* 0 without a process */

@@ -88,8 +88,8 @@ static bool on_lost(struct qmp *q, const struct err *e, void *data)
 	struct instance *inst = data;
 
 	log_debug("%s: monitor: %s", inst->name, e->desc);
-	/* A start fails with the first; it does not need the second, but all that comes after it does. */
-	if (!inst->process || (inst->starting && q == inst->qmp))
+	/* A start whose guest has not run fails with the first; it does not need the second, but all that comes after it does. */
+	if (!inst->process || (inst->starting && q == inst->qmp && !observe_has_run(inst)))
 		return false;
 	if (q == inst->qmp)
 		inst->monitor_lost = true;

@@ -153,6 +153,13 @@ static void on_refreshed(struct json_object *ret, const struct err *e, void *dat
 		enter_status(data, status, NULL);
 }
 
+bool observe_has_run(const struct instance *inst)
+{
+	bool ready = inst->known_state == STATE_PAUSED && str_eq(inst->known_reason, "starting");
+
+	return inst->run_dir >= 0 && (inst->resumed || (inst->known_state != STATE_NOSTATE && !ready));
+}
+
 void observe_refresh(struct instance *inst)
 {
 	if (!qmp_is_gone(inst->qmp))
@@ -240,6 +247,7 @@ static void on_panicked(struct instance *inst, struct json_object *data)
 
 static void on_resume(struct instance *inst, struct json_object *data)
 {
+	inst->resumed = true;
 	inst->causes.shutdown = inst->causes.io = NULL;
 	inst->causes.panicked = false;
 }

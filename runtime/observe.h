@@ -30,6 +30,8 @@ void observe_read_exit(struct instance *inst);
 /* Judges the end of a process that ended while nobody looked: state and reason from exit.json, what was
  * observed last, and whether an end of ours was under way. Nothing if it was judged already. */
 void observe_judge_end(struct instance *inst);
+/* Whether the guest of the process, or of the last one, has run, as far as was seen or is in the log of events. */
+bool observe_has_run(const struct instance *inst);
 /* A wait: asks for the RunState and enters what it says, with REASON (or NULL) if that is a change to running that
  * nobody gave a cause for. */
 enum verdict observe_ask(struct op *op, struct instance *inst, const char *reason);

@@ -131,7 +131,7 @@ static enum verdict begin(struct op *op, void *arg)
 		record_clear(s->inst);
 	if (!instance_is_known(s->inst, &e))
 		return op_fail_err(op, e);
-	s->inst->ending = false;
+	s->inst->ending = s->inst->resumed = false;
 	s->inst->starting = true;
 	instance_enter(s->inst, STATE_NOSTATE, "", "starting");
 	return OP_DONE;
@@ -566,11 +566,19 @@ static enum verdict on_probed(struct op *op, struct json_object *ret, void *arg)
 	return OP_DONE;
 }
 
+/* What a guest has done is its own, and so is its end, whether or not QEMU lived to say so. */
+static enum verdict guest_recall(struct op *op, void *arg)
+{
+	return observe_has_run(((const struct start *)arg)->inst) ?
+		       OP_DONE :
+		       op_fail(op, ERR_CANCELLED, "the guest was not seen to run");
+}
+
 static enum verdict guest_probe(struct op *op, void *arg)
 {
 	struct start *s = arg;
 
-	return qmp_call(op, s->inst->qmp, "query-status", NULL, on_probed, s);
+	return qmp_call_or(op, s->inst->qmp, "query-status", on_probed, guest_recall, s);
 }
 
 static enum verdict on_nodes(struct op *op, struct json_object *ret, void *arg)

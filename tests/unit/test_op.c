@@ -73,23 +73,6 @@ START_TEST(test_commit_without_probe)
 }
 END_TEST
 
-/* What the plan works on has died: there is nobody to ask. */
-START_TEST(test_commit_of_the_dead)
-{
-	w.kind = kinds[1];
-	w.happening = FAIL_AFTER;
-	w.where = COMMIT;
-	start();
-	while (w.op->at < COMMIT)
-		answer();
-	w.op->gone = true;
-	drive();
-	ck_assert_ptr_null(strchr(w.trace, '?'));
-	assert_error(ERR_STORAGE, COMMIT);
-	assert_before();
-}
-END_TEST
-
 START_TEST(test_steps_without_functions)
 {
 	static const struct step plan[STEPS] = {
@@ -410,7 +393,6 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, test_everything_everywhere, 0, n);
 	tcase_add_loop_test(tc, test_order_of_undo, 0, n);
 	tcase_add_loop_test(tc, test_commit_without_probe, 0, n);
-	tcase_add_test(tc, test_commit_of_the_dead);
 	tcase_add_test(tc, test_steps_without_functions);
 	tcase_add_loop_test(tc, test_marks, 0, 3);
 	tcase_add_test(tc, test_errors_after_the_commit);

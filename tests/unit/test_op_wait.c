@@ -83,18 +83,6 @@ START_TEST(test_recover_names_the_step)
 }
 END_TEST
 
-START_TEST(test_recover_the_dead)
-{
-	make();
-	w.op->gone = true;
-	for (int i = 0; i < COMMIT; i++)
-		w.effects[i] = true;
-	op_recover(w.op, &(struct op_place){ .at = COMMIT, .back = false, .committed = false });
-	ck_assert_str_eq(w.trace, "-d -c -b -a");
-	assert_before();
-}
-END_TEST
-
 /* Cancelled in its former life: it goes back from where another would go on. */
 START_TEST(test_recover_the_cancelled)
 {
@@ -413,7 +401,6 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, test_recover_keeps_the_error, 0, n);
 	tcase_add_loop_test(tc, test_recover_again, 0, n);
 	tcase_add_loop_test(tc, test_recover_names_the_step, 0, n);
-	tcase_add_test(tc, test_recover_the_dead);
 	tcase_add_test(tc, test_recover_nonsense);
 	tcase_add_test(tc, test_recover_the_cancelled);
 	tcase_add_test(tc, test_recover_by_name);
