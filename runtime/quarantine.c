@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 static const char quarantine[] = "quarantine";
+/* What a copy is called until it is whole. */
+#define NEW ".new-"
 
 enum { KEEP_MS = 60000, LINES_MAX = 1024, PORTION = 65536 };
 
@@ -189,13 +191,33 @@ static void count_one(const char *name, void *data)
 	((struct keeping *)data)->there++;
 }
 
+/* A former life has put it in place, and did not live to remove what it was copied from. What is in it is told anew. */
+static bool is_kept(struct keeping *k)
+{
+	_cleanup_free_ char *name = xasprintf("%s/list", k->entry), *text = NULL;
+	char *save = NULL;
+
+	if (faccessat(k->to, k->entry, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	file_read(k->to, name, FILE_JSON_MAX, &text, NULL, NULL);
+	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
+		char what[sizeof("left")];
+		unsigned mode;
+
+		k->files += sscanf(line, "%o %*s %*s %4s", &mode, what) == 2 && S_ISREG(mode) && !str_eq(what, "left");
+	}
+	return true;
+}
+
 static bool keep(void *data, struct err **e)
 {
 	struct keeping *k = data;
-	_cleanup_free_ char *tmp = xasprintf(".new-%s", k->entry);
+	_cleanup_free_ char *tmp = xasprintf(NEW "%s", k->entry);
 	_cleanup_close_ int new = -1;
 	bool ok;
 
+	if (is_kept(k))
+		return file_remove_tree(k->from, k->entry, e);
 	if (!file_remove_tree(k->to, tmp, e) || !file_list(k->to, count_one, k, e))
 		return false;
 	if (k->there >= QUARANTINE_MAX) {
@@ -352,11 +374,22 @@ static void recover_one(const char *entry, void *data)
 		begin(rt, entry, TAKE_FD(place));
 }
 
+static void sweep_one(const char *entry, void *data)
+{
+	if (str_starts(entry, NEW))
+		file_remove_tree(*(const int *)data, entry, NULL);
+}
+
 void quarantine_recover(struct runtime *rt)
 {
 	_cleanup_close_ int place = openat(rt->dirs.run_fd, quarantine,
 					   O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int lib = file_open_dir(AT_FDCWD, rt->dirs.lib, NULL);
+	_cleanup_close_ int kept = lib < 0 ? -1 : file_open_dir(lib, quarantine, NULL);
 
+	/* After a power cut nothing is in `run` that would be copied again. */
+	if (kept >= 0)
+		file_list(kept, sweep_one, &kept, NULL);
 	if (place >= 0)
 		file_list(place, recover_one, rt, NULL);
 }

@@ -5,7 +5,8 @@
  *
  * It was written by whom nobody trusts. q/ is moved to run/quarantine at once, by a rename; then the thread pool copies
  * regular files, as root's and 0400, of them so many and so large as the limits allow, and lists all there was in `list`; links
- * and FIFOs are never followed or opened. What the end of droverd interrupts the next one goes on with.
+ * and FIFOs are never followed or opened. What the end of droverd interrupts the next one goes on with: a copy that is in place is
+ * whole, and one that is not is made anew.
  */
 #ifndef DROVER_RUNTIME_QUARANTINE_H
 #define DROVER_RUNTIME_QUARANTINE_H

@@ -340,6 +340,13 @@ char *stage_text(const char *text)
 	return copy;
 }
 
+bool stage_is_there(const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", stage.r->root, name);
+
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 void stage_write(const char *file, const char *text)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s", stage.r->root, file);

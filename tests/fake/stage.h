@@ -59,6 +59,8 @@ struct json_object *stage_await_answer(const char *command);
 void stage_await_quiet(void);
 /* TEXT with the root in place of "ROOT"; the caller's. */
 char *stage_text(const char *text);
+/* Whether there is something of that name below the root. */
+bool stage_is_there(const char *name);
 /* Writes a file below the root as it is given. */
 void stage_write(const char *file, const char *text);
 

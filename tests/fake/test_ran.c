@@ -17,9 +17,7 @@ static int start;
 
 static bool has_nvram(void)
 {
-	_cleanup_free_ char *path = xasprintf("%s/lib/instances/web/uefi/nvram.qcow2", stage.r->root);
-
-	return access(path, F_OK) == 0;
+	return stage_is_there("lib/instances/web/uefi/nvram.qcow2");
 }
 
 /* With a machine that remembers; its guest runs, and the client that has asked for that waits for the reply. */

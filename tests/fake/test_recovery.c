@@ -484,6 +484,38 @@ START_TEST(strays)
 }
 END_TEST
 
+static void make_dir(const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", stage.r->root, name);
+
+	ck_assert(file_make_dirs(path, 0700, NULL));
+}
+
+#define ENTRY "web-20261129T115316.042Z"
+
+/* Of the last droverd: one end came behind the copy was put in place, an earlier one, of the host, in the middle of it. */
+START_TEST(quarantine_goes_on)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+
+	stage_set("%s", "");
+	stage_kill();
+	make_dir("run/quarantine/" ENTRY);
+	make_dir("lib/quarantine/" ENTRY "/q");
+	make_dir("lib/quarantine/.new-web-20261128T000000.000Z/q");
+	stage_write("run/quarantine/" ENTRY "/core", "copied");
+	stage_write("lib/quarantine/" ENTRY "/q/core", "copied");
+	stage_write("lib/quarantine/" ENTRY "/list", "100644 5:5 6 kept core\n010644 5:5 0 left pipe\n");
+	stage_restart();
+	stage_await_text("droverd.log", "quarantine/" ENTRY "'");
+	o = client_ok(stage.c, "query-events", "{'since': 0}");
+	ck_assert_msg(strstr(json_object_to_json_string(o), "\"files\": 1"), "%s", json_object_to_json_string(o));
+	ck_assert(!stage_is_there("run/quarantine/" ENTRY) &&
+		  !stage_is_there("lib/quarantine/.new-web-20261128T000000.000Z"));
+	ck_assert(stage_is_there("lib/quarantine/" ENTRY "/q/core") && stage_is_there("lib/quarantine/" ENTRY "/list"));
+}
+END_TEST
+
 static Suite *make(void)
 {
 	static const struct {
@@ -496,7 +528,8 @@ static Suite *make(void)
 		    &qemu_and_keeper_ended, &one_of_many_is_silent } },
 		{ "records", { &record_is_damaged, &record_of_nothing_is_damaged }, DAMAGES },
 		{ "files",
-		  { &definition_is_damaged, &definition_of_a_running_one_is_damaged, &marker_is_damaged, &strays } },
+		  { &definition_is_damaged, &definition_of_a_running_one_is_damaged, &marker_is_damaged, &strays,
+		    &quarantine_goes_on } },
 	};
 	Suite *s = suite_create("recovery");
 
