@@ -121,7 +121,29 @@ static bool check_password(const char *text, const struct hvparams *hv, struct e
 	return true;
 }
 
-/* ---- the step ---- */
+/* ---- the socket in a directory ---- */
+
+/* If it is a socket of ours and nobody listens on it. */
+static void remove_socket(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	_cleanup_free_ char *parent = xstrndup(path, (size_t)(name - path));
+	_cleanup_close_ int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct stat st;
+
+	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(st.st_mode) ||
+	    st.st_uid != geteuid())
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dir, name) >=
+		    (int)sizeof(addr.sun_path) ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno != ECONNREFUSED)
+		return;
+	unlinkat(dir, name, 0);
+}
+
+/* ---- the steps ---- */
 
 static bool lacks(const struct prepare *p, const char *param, const char *what, struct err **e)
 {
@@ -157,28 +179,61 @@ static bool write_dh_params(const struct instance *inst, struct err **e)
 	return err_set_errno(e, ERR_GENERIC, errno, "cannot make '%s'", name);
 }
 
-/* What drover-open has made of displays_items(). */
-static bool take_items(struct prepare *p, struct err **e)
+/* What drover-open has made of displays_items(); NULL: it was not asked for it. */
+static struct open_item *find_item(struct prepare *p, unsigned flag)
 {
-	const struct hvparams *hv = &p->inst->def.hvparams;
+	for (size_t i = p->files.n; i < p->n_items; i++)
+		if (p->items[i].flags & flag)
+			return &p->items[i];
+	return NULL;
+}
+
+/* Before anything else can fail: who clears up goes by the note. */
+static bool take_socket(struct prepare *p, struct err **e)
+{
 	struct displays *d = &p->displays;
+	struct open_item *item = find_item(p, OPEN_LISTEN);
+	_cleanup_free_ char *path = item ? xasprintf("%s/%s", item->path, item->copy) : NULL;
 
-	for (size_t i = p->files.n; i < p->n_items; i++) {
-		struct open_item *item = &p->items[i];
-
-		if (item->flags & OPEN_LINE) {
-			d->password = xstrdup(item->line);
-			explicit_bzero(item->line, sizeof(item->line));
-			if (!check_password(d->password, hv, e))
-				return false;
-		} else if (item->flags & OPEN_LISTEN) {
-			d->fd = TAKE_FD(item->fd);
-			d->path = xasprintf("%s/%s", item->path, item->copy);
-			if (!file_write(p->inst->run_dir, SOCKET_NOTE, d->path, 0600, false, e))
-				return false;
-		}
-	}
+	if (!item)
+		return true;
+	if (!file_write(p->inst->run_dir, SOCKET_NOTE, path, 0600, false, e))
+		return false;
+	d->fd = TAKE_FD(item->fd);
+	d->path = TAKE_PTR(path);
 	return true;
+}
+
+/* One that could not be noted. */
+static void leave_socket(struct prepare *p)
+{
+	struct open_item *item = find_item(p, OPEN_LISTEN);
+	_cleanup_free_ char *path = NULL;
+
+	if (!item || item->fd < 0)
+		return;
+	path = xasprintf("%s/%s", item->path, item->copy);
+	closep(&item->fd); /* until then somebody listens on it */
+	remove_socket(path);
+}
+
+static bool take_password(struct prepare *p, struct err **e)
+{
+	struct displays *d = &p->displays;
+	struct open_item *item = find_item(p, OPEN_LINE);
+
+	if (!item)
+		return true;
+	d->password = xstrdup(item->line);
+	explicit_bzero(item->line, sizeof(item->line));
+	return check_password(d->password, &p->inst->def.hvparams, e);
+}
+
+static enum verdict displays_check(struct op *op, void *arg)
+{
+	struct err *e = NULL;
+
+	return check_binary(arg, &e) ? OP_DONE : op_fail_err(op, e);
 }
 
 static enum verdict displays_open(struct op *op, void *arg)
@@ -186,7 +241,7 @@ static enum verdict displays_open(struct op *op, void *arg)
 	struct prepare *p = arg;
 	const struct hvparams *hv = &p->inst->def.hvparams;
 	struct err *e = NULL;
-	bool ok = check_binary(p, &e) && take_items(p, &e);
+	bool ok = take_socket(p, &e) && take_password(p, &e);
 
 	if (ok && !p->displays.path && (display_has_vnc(hv) || display_has_spice(hv)))
 		ok = display_port_take(&p->displays, p->inst, &e);
@@ -199,17 +254,28 @@ static enum verdict displays_close(struct op *op, void *arg)
 {
 	struct prepare *p = arg;
 
+	leave_socket(p);
 	displays_clear(&p->displays);
 	return OP_DONE;
 }
 
+static const struct step step_check = { "see whether QEMU has the displays", displays_check };
 static const struct step step_open = { "open the displays", displays_open, displays_close };
+
+static bool is_wanted(const struct hvparams *hv)
+{
+	return display_has_vnc(hv) || display_has_spice(hv) || display_vga(hv) != VGA_NONE;
+}
+
+void displays_check_plan(struct op *op, struct prepare *p)
+{
+	if (is_wanted(&p->inst->def.hvparams))
+		op_add(op, &step_check, p);
+}
 
 void displays_open_plan(struct op *op, struct prepare *p)
 {
-	const struct hvparams *hv = &p->inst->def.hvparams;
-
-	if (display_has_vnc(hv) || display_has_spice(hv) || display_vga(hv) != VGA_NONE)
+	if (is_wanted(&p->inst->def.hvparams))
 		op_add(op, &step_open, p);
 }
 
@@ -344,28 +410,10 @@ void displays_sweep(const struct instance *inst)
 void displays_remove_socket(const struct instance *inst)
 {
 	_cleanup_free_ char *path = NULL;
-	_cleanup_close_ int dir = -1, fd = -1;
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct stat st;
 	size_t length;
-	char *name;
 
 	/* drover-open has seen that the directory is on no file system that somebody else answers for; where it was not, or
 	 * refused, nobody is to wait here. */
-	if (!file_read(inst->run_dir, SOCKET_NOTE, PATH_MAX, &path, &length, NULL))
-		return;
-	name = strrchr(path, '/');
-	if (!name)
-		return;
-	*name++ = '\0';
-	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(st.st_mode) ||
-	    st.st_uid != geteuid())
-		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dir, name) >=
-		    (int)sizeof(addr.sun_path) ||
-	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno != ECONNREFUSED)
-		return;
-	unlinkat(dir, name, 0);
+	if (file_read(inst->run_dir, SOCKET_NOTE, PATH_MAX, &path, &length, NULL))
+		remove_socket(path);
 }

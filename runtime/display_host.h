@@ -33,7 +33,9 @@ size_t displays_items(struct displays *d, const struct instance *inst, struct op
 /* "displays" of runtime.json and of query-instance. The caller's. */
 struct json_object *displays_describe(const struct displays *d, const struct hvparams *hv);
 
-/* Right behind prepare_open_files: looks whether the binary can, takes what was opened, notes the socket, finds a port. */
+/* Before anything is made: looks whether the binary can. */
+void displays_check_plan(struct op *op, struct prepare *p);
+/* Right behind prepare_open_files: notes the socket and takes what else was opened, finds a port. */
 void displays_open_plan(struct op *op, struct prepare *p);
 /* Behind the connection of the monitors: passwords, and the socket. */
 void displays_plan(struct op *op, struct prepare *p);

@@ -651,6 +651,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 	op_add(op, &prepare_claim_uid, &s->prepare);
 	op_add(op, &prepare_look_at_kvm, &s->prepare);
 	op_add(op, &fit_look, &s->prepare);
+	displays_check_plan(op, &s->prepare);
 	op_add(op, &servers_ask, &s->prepare);
 	machine_state_plan(op, &s->prepare);
 	op_add(op, &step_dir, s);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -235,13 +236,45 @@ static pid_t stop_child(const char *name, int start)
 	return process_run_state(child) == 'T' ? child : 0;
 }
 
+/* Waits until drover-open is copying what it opens, and has it stand still. */
+static pid_t stop_opener(void)
+{
+	_cleanup_free_ char *copy = xasprintf("%s/run/instances/web/q/kernel", stage.r->root);
+	pid_t child = 0;
+
+	/* At work: while it becomes who it opens for, it has to ask for its own end anew. */
+	for (int i = 0; i < LOOKS && access(copy, F_OK) < 0; i++)
+		usleep(LOOK_US / 10);
+	child = find_process("drover-open");
+	ck_assert_int_ne(child, 0);
+	kill(child, SIGSTOP);
+	return child;
+}
+
+/* The kernel of "web" takes a while to be copied. */
+static void set_large_kernel(void)
+{
+	_cleanup_free_ char *path = xasprintf("%s/large", stage.r->root);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	ck_assert_int_eq(ftruncate(fd, 256 << 20), 0);
+	json_object_put(client_ok(stage.c, "instance-modify",
+				  "{'instance': 'web', 'patch': {'hvparams': {'kernel_path': '%s'}}}", path));
+}
+
+/* Has the shell do WHAT with what is known of QEMU. */
+static void change_capabilities(const char *what)
+{
+	_cleanup_free_ char *command = xasprintf("%s %s/lib/capabilities/*", what, stage.r->root);
+
+	ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): a path of our own */
+}
+
 /* What QEMU can do is asked anew. */
 static void forget_capabilities(void)
 {
-	_cleanup_free_ char *command = xasprintf("rm -f %s/lib/capabilities/*", stage.r->root);
-
 	stage_kill();
-	ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): a path of our own */
+	change_capabilities("rm -f");
 	stage_restart();
 }
 
@@ -250,7 +283,6 @@ START_TEST(children_end_with_droverd)
 {
 	enum { TRIES = 20 };
 	static const char *const names[] = { "drover-open", "drover-probe" };
-	_cleanup_free_ char *path = NULL;
 	pid_t child = 0;
 
 	if (getpid() != 1) {
@@ -259,15 +291,7 @@ START_TEST(children_end_with_droverd)
 	}
 	stage_set("%s", "");
 	stage_define("web", "%s", "ro");
-	/* A copy that takes a while. */
-	path = xasprintf("%s/large", stage.r->root);
-	{
-		_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-		ck_assert_int_eq(ftruncate(fd, 256 << 20), 0);
-	}
-	json_object_put(client_ok(stage.c, "instance-modify",
-				  "{'instance': 'web', 'patch': {'hvparams': {'kernel_path': '%s'}}}", path));
+	set_large_kernel();
 	/* Neither lives long: who is not seen in time is looked for again. */
 	for (int i = 0; i < TRIES && !child; i++) {
 		json_object_put(client_ok(stage.c, "instance-stop", WEB));
@@ -284,6 +308,73 @@ START_TEST(children_end_with_droverd)
 }
 END_TEST
 
+/* With VNC on a socket in the directory "d", and PATCH of its parameters. */
+static void set_socket(const char *patch)
+{
+	_cleanup_free_ char *dir = NULL, *text = NULL;
+
+	stage_set("%s", "");
+	stage_define("web", "%s", "ro");
+	dir = xasprintf("%s/d", stage.r->root);
+	ck_assert_int_eq(mkdir(dir, 0700), 0);
+	stage_write("secret", "much too long");
+	text = stage_text(patch);
+	json_object_put(client_ok(stage.c, "instance-modify",
+				  "{'instance': 'web', 'patch': {'hvparams': {'vnc_bind_address': '%s'%s}}}", dir,
+				  text));
+}
+
+/* It does not have this card any more. */
+static void forget_card(void)
+{
+	stage_start("web");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	stage_kill();
+	change_capabilities("sed -i 's/ VGA / /'");
+	stage_restart();
+}
+
+/* It is made early; nothing of it is left, whatever fails then. */
+START_TEST(no_socket_is_left)
+{
+	static const struct {
+		const char *patch, *class;
+	} rows[] = {
+		{ "", "Unsupported" },
+		{ ", 'vnc_password_file': 'ROOT/secret'", "InvalidParameter" },
+	};
+
+	set_socket(rows[_i].patch);
+	if (_i == 0)
+		forget_card();
+	stage_mark();
+	json_object_put(client_error(stage.c, rows[_i].class, "instance-start", WEB));
+	stage_check_unchanged();
+	change_capabilities("rm -f"); /* no other test is to have them */
+	ck_assert(!stage_is_there("d/web.vnc"));
+}
+END_TEST
+
+START_TEST(no_socket_without_a_note)
+{
+	_cleanup_free_ char *note = NULL;
+	_cleanup_json_ struct json_object *reply = NULL;
+	pid_t opener;
+	int id;
+
+	set_socket("");
+	set_large_kernel();
+	id = client_send(stage.c, "instance-start", WEB);
+	opener = stop_opener();
+	note = xasprintf("%s/run/instances/web/.vnc.path.new", stage.r->root); /* so it cannot be written */
+	ck_assert_int_eq(mkdir(note, 0700), 0);
+	kill(opener, SIGCONT);
+	reply = client_reply(stage.c, id);
+	ck_assert_str_eq(str_at(reply, "error.step"), "open the displays");
+	ck_assert(!stage_is_there("d/web.vnc"));
+}
+END_TEST
+
 static Suite *make(void)
 {
 	Suite *s = suite_create("start");
@@ -297,6 +388,8 @@ static Suite *make(void)
 	tcase_add_loop_test(tc, errors_have_details, 0, STEPS);
 	tcase_add_loop_test(tc, errors_have_last_words, 0, 6);
 	tcase_add_loop_test(tc, children_end_with_droverd, 0, 2);
+	tcase_add_loop_test(tc, no_socket_is_left, 0, 2);
+	tcase_add_test(tc, no_socket_without_a_note);
 	suite_add_tcase(s, tc);
 	return s;
 }
