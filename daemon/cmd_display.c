@@ -34,9 +34,12 @@ static struct instance *running(struct job *job, struct err **e)
 
 	if (!inst || !instance_is_known(inst, e))
 		return NULL;
-	if (inst->process)
+	if (!inst->process)
+		err_set(e, ERR_WRONG_STATE, "'%s' has no process; start it", inst->name);
+	else if (inst->starting || !inst->qmp)
+		err_set(e, ERR_WRONG_STATE, "'%s' is starting; ask again when it has started", inst->name);
+	else
 		return inst;
-	err_set(e, ERR_WRONG_STATE, "'%s' has no process; start it", inst->name);
 	return NULL;
 }
 

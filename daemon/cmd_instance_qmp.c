@@ -197,6 +197,9 @@ static bool plan(struct job *job, struct err **e)
 		return false;
 	if (!inst->process)
 		return err_set(e, ERR_WRONG_STATE, "'%s' has no process", inst->name);
+	if (!inst->qmp2)
+		return err_set(e, ERR_WRONG_STATE, "'%s' is starting; ask again when its monitors are there",
+			       inst->name);
 	if (qmp_is_gone(inst->qmp2))
 		return err_set(e, ERR_UNAVAILABLE, "the second monitor of '%s' is not connected", inst->name);
 	job->ctx_free = ctx_free;

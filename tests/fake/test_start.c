@@ -197,6 +197,42 @@ START_TEST(errors_have_last_words)
 }
 END_TEST
 
+/* Its process is there, and no QEMU yet that could be asked: it is said so, and not that it has ended. */
+START_TEST(asked_while_it_starts)
+{
+	static const struct {
+		const char *command, *args;
+	} rows[] = {
+		{ "display-password", ", 'display': 'vnc', 'password': 'xyzzy'" },
+		{ "instance-screenshot", "" },
+		{ "instance-send-key", ", 'keys': ['a']" },
+		{ "instance-qmp", ", 'execute': 'query-name'" },
+		{ "instance-pause", "" },
+		{ "instance-resume", "" },
+		{ "instance-reset", "" },
+		{ "instance-nmi", "" },
+	};
+	_cleanup_json_ struct json_object *reply = NULL;
+	pid_t pid;
+	int id;
+
+	stage_set("instance-start/let QEMU go/before/freeze");
+	stage_define("web", "%s", "ro");
+	id = client_send(stage.c, "instance-start", WEB);
+	stage_await_pid("web");
+	pid = stage_pid("web");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ struct json_object *e = client_error(stage.c, "WrongState", rows[i].command,
+								    "{'instance': 'web'%s}", rows[i].args);
+
+		ck_assert_msg(strstr(str_at(e, "desc"), "starting"), "%s: %s", rows[i].command, str_at(e, "desc"));
+	}
+	kill(pid, SIGCONT);
+	reply = client_reply(stage.c, id);
+	ck_assert_msg(has(reply, "return"), "%s", json_object_to_json_string(reply));
+}
+END_TEST
+
 /* ---- children ---- */
 
 static pid_t find_process(const char *name)
@@ -387,6 +423,7 @@ static Suite *make(void)
 	tcase_add_loop_test(tc, sets_that_stay, 0, 2);
 	tcase_add_loop_test(tc, errors_have_details, 0, STEPS);
 	tcase_add_loop_test(tc, errors_have_last_words, 0, 6);
+	tcase_add_test(tc, asked_while_it_starts);
 	tcase_add_loop_test(tc, children_end_with_droverd, 0, 2);
 	tcase_add_loop_test(tc, no_socket_is_left, 0, 2);
 	tcase_add_test(tc, no_socket_without_a_note);
