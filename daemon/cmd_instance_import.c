@@ -4,7 +4,7 @@
  *
  * All that is asked of the process is asked before the commit, on connections of the command's own. The commit is the
  * definition; the run directory that lies beside it by then is what a droverd that starts would find, and is found the same
- * way.
+ * way. Of an instance that is there already, whose process the other manager has started since, it is the run directory.
  */
 #include "daemon/commands.h"
 #include "daemon/define.h"
@@ -15,13 +15,14 @@
 #include "runtime/foreign.h"
 #include "runtime/ganeti.h"
 #include "runtime/observe.h"
+#include "runtime/store.h"
 #include "runtime/warnings.h"
 
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 
-enum { FIND_MS = 60000, ASK_MS = 5000, SETTLE_MS = 10000 };
+enum { FIND_MS = 60000, ASK_MS = 5000, WRITE_MS = 60000, SETTLE_MS = 10000 };
 
 struct args {
 	int format;
@@ -57,6 +58,7 @@ struct import {
 	struct job *job;
 	struct ganeti ganeti;
 	struct json_object *stored; /* job->resolved's */
+	struct json_object *named;  /* the definition with its machine's name */
 	struct foreign found;
 	struct search *search; /* under way, or NULL */
 	struct op *op;         /* that waits for the monitors */
@@ -89,6 +91,7 @@ static void import_clear(void *data)
 	for (size_t i = 0; i < ASK_COUNT; i++)
 		json_object_put(in->answers[i].ret);
 	foreign_clear(&in->found);
+	json_object_put(in->named);
 	ganeti_clear(&in->ganeti);
 }
 
@@ -389,14 +392,32 @@ static enum verdict put(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-/* By whoever the marker names, for this may be another droverd. */
+/* Whoever the marker names, for this may be another droverd; 0: nobody. */
+static pid_t pid_of(const struct job *job)
+{
+	return (pid_t)json_get_int(job->resolved, "pid", 0);
+}
+
+static uint64_t start_time_of(const struct job *job)
+{
+	return (uint64_t)json_get_int(job->resolved, "start-time", 0);
+}
+
 static enum verdict take_away(struct op *op, void *arg)
 {
-	const struct import *in = arg;
+	const struct job *job = ((const struct import *)arg)->job;
 
-	foreign_put_undo(&in->job->d->rt, in->job->name, (pid_t)json_get_int(in->job->resolved, "pid", 0),
-			 (uint64_t)json_get_int(in->job->resolved, "start-time", 0));
+	foreign_put_undo(&job->d->rt, job->name, pid_of(job), start_time_of(job));
 	return OP_DONE;
+}
+
+static enum verdict put_probe(struct op *op, void *arg)
+{
+	const struct job *job = ((const struct import *)arg)->job;
+
+	if (!pid_of(job) || foreign_is_put(&job->d->rt, job->name, pid_of(job), start_time_of(job)))
+		return OP_DONE;
+	return op_fail(op, ERR_CANCELLED, "there is no run directory of process %d", pid_of(job));
 }
 
 /* What is written down before the run directory is. */
@@ -427,7 +448,7 @@ static enum verdict adopt_it(struct op *op, void *arg)
 	struct instance *inst = instance_find(&in->job->d->rt, in->job->name);
 	enum adopted what;
 
-	if (!inst || !json_get_int(in->job->resolved, "pid", 0))
+	if (!inst || !pid_of(in->job))
 		return OP_DONE;
 	/* Who takes this up has looked already, as at every instance. */
 	what = in->job->recovered ? (inst->process ? ADOPT_RUNNING : ADOPT_NOTHING) : adopt(inst);
@@ -437,6 +458,31 @@ static enum verdict adopt_it(struct op *op, void *arg)
 		observe_judge_end(inst);
 		inst->rt->ops->ended(inst, inst->rt->data);
 	}
+	return OP_DONE;
+}
+
+/* As a start does: what the definition calls by an alias is what runs, from now on. */
+static enum verdict name_machine(struct op *op, void *arg)
+{
+	struct import *in = arg;
+	struct job *job = in->job;
+	struct instance *inst = instance_find(&job->d->rt, job->name);
+	struct json_object *runs = inst ? json_get_typed(inst->record, "definition", json_type_object) : NULL;
+	const char *machine = json_get_str(json_get_typed(runs, "hvparams", json_type_object), "machine_version");
+
+	if (!inst || !machine || !inst->stored || str_eq(machine, inst->def.hvparams.machine_version))
+		return OP_DONE;
+	json_object_deep_copy(inst->stored, &in->named, NULL);
+	definition_set_machine(in->named, machine);
+	return store_put(op, &job->d->rt, job->name, in->named);
+}
+
+static enum verdict take_machine(struct op *op, void *arg)
+{
+	struct import *in = arg;
+
+	if (in->named && store_has(&in->job->d->rt, in->job->name, in->named))
+		instance_define(&in->job->d->rt, TAKE_PTR(in->named));
 	return OP_DONE;
 }
 
@@ -453,7 +499,10 @@ static const struct step step_find = { "look for its process", find, .timeout_ms
 static const struct step step_ask = { "ask its process", ask, .timeout_ms = ASK_MS };
 static const struct step step_name = { "name its process", name_it };
 static const struct step step_put = { "write the runtime record", put, take_away };
+static const struct step step_put_last = { "write the runtime record", put, take_away, put_probe, .commit = true };
 static const struct step step_adopt = { "adopt its process", adopt_it };
+static const struct step step_machine = { "name the machine", name_machine, .timeout_ms = WRITE_MS };
+static const struct step step_take = { "take it over", take_machine };
 static const struct step step_settle = { "see what it does", settle, .timeout_ms = SETTLE_MS };
 
 /* ---- the command ---- */
@@ -486,6 +535,12 @@ static bool is_same(const struct instance *inst, struct json_object *stored)
 	return json_object_equal(inst->stored, copy);
 }
 
+/* The instance is there: only its process is missing. */
+static bool adopts(const struct job *job)
+{
+	return json_get_bool(job->resolved, "adopts", false);
+}
+
 /* Chosen once. */
 static bool resolve(struct job *job, struct import *in, struct err **e)
 {
@@ -506,9 +561,10 @@ static bool resolve(struct job *job, struct import *in, struct err **e)
 	job->resolved = json_object_new_object();
 	json_add(job->resolved, "definition", stored);
 	json_add(job->resolved, "warnings", json_object_get(in->ganeti.warnings));
-	job->changed = !inst;
+	json_add_bool(job->resolved, "adopts", inst != NULL);
+	job->changed = !inst || !inst->process;
 	if (!inst || is_same(inst, stored))
-		return true;
+		return !inst || instance_is_known(inst, e);
 	return err_set(e, ERR_EXISTS, "'%s' exists; 'instance-undefine' it to import it anew", job->name);
 }
 
@@ -524,14 +580,21 @@ static bool plan(struct job *job, struct err **e)
 	in->stored = json_get_typed(job->resolved, "definition", json_type_object);
 	if (!in->stored)
 		return err_set(e, ERR_GENERIC, "the marker has no definition of '%s'", job->name);
+	if (adopts(job) && job->recovered && !job_knows(job, instance_find(&job->d->rt, job->name), e))
+		return false;
 	if (!job->changed)
 		return true;
 	op_add(job->op, &step_find, in);
 	op_add(job->op, &step_ask, in);
 	op_add(job->op, &step_name, in);
-	op_add(job->op, &step_put, in);
-	define_plan(job->op, job, in->stored);
+	op_add(job->op, adopts(job) ? &step_put_last : &step_put, in);
+	if (!adopts(job))
+		define_plan(job->op, job, in->stored);
 	op_add(job->op, &step_adopt, in);
+	if (adopts(job)) {
+		op_add(job->op, &step_machine, in);
+		op_add(job->op, &step_take, in);
+	}
 	op_add(job->op, &step_settle, in);
 	return true;
 }
@@ -558,7 +621,7 @@ static struct json_object *result(struct job *job)
 					     inst->stored :
 					     json_get_typed(job->resolved, "definition", json_type_object);
 
-	json_add_bool(o, "changed", job->changed);
+	json_add_bool(o, "changed", job->changed && (!adopts(job) || pid_of(job)));
 	json_add_str(o, "uuid", json_get_str(stored, "uuid"));
 	json_add(o, "definition", json_object_get(stored));
 	json_add(o, "warnings", warnings_of(job, stored));
@@ -576,7 +639,8 @@ const struct command cmd_instance_import = {
 	.args_size = sizeof(struct args),
 	.doc = "Makes an instance of what Ganeti has on this host, from its runtime file, and adopts its process if it "
 	       "lives: "
-	       "the guest goes on, and is drover's from then on.",
+	       "the guest goes on, and is drover's from then on. Of an instance that is there already, a "
+	       "process which was started since is adopted.",
 	.returns =
 		"{changed, uuid, definition, warnings, pid}: warnings [{parameter, desc}] of places in the document, "
 		"and those of instance-define",

@@ -342,13 +342,20 @@ bool foreign_put(struct runtime *rt, const char *name, struct json_object *recor
 	return err_set_errno(e, ERR_GENERIC, errno, "cannot make its run directory");
 }
 
-void foreign_put_undo(struct runtime *rt, const char *name, pid_t pid, uint64_t start_time)
+bool foreign_is_put(const struct runtime *rt, const char *name, pid_t pid, uint64_t start_time)
 {
-	_cleanup_free_ char *tmp = xasprintf(RECORD_NEW "%s", name), *file = xasprintf("%s/adopted.json", name);
+	_cleanup_free_ char *file = xasprintf("%s/adopted.json", name);
 	_cleanup_json_ struct json_object *o = NULL;
 
+	return pid && file_read_json(rt->dirs.run_instances, file, &o, NULL) && json_get_int(o, "pid", 0) == pid &&
+	       json_get_int(o, "start-time", 0) == (int64_t)start_time;
+}
+
+void foreign_put_undo(struct runtime *rt, const char *name, pid_t pid, uint64_t start_time)
+{
+	_cleanup_free_ char *tmp = xasprintf(RECORD_NEW "%s", name);
+
 	file_remove_tree(rt->dirs.run_instances, tmp, NULL);
-	if (pid && file_read_json(rt->dirs.run_instances, file, &o, NULL) && json_get_int(o, "pid", 0) == pid &&
-	    json_get_int(o, "start-time", 0) == (int64_t)start_time)
+	if (foreign_is_put(rt, name, pid, start_time))
 		file_remove_tree(rt->dirs.run_instances, name, NULL);
 }

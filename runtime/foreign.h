@@ -49,6 +49,8 @@ struct json_object *foreign_record(struct json_object *stored, const struct fore
 /* Makes the run directory of NAME, whole. WrongState if there is one. */
 bool foreign_put(struct runtime *rt, const char *name, struct json_object *record, const struct foreign *f,
 		 const char *control, struct err **e);
+/* Whether there is one, which names this process. */
+bool foreign_is_put(const struct runtime *rt, const char *name, pid_t pid, uint64_t start_time);
 /* Removes it, if it names this process; the process goes on. */
 void foreign_put_undo(struct runtime *rt, const char *name, pid_t pid, uint64_t start_time);
 

@@ -319,6 +319,89 @@ START_TEST(cut_off)
 }
 END_TEST
 
+/* Imported while it was off, and started by Ganeti since: the definition is there, its process is not droverd's yet. */
+static char *import_off(void)
+{
+	char *text = scsi_machine();
+	_cleanup_json_ struct json_object *o = node_import(text), *again = NULL;
+
+	ck_assert(json_object_get_boolean(at(o, "changed")) && !has(o, "pid"));
+	again = node_import(text);
+	ck_assert(!json_object_get_boolean(at(again, "changed")) && !has(again, "pid"));
+	guest_expect(node.client, VM, "shutoff", "never-started");
+	command_run(&command);
+	return text;
+}
+
+static void expect_adopted_later(const char *text)
+{
+	_cleanup_json_ struct json_object *shown = NULL, *again = NULL;
+
+	expect_adopted();
+	shown = guest_query(node.client, VM);
+	ck_assert_str_eq(json_object_to_json_string_ext(at(shown, "pending"), JSON_C_TO_STRING_PLAIN), "[]");
+	ck_assert(str_starts(str_at(shown, "definition.hvparams.machine_version"), "pc-i440fx-"));
+	/* There is no second one beside it. */
+	json_object_put(client_error(node.client, "WrongState", "instance-start", "{'instance': '%s'}", VM));
+	again = node_import(text);
+	ck_assert(!json_object_get_boolean(at(again, "changed")));
+	ck_assert_int_eq(int_at(again, "pid"), node.pid);
+	json_object_put(client_ok(node.client, "instance-undefine", "{'instance': '%s', 'force': true}", VM));
+	process_await_end(node.pid);
+}
+
+START_TEST(started_later)
+{
+	_cleanup_free_ char *text = import_off();
+	_cleanup_json_ struct json_object *o = node_import(text);
+
+	ck_assert(json_object_get_boolean(at(o, "changed")));
+	ck_assert_int_eq(int_at(o, "pid"), node.pid);
+	expect_adopted_later(text);
+}
+END_TEST
+
+/* The commit is the run directory. */
+static const struct {
+	const char *fault;
+	bool adopted;
+} later_faults[] = {
+	{ "instance-import/ask its process/after/cancel", false },
+	{ "instance-import/write the runtime record/before/fail", false },
+	{ "instance-import/write the runtime record/before/kill", false },
+	{ "instance-import/write the runtime record/after/fail", true },
+	{ "instance-import/write the runtime record/after/kill", true },
+	{ "instance-import/adopt its process/before/kill", true },
+	{ "instance-import/name the machine/before/kill", true },
+	{ "instance-import/take it over/before/kill", true },
+};
+
+START_TEST(cut_off_later)
+{
+	bool kills = strstr(later_faults[_i].fault, "/kill");
+	_cleanup_free_ char *text = import_off();
+	_cleanup_json_ struct json_object *reply = NULL;
+	int id;
+
+	node_restart("droverd-faulty", later_faults[_i].fault);
+	id = client_send(node.client, "instance-import", "{'format': 'ganeti', 'document': %s}", text);
+	if (kills) {
+		rig_wait(node.rig);
+		node_restart("droverd", NULL);
+		json_object_put(guest_settle(node.client, VM));
+	} else {
+		reply = client_reply(node.client, id);
+		ck_assert_int_eq(has(reply, "return"), later_faults[_i].adopted);
+	}
+	ck_assert(process_runs(node.pid));
+	if (!later_faults[_i].adopted) {
+		guest_expect(node.client, VM, "shutoff", "never-started");
+		json_object_put(node_import(text));
+	}
+	expect_adopted_later(text);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("processes of Ganeti's");
@@ -332,6 +415,12 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, display, 0, ARRAY_SIZE(displays));
 	tcase_add_loop_test(tc, ends, 0, 3);
 	tcase_add_loop_test(tc, cut_off, 0, ARRAY_SIZE(faults));
+	suite_add_tcase(s, tc);
+	tc = tcase_create("later");
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, started_later);
+	tcase_add_loop_test(tc, cut_off_later, 0, ARRAY_SIZE(later_faults));
 	suite_add_tcase(s, tc);
 	return s;
 }
