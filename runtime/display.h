@@ -18,6 +18,7 @@
 #define X509_CA "ca-cert.pem"
 #define X509_CERT "server-cert.pem"
 #define X509_KEY "server-key.pem"
+#define X509_CRL "ca-crl.pem"
 #define DH_PARAMS "dh-params.pem"
 
 /* What a text to listen on is. */

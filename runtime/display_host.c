@@ -32,9 +32,10 @@ static const char dh_params[] = "-----BEGIN DH PARAMETERS-----\n"
 				"ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==\n"
 				"-----END DH PARAMETERS-----\n";
 
-/* What QEMU reads in its own directory: the first three are copies. */
-static const char *const tls_files[] = { X509_CA, X509_CERT, X509_KEY, DH_PARAMS };
-enum { X509_FILES = 3 };
+/* What QEMU reads in its own directory: the first four are copies, and of them the list of what the CA has revoked need not be
+ * there. SPICE asks no client for a certificate. */
+static const char *const tls_files[] = { X509_CA, X509_CERT, X509_KEY, X509_CRL, DH_PARAMS };
+enum { SPICE_FILES = 3, VNC_FILES = 4 };
 
 static void forget_secret(char **secret)
 {
@@ -73,12 +74,13 @@ size_t displays_items(struct displays *d, const struct instance *inst, struct op
 	const char *file = vnc ? hv->vnc_password_file : display_has_spice(hv) ? hv->spice_password_file : NULL;
 	size_t n = 0;
 
-	for (size_t i = 0; x509 && i < X509_FILES; i++, n++) {
+	for (size_t i = 0; x509 && i < (vnc ? VNC_FILES : SPICE_FILES); i++, n++) {
 		d->paths[n] = *x509 ? xasprintf("%s/%s", x509, tls_files[i]) :
 				      xasprintf("%s/tls/%s", inst->rt->dirs.etc, tls_files[i]);
 		items[n] = (struct open_item){ .what = vnc ? "hvparams.vnc_x509_path" : "hvparams.spice_use_tls",
 					       .path = d->paths[n],
-					       .flags = OPEN_BOOT | OPEN_COPY,
+					       .flags = OPEN_BOOT | OPEN_COPY |
+							(str_eq(tls_files[i], X509_CRL) ? OPEN_OPTIONAL : 0U),
 					       .copy = tls_files[i],
 					       .fd = -1 };
 	}

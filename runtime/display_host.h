@@ -16,7 +16,7 @@
 struct instance;
 struct prepare;
 
-enum { DISPLAY_ITEMS = 4 };
+enum { DISPLAY_ITEMS = 6 };
 
 struct displays {
 	int fd;         /* what VNC is to listen on */

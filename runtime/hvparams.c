@@ -216,9 +216,10 @@ const struct param hvparam_rows[] = {
 	  .doc = "Its first line is the password of VNC, of at most eight characters; empty: it needs none." },
 	{ "vnc_tls", PARAM_BOOL, .def = "false", HV(vnc_tls), .doc = "VNC speaks TLS (VeNCrypt) only." },
 	{ "vnc_x509_path", PARAM_PATH, .def = "\"\"", HV(vnc_x509_path),
-	  .doc = "Directory of server-cert.pem, server-key.pem and ca-cert.pem; empty: TLS is anonymous." },
+	  .doc = "Directory of server-cert.pem, server-key.pem, ca-cert.pem and, if there is one, ca-crl.pem, as they "
+		 "are at the start; empty: TLS is anonymous." },
 	{ "vnc_x509_verify", PARAM_BOOL, .def = "false", HV(vnc_x509_verify),
-	  .doc = "Clients of VNC need a certificate of ca-cert.pem." },
+	  .doc = "Clients of VNC need a certificate of ca-cert.pem which is not in ca-crl.pem." },
 	{ "vnet_hdr", PARAM_BOOL, .def = "true", HV(vnet_hdr),
 	  .doc = "Virtio cards with a tap leave checksums and segmentation to the host." },
 	{ "watchdog", PARAM_TEXT, .def = "\"\"", .max = 16, HV(watchdog),

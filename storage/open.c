@@ -91,12 +91,18 @@ static bool garbage(const struct opening *o, const char *what, struct err **e)
 	return err_set(e, ERR_STORAGE, "'%s' %s", o->opener, what);
 }
 
+static bool fits(const struct open_item *item, uint32_t result)
+{
+	if (!(item->flags & OPEN_BOOT))
+		return result == (item->flags & OPEN_LINE ? OPEN_READ : OPEN_IMAGE);
+	return result == OPEN_COPIED || (result == OPEN_IN_PLACE && !(item->flags & OPEN_COPY)) ||
+	       (result == OPEN_ABSENT && (item->flags & OPEN_OPTIONAL));
+}
+
 /* Only what its item may have. Nobody looks at the descriptor itself: that could wait for the same file server. */
 static bool take_answer(struct opening *o, const struct open_answer *a, int *fd, struct err **e)
 {
 	struct open_item *item = &o->items[o->at];
-	bool boot = item->flags & OPEN_BOOT, in_place = a->result == OPEN_IN_PLACE && !(item->flags & OPEN_COPY);
-	enum open_result wanted = item->flags & OPEN_LINE ? OPEN_READ : OPEN_IMAGE;
 	int length = (int)strnlen(a->text, sizeof(a->text));
 
 	if ((*fd >= 0) != (a->result == OPEN_IMAGE))
@@ -110,7 +116,7 @@ static bool take_answer(struct opening *o, const struct open_answer *a, int *fd,
 		err_set(e, ERR_STORAGE, "%s: '%s': %.*s", item->what, item->path, length, a->text);
 		return err_name_param(e, item->what);
 	}
-	if (boot ? !in_place && a->result != OPEN_COPIED : a->result != wanted)
+	if (!fits(item, a->result))
 		return garbage(o, "gave an answer that does not fit", e);
 	if (a->result == OPEN_READ)
 		memcpy(item->line, a->text, (size_t)length + (length < OPEN_TEXT_MAX));

@@ -12,7 +12,7 @@
  *
  * A boot file (kernel, initial RAM disk, firmware) is opened by QEMU itself. Where QEMU's uid can do so, it stays where
  * it is; else, or with OPEN_COPY, it is copied into QEMU's own directory: a new file `copy`, 0400, QEMU's, of at most
- * OPEN_COPY_MAX bytes.
+ * OPEN_COPY_MAX bytes. With OPEN_OPTIONAL it need not be there: then neither opened nor copied is set.
  *
  * Of a file of OPEN_LINE, a regular one, only the first line comes over: printable, not empty. With OPEN_LISTEN the path is a
  * directory, on no file system that a server or a program answers for, in which a listening unix socket (0660) is made; what

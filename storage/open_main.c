@@ -473,6 +473,10 @@ static void open_boot(const char *path, unsigned flags, const char *name, const 
 
 	if (fd < 0)
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT && (flags & OPEN_OPTIONAL)) {
+		answer(&a, OPEN_ABSENT, -1);
+		return;
+	}
 	if (fd < 0)
 		fail_open(path, flags);
 	get_stat(fd, &st);

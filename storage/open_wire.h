@@ -28,6 +28,7 @@ enum open_flags {
 	OPEN_LISTEN = 1 << 9, /* a listening socket NAME in the directory PATH; a dead one of ours is replaced */
 	OPEN_MEMORY =
 		1 << 10, /* a directory: an unnamed file of OWNER in it; NAME is how many bytes it must have room for */
+	OPEN_OPTIONAL = 1 << 11, /* boot file: need not be there */
 };
 
 #define OPEN_COPY_MAX (1024ULL * 1024 * 1024)
@@ -41,6 +42,7 @@ enum open_result {
 	OPEN_IN_PLACE, /* boot file: OWNER can read it by its path */
 	OPEN_COPIED,   /* boot file */
 	OPEN_READ,     /* text is the line */
+	OPEN_ABSENT,   /* boot file of OPEN_OPTIONAL: there is none */
 };
 
 struct open_answer {

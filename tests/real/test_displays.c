@@ -94,7 +94,7 @@ static char *view(const char *fmt, ...)
 #define SCREEN_OF_TEXT "720 400 QEMU"
 #define WRONG "refused: Authentication failed"
 
-/* A CA, and a certificate of the host's and of a client's, below root/NAME. */
+/* A CA, and certificates of the host's and of two clients', below root/NAME. */
 static char *make_certificates(const char *name)
 {
 	char *dir = xasprintf("%s/%s", rig->root, name);
@@ -102,12 +102,24 @@ static char *make_certificates(const char *name)
 	host_run("mkdir -p %s && cd %s && exec > log 2>&1 &&"
 		 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca-key.pem -out "
 		 "ca-cert.pem -subj /CN=ca -days 2 &&"
-		 "for w in server client; do openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
+		 "for w in server client dismissed; do openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+		 "-nodes "
 		 "-keyout $w-key.pem -out $w.csr "
 		 "-subj /CN=$w && openssl x509 -req -in $w.csr -CA ca-cert.pem -CAkey ca-key.pem -CAcreateserial "
 		 "-out $w-cert.pem -days 2 || exit; done; chmod 600 *.pem",
 		 dir, dir);
 	return dir;
+}
+
+/* A list of what the CA of DIR has revoked: the second client's. */
+static void dismiss(const char *dir)
+{
+	host_run("cd %s && exec >> log 2>&1 && touch index && echo 01 > number &&"
+		 "printf '[ca]\ndefault_ca=c\n[c]\ndatabase=index\ncrlnumber=number\ndefault_md=sha256\n"
+		 "default_crl_days=2\n' > ca.cnf && for what in '-revoke dismissed-cert.pem' '-gencrl -out "
+		 "ca-crl.pem'; do "
+		 "openssl ca -config ca.cnf -cert ca-cert.pem -keyfile ca-key.pem $what || exit; done; chmod 600 *.pem",
+		 dir);
 }
 
 /* ---- VNC ---- */
@@ -353,12 +365,37 @@ START_TEST(test_vnc_tls)
 	views("closed", "vnctls %d %s/ca-cert.pem", pb, dir);
 	views(SCREEN, "vnctls %d %s/ca-cert.pem '' %s/client", pb, dir, dir);
 	views("closed", "vnctls %d %s/ca-cert.pem '' %s/client", pb, dir, other);
+	views(SCREEN, "vnctls %d %s/ca-cert.pem '' %s/dismissed", pb, dir, dir);
 	views(SCREEN, "vncanon %d", pc);
 	left = view("vncanon %d", pc);
 	host_run("! find %s/run -name '*.pem' | grep .", rig->root);
 	host_run("rm %s/server-key.pem", dir);
 	json_object_put(client_ok(client, "instance-stop", "{'instance': 'a'}"));
 	json_object_put(start_refused("a", "NotFound", "hvparams.vnc_x509_path"));
+}
+END_TEST
+
+/* A client whose certificate is on the CA's list is none, the others are. */
+START_TEST(test_vnc_revoked)
+{
+	_cleanup_free_ char *dir = make_certificates("x509"), *x509 = NULL;
+	_cleanup_json_ struct json_object *a = NULL;
+	int port;
+
+	x509 = xasprintf(", 'vnc_bind_address': '127.0.0.1', 'vnc_tls': true, 'vnc_x509_path': '%s', "
+			 "'vnc_x509_verify': true",
+			 dir);
+	dismiss(dir);
+	define("a", x509);
+	a = start("a");
+	port = (int)int_at(a, "port");
+	views(SCREEN, "vnctls %d %s/ca-cert.pem '' %s/client", port, dir, dir);
+	views("closed", "vnctls %d %s/ca-cert.pem '' %s/dismissed", port, dir, dir);
+	host_run("! find %s/run -name '*.pem' | grep .", rig->root);
+	/* A list that cannot be read is not the same as none. */
+	host_run("rm %s/ca-crl.pem && mkdir %s/ca-crl.pem", dir, dir);
+	json_object_put(client_ok(client, "instance-stop", "{'instance': 'a'}"));
+	json_object_put(start_refused("a", "StorageError", "hvparams.vnc_x509_path"));
 }
 END_TEST
 
@@ -592,6 +629,7 @@ static Suite *suite(void)
 	tcase_add_test(t, test_ports);
 	tcase_add_test(t, test_socket);
 	tcase_add_test(t, test_vnc_tls);
+	tcase_add_test(t, test_vnc_revoked);
 	tcase_add_test(t, test_spice);
 	tcase_add_test(t, test_spice_tls);
 	tcase_add_test(t, test_screen_and_keys);

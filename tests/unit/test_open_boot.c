@@ -220,6 +220,25 @@ START_TEST(test_name_is_taken)
 }
 END_TEST
 
+/* What may be there need not be; but what is there has to be good. */
+START_TEST(test_optional)
+{
+	w.owner = (struct open_owner){ .dir = w.q, .uid = geteuid(), .gid = getegid() };
+	ck_assert(!open_boot("list", OPEN_COPY | OPEN_OPTIONAL));
+	ck_assert(!open_boot("nowhere/list", OPEN_COPY | OPEN_OPTIONAL));
+	put_text("list", "a list", 0600);
+	ck_assert(open_boot("list", OPEN_COPY | OPEN_OPTIONAL));
+	assert_copy("a list", 6, geteuid());
+	expect_refusal("list/list", OPEN_BOOT | OPEN_COPY | OPEN_OPTIONAL, ERR_STORAGE, "Not a directory");
+	expect_refusal(".", OPEN_BOOT | OPEN_COPY | OPEN_OPTIONAL, ERR_STORAGE, "is a directory");
+	/* The next one is looked for all the same. */
+	add_item("nothing", OPEN_BOOT | OPEN_COPY | OPEN_OPTIONAL);
+	add_item("nothing", OPEN_BOOT | OPEN_COPY);
+	start();
+	expect_failure(ERR_NOT_FOUND, "disks[1]");
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_loop_test(tc, test_rights, 0, ARRAY_SIZE(rights));
@@ -230,6 +249,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_file_systems);
 	tcase_add_test(tc, test_too_large);
 	tcase_add_test(tc, test_name_is_taken);
+	tcase_add_test(tc, test_optional);
 }
 
 int main(void)

@@ -130,6 +130,8 @@ static int opener(const char *mode)
 		a.result = OPEN_IN_PLACE;
 	if (str_eq(mode, "image, copied"))
 		a.result = OPEN_COPIED;
+	if (str_eq(mode, "image, absent"))
+		a.result = OPEN_ABSENT;
 	say(&a, sizeof(a), a.result == OPEN_IMAGE);
 	if (str_eq(mode, "all, sleep"))
 		sleep_on();
@@ -172,6 +174,8 @@ static const struct {
 	{ "image, copied", OPEN_BOOT, true },     { "image, copied", OPEN_BOOT | OPEN_COPY, true },
 	{ "all, sleep", OPEN_BOOT, false },       { "all, sleep", OPEN_BOOT | OPEN_COPY, false },
 	{ "image, in place", OPEN_WRITE, false }, { "image, copied", OPEN_WRITE, false },
+	{ "image, absent", OPEN_BOOT, false },    { "image, absent", OPEN_BOOT | OPEN_OPTIONAL, true },
+	{ "image, absent", OPEN_WRITE, false },   { "image, copied", OPEN_BOOT | OPEN_OPTIONAL, true },
 };
 
 START_TEST(test_boot_answers)
