@@ -418,6 +418,9 @@ bool prepare_env(struct argv_env *env, const struct definition *def, const char 
 	return sound_fits(def, env, e) && usb_fits(def, env, e);
 }
 
+/* The zone that is meant where TZ does not say. */
+#define ZONE_OF_HOST "/etc/localtime"
+
 /* What the private root needs of the host besides /usr and the prefix of the binary. */
 static void add_binds(struct prepare *p)
 {
@@ -433,6 +436,8 @@ static void add_binds(struct prepare *p)
 			p->binds[n++] = net[i];
 	if (remote_uses(def, "rbd:") && access(URI_CEPH_DIR, F_OK) == 0)
 		p->binds[n++] = URI_CEPH_DIR;
+	if (def->hvparams.use_localtime && access(ZONE_OF_HOST, F_OK) == 0)
+		p->binds[n++] = ZONE_OF_HOST;
 	p->confine.binds = p->binds;
 }
 

@@ -22,6 +22,7 @@
 #define PAGES "/proc/sys/vm/nr_hugepages"
 /* West of Greenwich by so many hours all year, whatever the host has of time zones. */
 #define ZONE "XYZ7"
+#define ZONE_FILE "/usr/share/zoneinfo/America/Phoenix"
 
 enum { MIB = 1 << 20, HUGE_PAGES = 40, ZONE_HOURS = 7 };
 
@@ -461,6 +462,19 @@ START_TEST(test_others)
 }
 END_TEST
 
+/* The host's own zone, of which a process knows by a file only, also one that sees little of the host. */
+START_TEST(test_zone_of_host)
+{
+	ck_assert_int_eq(unsetenv("TZ"), 0);
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount(ZONE_FILE, "/etc/localtime", NULL, MS_BIND, NULL), 0);
+	rig_restart(rig, &client);
+	start(_i ? ", 'use_localtime': true, 'use_chroot': true" : ", 'use_localtime': true", "");
+	ck_assert_int_eq(clock_offset(), ZONE_HOURS);
+}
+END_TEST
+
 /* And what there is where nothing is said. */
 START_TEST(test_none)
 {
@@ -504,6 +518,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_processors_refused);
 	tcase_add_test(tc, test_iothreads);
 	tcase_add_loop_test(tc, test_others, 0, ARRAY_SIZE(machines));
+	tcase_add_loop_test(tc, test_zone_of_host, 0, 2);
 	tcase_add_test(tc, test_none);
 	tcase_add_test(tc, test_sound_refused);
 	suite_add_tcase(s, tc);
