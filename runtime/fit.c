@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/fit.h"
 
+#include "runtime/device.h"
+#include "runtime/display.h"
 #include "runtime/pinning.h"
 #include "runtime/processor.h"
 
@@ -52,7 +54,75 @@ static enum verdict look(struct op *op, void *arg)
 	return pinning_fits(hv, &e) && lock_fits(hv, &e) && model_fits(p, &e) ? OP_DONE : op_fail_err(op, e);
 }
 
-/* What is said when a parameter is at fault. */
+/* ---- drivers ---- */
+
+/* The machine's own devices that somebody asked for. */
+static const struct {
+	const char *id, *parameter;
+} asked_for[] = {
+	{ "scsi", "hvparams.scsi_controller_type" }, { "watchdog", "hvparams.watchdog" },     { "rng", "hvparams.rng" },
+	{ "pvpanic", "hvparams.panic_device" },      { "agent", "hvparams.use_guest_agent" },
+};
+
+static bool driver_fits(const struct argv_env *env, const char *driver, const char *parameter, struct err **e)
+{
+	if (env->has(driver, NULL, env->data))
+		return true;
+	err_set(e, ERR_UNSUPPORTED, "'%s': '%s' has no device '%s'", parameter, env->binary, driver);
+	return err_name_param(e, parameter);
+}
+
+static bool disks_fit(const struct definition *def, const struct argv_env *env, struct err **e)
+{
+	for (size_t i = 0; i < def->disks.n; i++) {
+		const struct disk *d = definition_disk(def, i);
+		_cleanup_free_ char *own = xasprintf("disks[%zu].type", i);
+		const char *common = d->media == MEDIA_CDROM ? "hvparams.cdrom_disk_type" : "hvparams.disk_type";
+
+		if (!driver_fits(env, d->hvinfo.driver, d->type == PARAM_CHOICE_NONE ? common : own, e))
+			return false;
+	}
+	return true;
+}
+
+static bool cards_fit(const struct definition *def, const struct argv_env *env, struct err **e)
+{
+	for (size_t i = 0; i < def->nics.n; i++) {
+		const struct nic *n = definition_nic(def, i);
+		_cleanup_free_ char *own = xasprintf("nics[%zu].type", i);
+
+		if (!driver_fits(env, n->hvinfo.driver, n->type == PARAM_CHOICE_NONE ? "hvparams.nic_type" : own, e))
+			return false;
+	}
+	return true;
+}
+
+static bool part_fits(const struct part *part, const struct argv_env *env, struct err **e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(asked_for); i++)
+		if (part->outlet == OUTLET_DEVICE && str_eq(json_get_str(part->o, "id"), asked_for[i].id))
+			return driver_fits(env, json_get_str(part->o, "driver"), asked_for[i].parameter, e);
+	return true;
+}
+
+bool fit_devices(const struct definition *def, const struct argv_env *env, struct err **e)
+{
+	struct parts parts = { 0 };
+	bool fit;
+
+	if (!env->has)
+		return true;
+	fit = disks_fit(def, env, e) && cards_fit(def, env, e);
+	fixed_parts(def, env, &parts);
+	for (size_t i = 0; fit && i < parts.n; i++)
+		fit = part_fits(&parts.items[i], env, e);
+	parts_clear(&parts);
+	return fit;
+}
+
+/* ---- what QEMU says ---- */
+
+/* What is said when a parameter is at fault; the first that fits counts. */
 static const struct {
 	const char *words, *parameter;
 } signs[] = {
@@ -63,13 +133,35 @@ static const struct {
 	{ "backing store", "hvparams.mem_path" },
 	{ "prealloc", "hvparams.mem_path" },
 	{ "allocate guest RAM", "hvparams.mem_path" },
+	{ "-x86_64-cpu.", "hvparams.cpu_type" },
+	{ "support requested features", "hvparams.cpu_type" },
+	{ "binding socket to", "hvparams.spice_bind" },
+	{ "reds_init_ssl", "hvparams.spice_use_tls" },
+	{ "initialize spice server", "hvparams.spice_tls_ciphers" },
+	{ X509_CA, "hvparams.vnc_x509_path" },
+	{ X509_CERT, "hvparams.vnc_x509_path" },
+	{ X509_CRL, "hvparams.vnc_x509_path" },
 };
 
 static bool is_set(const struct hvparams *hv, const char *parameter)
 {
-	if (str_eq(parameter, "hvparams.mem_lock"))
-		return hv->mem_lock;
-	return str_eq(parameter, "hvparams.mem_path") ? !str_empty(hv->mem_path) : true;
+	const struct {
+		const char *name;
+		bool set;
+	} all[] = {
+		{ "hvparams.mem_lock", hv->mem_lock },
+		{ "hvparams.mem_path", !str_empty(hv->mem_path) },
+		{ "hvparams.cpu_type", !str_empty(hv->cpu_type) },
+		{ "hvparams.spice_bind", display_has_spice(hv) },
+		{ "hvparams.spice_use_tls", hv->spice_use_tls },
+		{ "hvparams.spice_tls_ciphers", !str_empty(hv->spice_tls_ciphers) },
+		{ "hvparams.vnc_x509_path", !str_empty(hv->vnc_x509_path) },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (str_eq(all[i].name, parameter))
+			return all[i].set;
+	return true;
 }
 
 static enum verdict blame(struct op *op, void *arg)

@@ -8,6 +8,10 @@
 
 #include "runtime/prepare.h"
 
+/* Unsupported: the binary has no driver for a disk, a card, or a device that a parameter asked for; sound.h, usb.h and
+ * display_host.h look at theirs. */
+bool fit_devices(const struct definition *def, const struct argv_env *env, struct err **e);
+
 /* ARG is a struct prepare that knows the binary and whether KVM works. */
 extern const struct step fit_look;
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "netdev/tap.h"
+#include "runtime/fit.h"
 #include "runtime/machine_state.h"
 #include "runtime/memory.h"
 #include "runtime/pinning.h"
@@ -415,7 +416,7 @@ bool prepare_env(struct argv_env *env, const struct definition *def, const char 
 			def->hvparams.machine_version);
 		return err_name_param(e, "hvparams.machine_version");
 	}
-	return sound_fits(def, env, e) && usb_fits(def, env, e);
+	return fit_devices(def, env, e) && sound_fits(def, env, e) && usb_fits(def, env, e);
 }
 
 /* The zone that is meant where TZ does not say. */

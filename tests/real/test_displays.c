@@ -396,6 +396,12 @@ START_TEST(test_vnc_revoked)
 	host_run("rm %s/ca-crl.pem && mkdir %s/ca-crl.pem", dir, dir);
 	json_object_put(client_ok(client, "instance-stop", "{'instance': 'a'}"));
 	json_object_put(start_refused("a", "StorageError", "hvparams.vnc_x509_path"));
+	host_run("rmdir %s/ca-crl.pem && echo junk > %s/ca-crl.pem", dir, dir);
+	json_object_put(start_refused("a", "QemuError", "hvparams.vnc_x509_path"));
+	host_run("cd %s && rm ca-crl.pem && openssl x509 -req -in server.csr -CA ca-cert.pem -CAkey ca-key.pem "
+		 "-CAcreateserial -out server-cert.pem -days -1 >> log 2>&1",
+		 dir);
+	json_object_put(start_refused("a", "QemuError", "hvparams.vnc_x509_path"));
 }
 END_TEST
 
@@ -482,6 +488,10 @@ START_TEST(test_spice_tls)
 	views("2.", "spice 5900 %s/ca-cert.pem", dir);
 	views("closed", "spice 5900");
 	host_run("! find %s/run -name '*.pem' | grep .", rig->root);
+	define("b", ", 'spice_bind': '127.0.0.1', 'spice_use_tls': true, 'spice_tls_ciphers': 'NONSENSE'");
+	json_object_put(start_refused("b", "QemuError", "hvparams.spice_tls_ciphers"));
+	host_run("echo junk > %s/server-cert.pem", dir);
+	json_object_put(start_refused("b", "QemuError", "hvparams.spice_use_tls"));
 }
 END_TEST
 

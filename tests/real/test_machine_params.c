@@ -357,6 +357,9 @@ START_TEST(test_processors_refused)
 {
 	refused("InvalidParameter", "cpu_mask", ", 'cpu_mask': '0,8000'");
 	refused("Unsupported", "cpu_type", ", 'cpu_type': 'Nonsense-v1'");
+	refused("QemuError", "cpu_type", ", 'cpu_type': 'qemu64,+nosuch'");
+	refused("QemuError", "cpu_type", ", 'cpu_type': 'qemu64,foo'");
+	refused("QemuError", "cpu_type", ", 'cpu_type': 'qemu64,level=high'");
 }
 END_TEST
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Processors, memory, I/O threads, sound, USB: what is refused when it is defined, and what the rest becomes. */
+#include "runtime/fit.h"
 #include "runtime/iothreads.h"
 #include "runtime/memory.h"
 #include "runtime/pinning.h"
@@ -249,6 +250,48 @@ START_TEST(test_lacking)
 }
 END_TEST
 
+static const struct {
+	const char *text, *driver, *parameter; /* NULL: it fits */
+} lacking[] = {
+	{ DEF("1", "'nic_type': 'e1000'"), "e1000", NULL },
+	{ "{'name': 'a', 'hvparams': {'nic_type': 'e1000'}, 'nics': [{}, {'type': 'paravirtual'}]}", "e1000",
+	  "hvparams.nic_type" },
+	{ "{'name': 'a', 'nics': [{}, {'type': 'rtl8139'}]}", "rtl8139", "nics[1].type" },
+	{ "{'name': 'a', 'hvparams': {'disk_type': 'scsi-hd'}, 'disks': [{'path': '/a'}]}", "scsi-hd",
+	  "hvparams.disk_type" },
+	{ "{'name': 'a', 'disks': [{'path': '/a'}, {'path': '/b', 'type': 'ide'}]}", "ide-hd", "disks[1].type" },
+	{ "{'name': 'a', 'hvparams': {'cdrom_image_path': '/a'}}", "ide-cd", "hvparams.cdrom_disk_type" },
+	{ "{'name': 'a', 'hvparams': {'scsi_controller_type': 'megasas', 'disk_type': 'scsi-hd'}, 'disks': [{'path': "
+	  "'/a'}]}",
+	  "megasas", "hvparams.scsi_controller_type" },
+	{ "{'name': 'a', 'hvparams': {'scsi_controller_type': 'megasas'}}", "megasas", NULL },
+	{ DEF("1", "'watchdog': 'reset'"), "i6300esb", "hvparams.watchdog" },
+	{ DEF("1", "'rng': true"), "virtio-rng-pci", "hvparams.rng" },
+	{ DEF("1", "'panic_device': true"), "pvpanic", "hvparams.panic_device" },
+	{ DEF("1", "'use_guest_agent': true"), "virtserialport", "hvparams.use_guest_agent" },
+};
+
+/* The binary lacks a driver of the one or the other. */
+START_TEST(test_drivers)
+{
+	struct argv_env env = { .binary = "/q", .has = lacks, .data = (void *)lacking[_i].driver };
+	struct definition def;
+	struct err *e = NULL;
+	bool fits;
+
+	decode_quoted(lacking[_i].text, &def);
+	fits = fit_devices(&def, &env, &e);
+	ck_assert_int_eq(fits, lacking[_i].parameter == NULL);
+	if (!fits) {
+		ck_assert_int_eq(e->class, ERR_UNSUPPORTED);
+		ck_assert_str_eq(json_get_str(e->extra, "parameter"), lacking[_i].parameter);
+		ck_assert_ptr_nonnull(strstr(e->desc, lacking[_i].driver));
+	}
+	e = err_free(e);
+	definition_clear(&def);
+}
+END_TEST
+
 /* SPICE hears it. */
 START_TEST(test_audiodev)
 {
@@ -290,6 +333,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_threads);
 	tcase_add_test(tc, test_usb);
 	tcase_add_test(tc, test_lacking);
+	tcase_add_loop_test(tc, test_drivers, 0, ARRAY_SIZE(lacking));
 	tcase_add_test(tc, test_audiodev);
 	tcase_add_test(tc, test_hyperv);
 	suite_add_tcase(s, tc);
