@@ -3,10 +3,11 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <limits.h>
 #include <string.h>
 
 enum {
-	FORMAT = 2, /* as drover-probe's */
+	FORMAT = 3, /* as drover-probe's */
 	NAMES_MAX = UINT16_MAX,
 	NAME_BYTES = 127,
 	TEXT_BYTES = 1 << 20,
@@ -48,6 +49,7 @@ struct set {
 struct machine {
 	uint16_t name, alias; /* alias == name: has none */
 	int16_t properties;   /* number of the set, or -1 */
+	int cpus;             /* 0: unknown */
 	bool deprecated;
 };
 
@@ -233,11 +235,11 @@ static bool collect_machines(struct builder *b, const struct parts *p, struct er
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *m = json_object_array_get_idx(p->machines, i);
 		const char *name = json_get_str(m, "name"), *alias = json_get_str(m, "alias");
-		int64_t set = json_get_int(m, "properties", -1);
+		int64_t set = json_get_int(m, "properties", -1), cpus = json_get_int(m, "cpus", 0);
 		bool has_alias = json_object_object_get_ex(m, "alias", NULL);
 
 		if (str_empty(name) || strchr(name, ' ') || (has_alias && (str_empty(alias) || strchr(alias, ' '))) ||
-		    set < -1 || set >= (int64_t)sets)
+		    set < -1 || set >= (int64_t)sets || cpus < 0 || cpus > INT_MAX)
 			return err_set(e, ERR_GENERIC, "'machines[%zu]' is no machine", i);
 		if (!collect(b, json_get_typed(m, "name", json_type_string), "machines", e) ||
 		    (alias && !collect(b, json_get_typed(m, "alias", json_type_string), "machines", e)))
@@ -296,6 +298,7 @@ static void fill(struct caps *c, const struct parts *p)
 		c->machines[i].name = (uint16_t)name_find(c, name);
 		c->machines[i].alias = (uint16_t)name_find(c, alias ? alias : name);
 		c->machines[i].properties = (int16_t)json_get_int(m, "properties", -1);
+		c->machines[i].cpus = (int)json_get_int(m, "cpus", 0);
 		c->machines[i].deprecated = json_get_bool(m, "deprecated", false);
 	}
 }
@@ -412,6 +415,13 @@ bool caps_machine_is_deprecated(const struct caps *c, const char *name_or_alias)
 	const struct machine *m = machine_find(c, name_or_alias);
 
 	return m && m->deprecated;
+}
+
+int caps_machine_cpus(const struct caps *c, const char *name_or_alias)
+{
+	const struct machine *m = machine_find(c, name_or_alias);
+
+	return m ? m->cpus : 0;
 }
 
 bool caps_has_machine_property(const struct caps *c, const char *name_or_alias, const char *property)

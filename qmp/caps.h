@@ -35,6 +35,8 @@ const char *caps_version(const struct caps *c);
 /* The name to be kept for a machine given by name or alias ("pc" is "pc-i440fx-7.2"), or NULL. */
 const char *caps_machine(const struct caps *c, const char *name_or_alias);
 bool caps_machine_is_deprecated(const struct caps *c, const char *name_or_alias);
+/* How many vcpus it takes at most; 0: nobody knows. */
+int caps_machine_cpus(const struct caps *c, const char *name_or_alias);
 /* Of the machines pc and q35 only, in all their versions. */
 bool caps_has_machine_property(const struct caps *c, const char *name_or_alias, const char *property);
 

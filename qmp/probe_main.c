@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-enum { LIMIT_S = 20, CAPS_FORMAT = 2, NAME_MAX_BYTES = 127 };
+enum { LIMIT_S = 20, CAPS_FORMAT = 3, NAME_MAX_BYTES = 127 };
 
 /* Whose properties are asked for: what drover puts on a command line or adds. */
 static const char *const devices[] = {
@@ -306,6 +306,7 @@ static void ask_machines(struct probe *p, struct json_object *o)
 		to = json_object_new_object();
 		json_add_str(to, "name", name);
 		json_add_str(to, "alias", is_name(alias) ? alias : NULL);
+		json_add_int(to, "cpus", json_get_int(from, "cpu-max", 0));
 		if (json_get_bool(from, "deprecated", false))
 			json_add_bool(to, "deprecated", true);
 		set = machine_properties(p, name, sets);

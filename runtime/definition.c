@@ -30,7 +30,8 @@ const struct param definition_rows[] = {
 	{ "layout", PARAM_INT, .min = LAYOUT, .max = LAYOUT, .def = "1", DEF(layout), .change = CHANGE_NEVER,
 	  .doc = "Revision of the layout of devices." },
 	{ "vcpus", PARAM_INT, .min = 1, .max = 512, .def = "1", DEF(vcpus), .change = CHANGE_RESTART,
-	  .doc = "Virtual processors." },
+	  .doc = "Virtual processors; a PC has at most 255, other machines what the binary says, and 255 without "
+		 "KVM." },
 	{ "memory", PARAM_SIZE, .min = MEMORY_MIN, .def = "\"512M\"", DEF(memory), .change = CHANGE_RESTART,
 	  .unit = "bytes", .doc = "Memory that the guest boots with." },
 	{ "hvparams", PARAM_OBJECT, .rows = hvparam_rows, DEF(hvparams), .change = CHANGE_RESTART,

@@ -26,6 +26,23 @@ static bool model_fits(const struct prepare *p, struct err **e)
 	return err_name_param(e, "hvparams.cpu_type");
 }
 
+/* Without KVM there are no more than the APICs of old can number; a QEMU that has newer ones needs a cpu_type with x2apic. */
+static bool vcpus_fit(const struct prepare *p, struct err **e)
+{
+	enum { APICS = 255 };
+	const struct definition *def = &p->inst->def;
+	int max = caps_machine_cpus(p->caps, def->hvparams.machine_version);
+
+	if (max && def->vcpus > max)
+		err_set(e, ERR_UNSUPPORTED, "'vcpus': '%s' of '%s' takes at most %d", def->hvparams.machine_version,
+			p->binary, max);
+	else if (def->vcpus > APICS && !p->kvm && !p->accel.works)
+		err_set(e, ERR_UNSUPPORTED, "'vcpus': more than %d need KVM, which this start does not have", APICS);
+	else
+		return true;
+	return err_name_param(e, "vcpus");
+}
+
 /* An unprivileged process may not raise it, nor may one that was kept from it, be it root's. */
 static bool lock_fits(const struct hvparams *hv, struct err **e)
 {
@@ -51,7 +68,8 @@ static enum verdict look(struct op *op, void *arg)
 	const struct hvparams *hv = &p->inst->def.hvparams;
 	struct err *e = NULL;
 
-	return pinning_fits(hv, &e) && lock_fits(hv, &e) && model_fits(p, &e) ? OP_DONE : op_fail_err(op, e);
+	return pinning_fits(hv, &e) && lock_fits(hv, &e) && model_fits(p, &e) && vcpus_fit(p, &e) ? OP_DONE :
+												    op_fail_err(op, e);
 }
 
 /* ---- drivers ---- */
@@ -135,6 +153,8 @@ static const struct {
 	{ "allocate guest RAM", "hvparams.mem_path" },
 	{ "-x86_64-cpu.", "hvparams.cpu_type" },
 	{ "support requested features", "hvparams.cpu_type" },
+	{ "X2APIC API support", "vcpus" },
+	{ "requires x2APIC", "vcpus" },
 	{ "binding socket to", "hvparams.spice_bind" },
 	{ "reds_init_ssl", "hvparams.spice_use_tls" },
 	{ "initialize spice server", "hvparams.spice_tls_ciphers" },

@@ -78,6 +78,16 @@ static bool check_capabilities(const char *text, struct err **e)
 	return true;
 }
 
+/* Of a PC in all its versions; what other machines take differs with the binary, and is looked at when it is known. */
+static bool check_vcpus(const struct hvparams *hv, int64_t vcpus, struct err **e)
+{
+	enum { PC_MAX = 255 };
+
+	if (vcpus <= PC_MAX || machine_kind(hv->machine_version) != MACHINE_PC)
+		return true;
+	return err_set_param(e, "vcpus", "a PC has at most %d processors; machine_version q35 takes more", PC_MAX);
+}
+
 static bool check_topology(const struct hvparams *hv, int64_t vcpus, struct err **e)
 {
 	int64_t sockets = hv->cpu_sockets, cores = hv->cpu_cores, threads = hv->cpu_threads;
@@ -134,8 +144,8 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 {
 	char **extra;
 
-	if (!check_lines(hv, e) || !check_topology(hv, vcpus, e) || !check_aliases(hv, e) ||
-	    !check_capabilities(hv->migration_caps, e) || !vhost_decode(hv, NULL, e))
+	if (!check_lines(hv, e) || !check_vcpus(hv, vcpus, e) || !check_topology(hv, vcpus, e) ||
+	    !check_aliases(hv, e) || !check_capabilities(hv->migration_caps, e) || !vhost_decode(hv, NULL, e))
 		return false;
 	/* What they say of a disk that says nothing of itself. */
 	if (hv->disk_aio == AIO_NATIVE && hv->disk_cache != CACHE_NONE)

@@ -363,6 +363,35 @@ START_TEST(test_processors_refused)
 }
 END_TEST
 
+/* More than the machine has places for, and than there can be without KVM. */
+START_TEST(test_too_many_processors)
+{
+	static const char *const numbers[] = { "289", "256" }, *const words[] = { "288", "KVM" };
+	_cleanup_json_ struct json_object *e = NULL;
+
+	client_define(client, VM,
+		      "'memory': '64M', 'vcpus': %s, 'hvparams': {'accel': 'tcg', 'machine_version': 'pc-q35-7.2'}",
+		      numbers[_i]);
+	e = client_error(client, "Unsupported", "instance-start", "{'instance': '" VM "', 'paused': true}");
+	ck_assert_str_eq(str_at(e, "parameter"), "vcpus");
+	ck_assert_ptr_nonnull(strstr(str_at(e, "desc"), words[_i]));
+	ck_assert(!has(e, "log"));
+}
+END_TEST
+
+/* Cores by three leave gaps in the numbers of processors. What the machine makes of that QEMU knows. */
+START_TEST(test_gaps)
+{
+	_cleanup_json_ struct json_object *e = NULL;
+
+	client_define(client, VM,
+		      "'memory': '64M', 'vcpus': 255, 'hvparams': {'accel': 'tcg', 'machine_version': 'q35', "
+		      "'cpu_cores': 3}");
+	e = client_error(client, "QemuError", "instance-start", "{'instance': '" VM "', 'paused': true}");
+	ck_assert_str_eq(str_at(e, "parameter"), "vcpus");
+}
+END_TEST
+
 /* ---- disks ---- */
 
 static void expect_thread(const char *device, const char *thread)
@@ -519,6 +548,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_nodes);
 	tcase_add_loop_test(tc, test_pinned, 0, 3);
 	tcase_add_test(tc, test_processors_refused);
+	tcase_add_loop_test(tc, test_too_many_processors, 0, 2);
+	tcase_add_test(tc, test_gaps);
 	tcase_add_test(tc, test_iothreads);
 	tcase_add_loop_test(tc, test_others, 0, ARRAY_SIZE(machines));
 	tcase_add_loop_test(tc, test_zone_of_host, 0, 2);

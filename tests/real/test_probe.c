@@ -225,6 +225,8 @@ START_TEST(test_names)
 	ck_assert(caps_has(c, CAPS_NETDEV, "tap") && caps_has(c, CAPS_NETDEV, "user"));
 	ck_assert(caps_has(c, CAPS_MIGRATION, "multifd"));
 	ck_assert(caps_has_cpu(c, "host") && caps_has_cpu(c, "qemu64"));
+	ck_assert_int_eq(caps_machine_cpus(c, "pc"), 255);
+	ck_assert_int_eq(caps_machine_cpus(c, "pc-q35-7.2"), 288);
 	ck_assert(!caps_has_type(c, "pci-device")); /* abstract */
 	ck_assert_uint_lt(caps_size(c), 100 << 10);
 }

@@ -7,12 +7,12 @@
 #include <string.h>
 
 static const char text[] =
-	"{'format': 2, 'version': '7.2.1', 'package': 'Debian', 'sets': {'commands': 'cont add-fd quit', 'devices': "
+	"{'format': 3, 'version': '7.2.1', 'package': 'Debian', 'sets': {'commands': 'cont add-fd quit', 'devices': "
 	"'VGA e1000',"
 	" 'objects': 'iothread', 'blockdevs': 'raw qcow2', 'netdevs': 'user', 'cpus': 'host qemu64', 'migration': ''},"
 	" 'properties': {'e1000': 'mac addr netdev', 'VGA': 'addr vgamem_mb'}, 'machine-properties': ['acpi hpet', "
 	"'acpi'],"
-	" 'machines': [{'name': 'pc-i440fx-7.2', 'alias': 'pc', 'properties': 0},"
+	" 'machines': [{'name': 'pc-i440fx-7.2', 'alias': 'pc', 'cpus': 255, 'properties': 0},"
 	" {'name': 'pc-i440fx-2.0', 'deprecated': true, 'properties': 1}, {'name': 'none'}],"
 	" 'quirks': 'remove-fd-needs-running'}";
 
@@ -55,6 +55,10 @@ START_TEST(test_questions)
 	ck_assert_ptr_null(caps_machine(c, "acpi")); /* a name, and none of a machine */
 	ck_assert_ptr_null(caps_machine(c, ""));
 	ck_assert_ptr_null(caps_machine(c, NULL));
+	ck_assert_int_eq(caps_machine_cpus(c, "pc"), 255);
+	ck_assert_int_eq(caps_machine_cpus(c, "pc-i440fx-7.2"), 255);
+	ck_assert_int_eq(caps_machine_cpus(c, "none"), 0);
+	ck_assert_int_eq(caps_machine_cpus(c, "q35"), 0);
 	ck_assert(!caps_machine_is_deprecated(c, "pc"));
 	ck_assert(caps_machine_is_deprecated(c, "pc-i440fx-2.0"));
 	ck_assert(caps_has_machine_property(c, "pc", "hpet"));
@@ -108,9 +112,11 @@ END_TEST
 static const struct {
 	const char *old, *new;
 } bad[] = {
-	{ "'format': 2", "'format': 3" },
-	{ "'format': 2", "'format': '1'" },
-	{ "'format': 2, ", "" },
+	{ "'format': 3", "'format': 2" },
+	{ "'format': 3", "'format': '1'" },
+	{ "'format': 3, ", "" },
+	{ "'cpus': 255", "'cpus': -1" },
+	{ "'cpus': 255", "'cpus': 4294967551" },
 	{ "'version': '7.2.1'", "'version': 7" },
 	{ "'sets'", "'set'" },
 	{ "'commands': 'cont add-fd quit', ", "" },

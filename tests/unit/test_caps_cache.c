@@ -21,7 +21,7 @@ static const char script[] = "#!/bin/sh\n"
 			     "exit \"$(cat \"$d/status\")\"\n";
 
 static const char good[] =
-	"{\"format\":2,\"version\":\"7.2.1\",\"sets\":{\"commands\":\"cont\",\"devices\":\"VGA\",\"objects\":\"\","
+	"{\"format\":3,\"version\":\"7.2.1\",\"sets\":{\"commands\":\"cont\",\"devices\":\"VGA\",\"objects\":\"\","
 	"\"blockdevs\":\"\",\"netdevs\":\"\",\"cpus\":\"\",\"migration\":\"\"},\"properties\":{},\"machine-"
 	"properties\":[],"
 	"\"machines\":[],\"quirks\":\"\"}";
@@ -343,7 +343,7 @@ START_TEST(test_damaged)
 	ck_assert(file_read(kept_fd, name, 1 << 20, &text, NULL, NULL));
 	if (str_eq(damage, "half"))
 		text[strlen(text) / 2] = '\0';
-	else if (str_eq(damage, "version") && (at = strstr(text, "\"format\":2")))
+	else if (str_eq(damage, "version") && (at = strstr(text, "\"format\":3")))
 		at[strlen("\"format\":")] = '1';
 	else if (str_eq(damage, "prober") && (at = strstr(text, "\"prober\":\"")))
 		at[strlen("\"prober\":\"")] ^= 1;

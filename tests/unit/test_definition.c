@@ -79,6 +79,8 @@ static const struct {
 	{ "{\"name\": \"a\", \"layout\": 2}", "layout" },
 	{ "{\"name\": \"a\", \"vcpus\": 0}", "vcpus" },
 	{ "{\"name\": \"a\", \"vcpus\": 513}", "vcpus" },
+	{ "{\"name\": \"a\", \"vcpus\": 256}", "vcpus" },
+	{ "{\"name\": \"a\", \"vcpus\": 256, \"hvparams\": {\"machine_version\": \"pc-i440fx-2.9\"}}", "vcpus" },
 	{ "{\"name\": \"a\", \"vcpus\": \"1\"}", "vcpus" },
 	{ "{\"name\": \"a\", \"vcpus\": 1.5}", "vcpus" },
 	{ "{\"name\": \"a\", \"memory\": 1}", "memory" },

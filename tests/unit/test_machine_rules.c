@@ -27,6 +27,8 @@ static const char *const taken[] = {
 	DEF("2", "'cpu_mask': 'all:all'"),
 	DEF("3", "'cpu_mask': '0-1:all:5,3'"),
 	DEF("1", "'cpu_mask': '8191'"),
+	DEF("255", ""),
+	DEF("512", "'machine_version': 'q35'"),
 	DEF("1", "'cpu_type': 'Skylake-Server,-hle,+x2apic'"),
 	DEF("1", "'cpu_type': 'host'"),
 	DEF("1", "'kvm_flag': 'enabled', 'cpu_type': 'host'"),
