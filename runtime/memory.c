@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-enum { MIB = 1 << 20, THREADS_MAX = 16 };
+enum { MIB = 1 << 20, PIECE = 8192, THREADS_MAX = 16 };
 
 /* Threads of one core, which stay together. */
 static int64_t siblings(const struct definition *def)
@@ -28,6 +28,11 @@ bool memory_check(const struct definition *def, struct err **e)
 		return err_set_param(e, "hvparams.numa_nodes",
 				     "more than there are %s (%" PRId64 "): each node has processors",
 				     siblings(def) > 1 ? "cores" : "vcpus", cores);
+	/* QEMU rounds the machine's memory up to these, and not that of a file. */
+	if (!str_empty(hv->mem_path) && def->memory % PIECE != 0)
+		return err_set_param(e, "hvparams.mem_path",
+				     "needs 'memory' in whole pieces of %d KiB; it is %" PRIu64 " bytes", PIECE / 1024,
+				     def->memory);
 	if (!str_empty(hv->mem_path) && hv->use_chroot)
 		return err_set_param(
 			e, "hvparams.mem_path",

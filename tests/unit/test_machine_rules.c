@@ -37,6 +37,8 @@ static const char *const taken[] = {
 	DEF("3", "'numa_nodes': 2"),
 	DEF("8", "'numa_nodes': 4, 'cpu_threads': 2"),
 	DEF("1", "'mem_path': '/dev/hugepages', 'mem_lock': true"),
+	"{'name': 'a', 'memory': 67117056, 'hvparams': {'mem_path': '/m'}}",
+	"{'name': 'a', 'memory': 67109888}",
 	DEF("1", "'iothreads': 64"),
 	DEF("1", "'usb_devices': 'tablet,mouse,keyboard,wacom-tablet'"),
 	DEF("1", "'usb_devices': ' tablet  mouse ,keyboard'"),
@@ -78,6 +80,8 @@ static const struct {
 	{ DEF("1", "'cpu_type': '?'"), "cpu_type" },
 	{ DEF("1", "'cpu_type': ',+ssse3'"), "cpu_type" },
 	{ DEF("1", "'cpu_type': 'host,migratable=off', 'accel': 'tcg'"), "cpu_type" },
+	{ "{'name': 'a', 'memory': 67109888, 'hvparams': {'mem_path': '/m'}}", "mem_path" },
+	{ "{'name': 'a', 'memory': 67112960, 'hvparams': {'mem_path': '/m'}}", "mem_path" },
 	{ DEF("1", "'numa_nodes': 2"), "numa_nodes" },
 	{ DEF("3", "'numa_nodes': 3"), "numa_nodes" }, /* of 64 MiB */
 	{ DEF("128", "'numa_nodes': 128"), "numa_nodes" },
