@@ -294,6 +294,14 @@ bool cpu_list_parse(const char *text, void (*fn)(unsigned cpu, void *data), void
 	}
 }
 
+/* Whether the backslash at P stands for what follows, and not for itself. */
+static bool escapes(const char *p, char quote)
+{
+	if (!p[1] || quote == '\'')
+		return false;
+	return !quote || strchr("\"\\$`\n", p[1]);
+}
+
 /* One word from *P on; NULL when a quotation is not closed. */
 static char *split_word(const char **p)
 {
@@ -305,9 +313,10 @@ static char *split_word(const char **p)
 			quote = '\0';
 		} else if (!quote && (**p == '\'' || **p == '"')) {
 			quote = **p;
-		} else if (**p == '\\' && quote != '\'' && (*p)[1]) {
+		} else if (**p == '\\' && escapes(*p, quote)) {
 			(*p)++;
-			*out++ = **p;
+			if (**p != '\n') /* the line goes on */
+				*out++ = **p;
 		} else {
 			*out++ = **p;
 		}

@@ -159,6 +159,9 @@ static const struct {
 	{ "{\"name\": \"a\", \"hvparams\": {\"cpu_type\": \"qemu64,+ssse3\"}}", "\n-cpu\nqemu64,+ssse3\n" },
 	{ "{\"name\": \"a\", \"vcpus\": 12, \"hvparams\": {\"cpu_cores\": 3, \"cpu_threads\": 2}}",
 	  "\n-smp\n12,cores=3,threads=2\n" },
+	{ "{\"name\": \"a\", \"hvparams\": {\"kvm_extra\": \"-x \\\"a\\\\b\\\\'\\\\\\\"\\\\\\\\\\\\$\\\\`\\\" -y "
+	  "a\\\\b\\\\ c '\\\\d' \\\"e\\\\\\nf\\\" g\\\\\\nh i\\\\\"}}",
+	  "\n-x\na\\b\\'\"\\$`\n-y\nab c\n\\d\nef\ngh\ni\\\n" },
 	{ "{\"name\": \"a\", \"hvparams\": {\"kvm_extra\": \"-vga 'std' -smbios \\\"type=1,a=b c\\\"\"}}",
 	  "\n-vga\nstd\n-smbios\ntype=1,a=b c\n" },
 	{ "{\"name\": \"a\", \"disks\": [{\"media\": \"floppy\"}, {\"media\": \"floppy\", \"bootindex\": 4}]}",
