@@ -583,3 +583,19 @@ enum verdict file_look(struct op *op, file_work_fn *fn, void *data, void (*free_
 		uv_queue_work(op->deadline.loop, &w->req, work_run, work_done);
 	return op_wait(op, &ops, w);
 }
+
+bool file_path_is_normal(const char *path)
+{
+	if (str_eq(path, "/"))
+		return true;
+	if (*path != '/')
+		return false;
+	while (*path) {
+		size_t n = strcspn(++path, "/");
+
+		if (n == 0 || (n <= 2 && strspn(path, ".") == n))
+			return false;
+		path += n;
+	}
+	return true;
+}

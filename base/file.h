@@ -45,6 +45,9 @@ bool file_make_dirs(const char *path, mode_t mode, struct err **e);
 /* O_PATH-less directory descriptor, -1 on failure. */
 int file_open_dir(int dirfd, const char *name, struct err **e);
 
+/* Whether PATH is absolute and there is no shorter way to write it: no "//", no "." or "..", no slash at its end. */
+bool file_path_is_normal(const char *path);
+
 /* Calls fn(name, data) for each entry of a directory but "." and "..", sorted. False when it cannot
  * be read. */
 bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, struct err **e);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/display.h"
 
+#include "base/file.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <net/if.h>
@@ -70,13 +72,12 @@ static bool is_interface_name(const char *text)
 	return n > 0 && n < IFNAMSIZ && strspn(text, "0123456789.") < n;
 }
 
-/* Absolute, and no other way to write a shorter path. */
 static bool is_directory_path(const char *text)
 {
 	for (const char *c = text; *c; c++)
 		if (iscntrl((unsigned char)*c))
 			return false;
-	return text[0] == '/' && !strstr(text, "//") && !strstr(text, "/./") && !strstr(text, "/../");
+	return file_path_is_normal(text);
 }
 
 enum bind_kind bind_kind(const char *text, struct sockaddr_storage *addr)

@@ -4,6 +4,7 @@
  */
 #include "runtime/hvparams.h"
 
+#include "base/file.h"
 #include "runtime/display.h"
 #include "runtime/firmware.h"
 #include "runtime/media.h"
@@ -31,7 +32,7 @@ static bool is_watchdog_action(const char *text)
 
 static bool is_serial_speed(int64_t speed)
 {
-	static const int64_t speeds[] = { 75,    110,   150,   300,   600,   1200,   1800,   2400,   4800,  9600,
+	static const int64_t speeds[] = { 75,    110,   300,   600,   1200,  1800,   2400,   4800,   9600,
 					  14400, 19200, 28800, 38400, 57600, 115200, 230400, 345600, 460800 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(speeds); i++)
@@ -47,6 +48,20 @@ static bool check_lines(const struct hvparams *hv, struct err **e)
 		if (!isalnum((unsigned char)*c) && !strchr("-._", *c))
 			return err_set_param(e, "hvparams.machine_version",
 					     "must be the name of a machine: letters, digits, '-', '.' and '_'");
+	return true;
+}
+
+/* As Ganeti takes them: what is written one way only can be compared. Media may be URLs as well. */
+static bool check_paths(const struct hvparams *hv, struct err **e)
+{
+	for (const struct param *row = hvparam_rows; row->name; row++) {
+		const char *path = row->type == PARAM_PATH ? *(char *const *)((const char *)hv + row->offset) : NULL;
+		_cleanup_free_ char *name = xasprintf("hvparams.%s", row->name);
+
+		if (!str_empty(path) && !file_path_is_normal(path))
+			return err_set_param(e, name,
+					     "must be written without '//', '.' and '..', and no '/' at its end");
+	}
 	return true;
 }
 
@@ -144,7 +159,7 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 {
 	char **extra;
 
-	if (!check_lines(hv, e) || !check_vcpus(hv, vcpus, e) || !check_topology(hv, vcpus, e) ||
+	if (!check_lines(hv, e) || !check_paths(hv, e) || !check_vcpus(hv, vcpus, e) || !check_topology(hv, vcpus, e) ||
 	    !check_aliases(hv, e) || !check_capabilities(hv->migration_caps, e) || !vhost_decode(hv, NULL, e))
 		return false;
 	/* What they say of a disk that says nothing of itself. */

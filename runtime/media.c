@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "runtime/media.h"
 
+#include "base/file.h"
 #include "runtime/uri.h"
 
 #include <string.h>
@@ -43,10 +44,12 @@ bool media_check(const struct hvparams *hv, struct err **e)
 		const char *image = image_of(m, hv);
 		_cleanup_json_ struct json_object *node = NULL;
 
-		if (str_empty(image) || image[0] == '/')
+		if (str_empty(image) || file_path_is_normal(image))
 			continue;
 		if (!str_starts(image, "http://") && !str_starts(image, "https://"))
-			return err_set_param(e, m->param, "must be an absolute path, or an http: or https: URL");
+			return err_set_param(
+				e, m->param,
+				"must be an absolute path without '//', '.' and '..', or an http: or https: URL");
 		node = uri_parse(image, m->param, e);
 		if (!node)
 			return false;

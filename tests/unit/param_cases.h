@@ -95,7 +95,7 @@ static const struct param_case param_cases[] = {
 	{ "security_model", .values = "['user']", .with = "'security_domain': 'nobody'", .root = true,
 	  .seen = BY_CONFINED },
 	{ "serial_console", .with = CASE_KERNEL },
-	{ "serial_speed", .values = "[75, 38400, 460800]", .invalid = "[76, 460799]", .with = CASE_KERNEL },
+	{ "serial_speed", .values = "[75, 38400, 460800]", .invalid = "[76, 150, 460799]", .with = CASE_KERNEL },
 	{ "soundhw", .values = "['', 'ac97', 'adlib', 'cs4231a', 'es1370', 'gus', 'hda', 'pcspk', 'sb16']" },
 	{ "soundhw", .values = "['virtio']", .seen = BY_MEMORY },
 	{ "spice_bind", .values = "['', '127.0.0.1', '::1', 'lo']", .seen = BY_DISPLAYS },
