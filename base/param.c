@@ -107,6 +107,28 @@ static char *choices_text(const struct param *row)
 	return text;
 }
 
+static bool fail_choice(struct err **e, const struct place *at, const struct param *row, const char *given)
+{
+	_cleanup_free_ char *choices = choices_text(row);
+	const char *meant;
+	size_t n = 0;
+
+	while (row->choices[n])
+		n++;
+	meant = param_guess_among(row->choices, n, given);
+	return meant ? fail(e, at, "must be %s; did you mean '%s'?", choices, meant) :
+		       fail(e, at, "must be %s", choices);
+}
+
+/* Where there are any. */
+static bool is_choice(const struct param *row, struct json_object *v)
+{
+	for (size_t i = 0; row->choices && row->choices[i]; i++)
+		if (str_eq(row->choices[i], json_object_get_string(v)))
+			return true;
+	return !row->choices;
+}
+
 static bool fail_type(struct err **e, const struct place *at, const struct param *row, struct json_object *v)
 {
 	_cleanup_free_ char *choices = row->type == PARAM_CHOICE ? choices_text(row) : NULL;
@@ -144,6 +166,8 @@ static bool decode_int(const struct param *row, struct json_object *v, const str
 
 	if (!json_object_is_type(v, json_type_int))
 		return fail_type(e, at, row, v);
+	if (!is_choice(row, v))
+		return fail_choice(e, at, row, json_object_get_string(v));
 	if (row->min != 0 || row->max > 0) {
 		min = row->min > min ? row->min : min;
 		max = row->max >= row->min ? row->max : max;
@@ -232,6 +256,8 @@ static bool decode_text(const struct param *row, struct json_object *v, const st
 	const char *s = text_of(row, v, row->min > 0 ? (size_t)row->min : 0, row->max > 0 ? (size_t)row->max : TEXT_MAX,
 				at, e);
 
+	if (s && !is_choice(row, v))
+		return fail_choice(e, at, row, json_object_get_string(v));
 	*(char **)field = xstrdup(s);
 	return s;
 }
@@ -284,23 +310,17 @@ static bool decode_path(const struct param *row, struct json_object *v, const st
 static bool decode_choice(const struct param *row, struct json_object *v, const struct place *at, void *field,
 			  struct err **e)
 {
-	const char *s = text_of(row, v, 0, SIZE_MAX, at, e), *meant;
-	_cleanup_free_ char *choices = NULL;
-	size_t n = 0;
+	const char *s = text_of(row, v, 0, SIZE_MAX, at, e);
 
 	if (!s)
 		return false;
-	for (; row->choices[n]; n++) {
-		if (str_eq(row->choices[n], s)) {
-			*(int *)field = (int)n;
+	for (int i = 0; row->choices[i]; i++) {
+		if (str_eq(row->choices[i], s)) {
+			*(int *)field = i;
 			return true;
 		}
 	}
-	choices = choices_text(row);
-	meant = param_guess_among(row->choices, n, s);
-	if (meant)
-		return fail(e, at, "must be %s; did you mean '%s'?", choices, meant);
-	return fail(e, at, "must be %s", choices);
+	return fail_choice(e, at, row, s);
 }
 
 static bool decode_any(const struct param *row, struct json_object *v, const struct place *at, void *field,

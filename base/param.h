@@ -40,12 +40,14 @@ struct param {
 	const char *name;
 	enum param_type type;
 	bool required;
-	int64_t min, max;           /* max below min, or 0 beside a min of 0: no upper bound */
-	const char *def;            /* as JSON text: "1", "\"pc\"", "true"; NULL: none */
-	const char *const *choices; /* ends with NULL */
-	const struct param *rows;   /* PARAM_OBJECT, PARAM_LIST; tables must not contain themselves */
-	size_t size;                /* PARAM_LIST: sizeof of an element of `items` */
-	size_t offset;              /* within the struct; elements of a list of scalars: 0 */
+	int64_t min, max; /* max below min, or 0 beside a min of 0: no upper bound */
+	const char *def;  /* as JSON text: "1", "\"pc\"", "true"; NULL: none */
+	/* Ends with NULL. PARAM_TEXT and PARAM_INT take none but these, where there are any; of PARAM_ANY they are only told
+	 * of, and a rule knows them. All are as JSON would have them, but for the quotes of PARAM_CHOICE and PARAM_TEXT. */
+	const char *const *choices;
+	const struct param *rows; /* PARAM_OBJECT, PARAM_LIST; tables must not contain themselves */
+	size_t size;              /* PARAM_LIST: sizeof of an element of `items` */
+	size_t offset;            /* within the struct; elements of a list of scalars: 0 */
 	enum param_change change;
 	const char *since, *unit, *doc;
 };
@@ -82,7 +84,7 @@ bool param_check(const struct param *rows, struct json_object *o, const char *pr
  * member that it requires. */
 struct json_object *param_print(const struct param *rows, const void *in);
 /* [{"name", "type", "items" (type of a list's elements), "required", "min", "max", "default", "choices",
- * "change", "since", "unit", "doc", "members" (rows of an object)}], absent where it says nothing; choices
+ * "change", "since", "unit", "doc", "members" (rows of an object)}], absent where it says nothing; choices, of their type,
  * and members of a list are those of its elements. Types by their wire names: bool, int, size, time,
  * text, name, uuid, path, choice, any, object, list, map. */
 struct json_object *param_describe(const struct param *rows);

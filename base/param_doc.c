@@ -192,12 +192,13 @@ static bool has_max(const struct param *row)
 	return row->type == PARAM_INT ? has_min(row) && row->max >= row->min && row->max != INT64_MAX : row->max > 0;
 }
 
-static struct json_object *describe_choices(const char *const *choices)
+static struct json_object *describe_choices(const struct param *row)
 {
 	struct json_object *list = json_object_new_array();
+	bool words = row->type == PARAM_CHOICE || row->type == PARAM_TEXT;
 
-	for (size_t i = 0; choices[i]; i++)
-		json_object_array_add(list, json_object_new_string(choices[i]));
+	for (const char *const *choice = row->choices; *choice; choice++)
+		json_object_array_add(list, words ? json_object_new_string(*choice) : json_tokener_parse(*choice));
 	return list;
 }
 
@@ -224,8 +225,8 @@ static struct json_object *describe_row(const struct param *row)
 		json_add_int(o, "max", row->max);
 	if (row->def)
 		json_add(o, "default", json_tokener_parse(row->def));
-	if (value->type == PARAM_CHOICE)
-		json_add(o, "choices", describe_choices(value->choices));
+	if (value->choices)
+		json_add(o, "choices", describe_choices(value));
 	json_add_str(o, "change", changes[row->change]);
 	json_add_str(o, "since", row->since);
 	json_add_str(o, "unit", row->unit);

@@ -67,8 +67,8 @@ static void put_process(struct argv *a, const struct definition *def, const stru
 	opt(a, "-no-user-config", NULL);
 	opt(a, "-S", NULL);
 	opt(a, "-action", "shutdown=pause,panic=pause,reboot=%s%s%s",
-	    on_reboot_of(hv) == ON_REBOOT_RESET ? "reset" : "shutdown",
-	    str_empty(hv->watchdog) ? "" : ",watchdog=", str_empty(hv->watchdog) ? "" : hv->watchdog);
+	    on_reboot_of(hv) == ON_REBOOT_RESET ? "reset" : "shutdown", hv->watchdog ? ",watchdog=" : "",
+	    watchdogs[hv->watchdog]);
 	if (env->sandbox)
 		opt(a, "-sandbox", ARGV_SANDBOX);
 	opt(a, "-display", "none");

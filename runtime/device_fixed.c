@@ -180,7 +180,7 @@ void fixed_parts(const struct definition *def, const struct argv_env *env, struc
 	if (hv->rng)
 		add_rng(def, env, parts);
 	usb_parts(def, env, parts);
-	if (!str_empty(hv->watchdog))
+	if (hv->watchdog)
 		parts_add_device(parts, env, device_new(def, "i6300esb", "watchdog", "0x8", 5));
 	sound_parts(def, env, parts);
 	if (hv->panic_device)

@@ -21,6 +21,9 @@
 #define X509_CRL "ca-crl.pem"
 #define DH_PARAMS "dh-params.pem"
 
+/* "", and what is in QEMU's share/keymaps, of all versions. Ends with NULL. */
+extern const char *const display_keymaps[];
+
 /* What a text to listen on is. */
 enum bind_kind { BIND_NONE, BIND_ADDRESS, BIND_INTERFACE, BIND_DIRECTORY, BIND_INVALID };
 /* ADDR, which may be NULL, is filled in for an address; its port is 0. */

@@ -37,6 +37,13 @@ const char *const spice_wan_compressions[] = { "", "auto", "never", "always", NU
 const char *const spice_streaming_videos[] = { "", "all", "filter", "off", NULL };
 static const char *const usb_mice[] = { "", "mouse", "tablet", NULL };
 const char *const vgas[] = { "", "none", "std", "cirrus", "qxl", "virtio", "vmware", NULL };
+const char *const watchdogs[] = { "", "reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi", NULL };
+/* Ganeti's. */
+static const char *const serial_speeds[] = { "75",     "110",    "300",    "600",    "1200",  "1800",  "2400",
+					     "4800",   "9600",   "14400",  "19200",  "28800", "38400", "57600",
+					     "115200", "230400", "345600", "460800", NULL };
+static const char *const ip_versions[] = { "0", "4", "6", NULL };
+static const char *const vhost_words[] = { "true", "false", "\"auto\"", NULL };
 #define HV_SINCE(member) PARAM_AT(struct hvparams, member), .since = "0.1.0"
 #define HV(member) HV_SINCE(member), .change = CHANGE_RESTART
 #define HV_UNUSED(member) HV_SINCE(member), .change = CHANGE_LIVE /* no start uses it */
@@ -96,7 +103,7 @@ const struct param hvparam_rows[] = {
 		 "the one that "
 		 "counts, or in front of a word --." },
 	{ "kernel_path", PARAM_PATH, .def = "\"\"", HV(kernel_path), .doc = "Kernel to boot; empty: boot from disk." },
-	{ "keymap", PARAM_TEXT, .def = "\"\"", .max = 32, HV(keymap),
+	{ "keymap", PARAM_TEXT, .choices = display_keymaps, .def = "\"\"", .max = 32, HV(keymap),
 	  .doc = "Layout of the keyboard, such as de, for clients of VNC or SPICE that send no scan codes." },
 	{ "kvm_extra", PARAM_TEXT, .def = "\"\"", HV(kvm_extra),
 	  .doc = "Further arguments for QEMU, split as a shell would. What they mean is not checked." },
@@ -158,7 +165,7 @@ const struct param hvparam_rows[] = {
 		 "pool, without an account; default pool where droverd is root, else none." },
 	{ "serial_console", PARAM_BOOL, .def = "true", HV(serial_console),
 	  .doc = "The first serial port is the console, and the kernel is told so." },
-	{ "serial_speed", PARAM_INT, .def = "38400", .min = 75, .max = 460800, HV(serial_speed), .unit = "baud",
+	{ "serial_speed", PARAM_INT, .choices = serial_speeds, .def = "38400", HV(serial_speed), .unit = "baud",
 	  .doc = "Speed given to the kernel with console=." },
 	{ "soundhw", PARAM_CHOICE, .choices = sound_cards, .def = "\"\"", HV(soundhw),
 	  .doc = "Sound card; who looks by SPICE hears it." },
@@ -167,7 +174,7 @@ const struct param hvparam_rows[] = {
 		 "VNC." },
 	{ "spice_image_compression", PARAM_CHOICE, .choices = spice_image_compressions, .def = "\"\"",
 	  HV(spice_image_compression), .doc = "How SPICE compresses images; empty: QEMU's choice." },
-	{ "spice_ip_version", PARAM_INT, .def = "0", .min = 0, .max = 6, HV(spice_ip_version),
+	{ "spice_ip_version", PARAM_INT, .choices = ip_versions, .def = "0", HV(spice_ip_version),
 	  .doc = "Family of the address of the interface spice_bind: 4, 6 or, for whichever there is, 0." },
 	{ "spice_jpeg_wan_compression", PARAM_CHOICE, .choices = spice_wan_compressions, .def = "\"\"",
 	  HV(spice_jpeg_wan_compression), .doc = "Lossy compression on slow links; empty: QEMU's choice." },
@@ -204,7 +211,7 @@ const struct param hvparam_rows[] = {
 	  .doc = "Ganeti's, without effect: who ended a guest is always told." },
 	{ "vga", PARAM_CHOICE, .choices = vgas, .def = "\"\"", HV(vga),
 	  .doc = "Graphics card; empty: std beside VNC, qxl beside SPICE, else none." },
-	{ "vhost_net", PARAM_ANY, .def = "\"auto\"", HV(vhost_net),
+	{ "vhost_net", PARAM_ANY, .choices = vhost_words, .def = "\"auto\"", HV(vhost_net),
 	  .doc = "Packets of virtio cards with a tap go through the host's kernel (vhost-net): true, false, or auto, "
 		 "where the host has it." },
 	{ "virtio_net_queues", PARAM_INT, .def = "1", .min = 1, .max = 32, HV(virtio_net_queues),
@@ -222,9 +229,8 @@ const struct param hvparam_rows[] = {
 	  .doc = "Clients of VNC need a certificate of ca-cert.pem which is not in ca-crl.pem." },
 	{ "vnet_hdr", PARAM_BOOL, .def = "true", HV(vnet_hdr),
 	  .doc = "Virtio cards with a tap leave checksums and segmentation to the host." },
-	{ "watchdog", PARAM_TEXT, .def = "\"\"", .max = 16, HV(watchdog),
-	  .doc = "An i6300esb watchdog and what it does: reset, shutdown, poweroff, pause, debug, none or inject-nmi; "
-		 "empty: no watchdog." },
+	{ "watchdog", PARAM_CHOICE, .choices = watchdogs, .def = "\"\"", HV(watchdog),
+	  .doc = "An i6300esb watchdog and what it does; empty: no watchdog." },
 	PARAM_END
 };
 

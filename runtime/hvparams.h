@@ -44,7 +44,7 @@ enum machine_kind { MACHINE_OTHER, MACHINE_PC, MACHINE_Q35, MACHINE_MICROVM };
 /* Members by size, and by subject within it. Choices are indexes of their words. */
 struct hvparams {
 	char *kvm_path, *machine_version, *kernel_path, *initrd_path, *root_path, *kernel_args, *kvm_extra;
-	char *cpu_type, *cpu_mask, *mem_path, *watchdog, *security_domain;
+	char *cpu_type, *cpu_mask, *mem_path, *security_domain;
 	char *vnc_bind_address, *vnc_x509_path, *vnc_password_file, *keymap;
 	char *spice_bind, *spice_password_file, *spice_tls_ciphers;
 	char *floppy_image_path, *cdrom_image_path, *cdrom2_image_path, *usb_devices, *migration_caps;
@@ -52,7 +52,7 @@ struct hvparams {
 	int64_t serial_speed, cpu_cores, cpu_threads, cpu_sockets, pcie_root_ports, kvm_pci_reservations;
 	int64_t iothreads, numa_nodes, spice_ip_version, virtio_net_queues;
 	int64_t migration_port, migration_bandwidth, migration_downtime; /* MiB/s, ms */
-	int accel, kvm_flag, firmware, boot_order, vga, usb_mouse, soundhw;
+	int accel, kvm_flag, firmware, boot_order, vga, usb_mouse, soundhw, watchdog;
 	int disk_type, scsi_controller_type, cdrom_disk_type, disk_cache, disk_aio, disk_discard, disk_detect_zeroes;
 	int nic_type;       /* index of nic_types */
 	int security_model; /* PARAM_CHOICE_NONE: the host's default */
@@ -78,6 +78,8 @@ extern const char *const spice_image_compressions[];
 extern const char *const spice_wan_compressions[];
 extern const char *const spice_streaming_videos[];
 extern const char *const vgas[];
+/* The first is none; the rest are QEMU's words for -action. */
+extern const char *const watchdogs[];
 extern const char *const firmwares[];
 
 /* Rules over several members; errors name "hvparams.X". VCPUS is the definition's. */

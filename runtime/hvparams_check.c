@@ -18,29 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const watchdog_actions[] = {
-	"reset", "shutdown", "poweroff", "pause", "debug", "none", "inject-nmi"
-};
-
-static bool is_watchdog_action(const char *text)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(watchdog_actions); i++)
-		if (str_eq(watchdog_actions[i], text))
-			return true;
-	return false;
-}
-
-static bool is_serial_speed(int64_t speed)
-{
-	static const int64_t speeds[] = { 75,    110,   300,   600,   1200,  1800,   2400,   4800,   9600,
-					  14400, 19200, 28800, 38400, 57600, 115200, 230400, 345600, 460800 };
-
-	for (size_t i = 0; i < ARRAY_SIZE(speeds); i++)
-		if (speeds[i] == speed)
-			return true;
-	return false;
-}
-
 /* What has no JSON on QEMU's command line is written in its string notation, which has no way to write these. */
 static bool check_lines(const struct hvparams *hv, struct err **e)
 {
@@ -176,13 +153,6 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 		return false;
 	if (!str_empty(hv->initrd_path) && str_empty(hv->kernel_path))
 		return err_set_param(e, "hvparams.initrd_path", "needs 'kernel_path'");
-	if (!str_empty(hv->watchdog) && !is_watchdog_action(hv->watchdog))
-		return err_set_param(
-			e, "hvparams.watchdog",
-			"must be empty or one of reset, shutdown, poweroff, pause, debug, none, inject-nmi");
-	if (!is_serial_speed(hv->serial_speed))
-		return err_set_param(e, "hvparams.serial_speed", "%" PRId64 " is no speed of a serial port",
-				     hv->serial_speed);
 	if (hv->security_model == SECURITY_USER && str_empty(hv->security_domain))
 		return err_set_param(e, "hvparams.security_domain", "is needed for security_model user");
 	if (hv->security_model != SECURITY_USER && !str_empty(hv->security_domain))

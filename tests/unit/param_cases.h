@@ -126,8 +126,7 @@ static const struct param_case param_cases[] = {
 	{ "vnc_x509_path", .values = "['/etc/pki']", .with = CASE_VNC ", 'vnc_tls': true", .seen = BY_DISPLAYS },
 	{ "vnc_x509_verify", .with = CASE_VNC ", 'vnc_tls': true, 'vnc_x509_path': '/etc/pki'", .seen = BY_DISPLAYS },
 	{ "vnet_hdr", .nics = CASE_TAPS },
-	{ "watchdog", .values = "['', 'reset', 'shutdown', 'poweroff', 'pause', 'debug', 'none', 'inject-nmi']",
-	  .invalid = "['reboot', 'RESET', 'pause,x=y']" },
+	{ "watchdog", .invalid = "['reboot', 'RESET', 'pause,x=y']" },
 };
 
 /* The list of values of a case of ROW; the caller's. */
@@ -140,7 +139,7 @@ static inline struct json_object *case_values(const struct param_case *c, const 
 		_cleanup_free_ char *text = quoted(c->values);
 		return parse(text);
 	}
-	for (const char *const *choice = row->choices; choice && *choice; choice++)
+	for (const char *const *choice = row->type == PARAM_CHOICE ? row->choices : NULL; choice && *choice; choice++)
 		json_object_array_add(list, json_object_new_string(*choice));
 	if (row->type == PARAM_BOOL) {
 		json_object_array_add(list, json_object_new_boolean(false));

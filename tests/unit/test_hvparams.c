@@ -68,9 +68,43 @@ START_TEST(test_complete)
 			for (size_t k = 0; k < json_object_array_length(values); k++)
 				json_add_bool(all, json_object_get_string(json_object_array_get_idx(values, k)), true);
 		}
-		for (const char *const *choice = row->choices; choice && *choice; choice++)
+		for (const char *const *choice = row->type == PARAM_CHOICE ? row->choices : NULL; choice && *choice;
+		     choice++)
 			ck_assert_msg(json_get_bool(all, *choice, false), "%s: '%s' is in no case", row->name, *choice);
 	}
+}
+END_TEST
+
+/* Completion and the reference know all words of those which have few. */
+static const struct {
+	const char *name, *type, *choices;
+} listed[] = {
+	{ "serial_speed", "int",
+	  "[75,110,300,600,1200,1800,2400,4800,9600,14400,19200,28800,38400,57600,115200,230400,345600,460800]" },
+	{ "spice_ip_version", "int", "[0,4,6]" },
+	{ "vhost_net", "any", "[true,false,\"auto\"]" },
+	{ "watchdog", "choice",
+	  "[\"\",\"reset\",\"shutdown\",\"poweroff\",\"pause\",\"debug\",\"none\",\"inject-nmi\"]" },
+	{ "keymap", "text",
+	  "[\"\",\"ar\",\"bepo\",\"cz\",\"da\",\"de\",\"de-ch\",\"en-gb\",\"en-us\",\"es\",\"et\",\"fi\",\"fo\",\"fr\","
+	  "\"fr-be\","
+	  "\"fr-ca\",\"fr-ch\",\"hr\",\"hu\",\"is\",\"it\",\"ja\",\"lt\",\"lv\",\"mk\",\"nl\",\"no\",\"pl\",\"pt\","
+	  "\"pt-br\","
+	  "\"ru\",\"sl\",\"sv\",\"th\",\"tr\"]" },
+};
+
+START_TEST(test_listed)
+{
+	_cleanup_json_ struct json_object *rows = param_describe(hvparam_rows);
+	struct json_object *row;
+	size_t i = 0;
+
+	while (!str_eq(json_get_str(json_object_array_get_idx(rows, i), "name"), listed[_i].name))
+		ck_assert_uint_lt(++i, json_object_array_length(rows));
+	row = json_object_array_get_idx(rows, i);
+	ck_assert_str_eq(json_get_str(row, "type"), listed[_i].type);
+	ck_assert_str_eq(json_object_to_json_string_ext(json_object_object_get(row, "choices"), JSON_C_TO_STRING_PLAIN),
+			 listed[_i].choices);
 }
 END_TEST
 
@@ -486,6 +520,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, test_complete);
 	tcase_add_test(tc, test_rows);
+	tcase_add_loop_test(tc, test_listed, 0, ARRAY_SIZE(listed));
 	tcase_add_loop_test(tc, test_valid, 0, ARRAY_SIZE(param_cases));
 	tcase_add_loop_test(tc, test_invalid, 0, ARRAY_SIZE(param_cases));
 	tcase_add_loop_test(tc, test_rules, 0, ARRAY_SIZE(rules));
