@@ -4,6 +4,7 @@
  */
 #include "daemon/devices_resolve.h"
 
+#include "hotplug/drift.h"
 #include "hotplug/plug.h"
 #include "runtime/boot.h"
 #include "runtime/device_record.h"
@@ -220,6 +221,11 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 	if (there) {
 		if (!is_same(c, lists[l], there, given, parameter, e))
 			return false;
+		if (c->live && runs && drift_lacks_device(c->inst, device_id_of(runs)))
+			return devices_fail_at(e, ERR_WRONG_STATE, parameter,
+					       "QEMU has no '%s' any more, for the guest let go of it by itself or "
+					       "somebody took it; detach it, then attach it again",
+					       json_get_str(runs, "name"));
 		if (json_get_str(c->names, device_id_of(there)))
 			return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter, "the same device is named twice");
 		if (c->live && !runs && !is_possible(c, c->inst->stored, device_id_of(there), parameter, e))

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "daemon/job.h"
+#include "hotplug/drift.h"
 #include "hotplug/unplug.h"
 #include "runtime/device_record.h"
 #include "runtime/policy.h"
@@ -34,6 +35,20 @@ static void on_state_changed(struct instance *inst, const char *state, const cha
 		unplug_go_on(inst);
 }
 
+/* A guest may let go of a device by itself, and QEMU may be asked by others. What an operation changes it compares at its
+ * end. */
+static void see_deleted(struct daemon *d, struct instance *inst, const char *id)
+{
+	_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
+	const struct op *op = queue_current(d->queues, subject);
+	struct json_object *shown = id ? device_record_find(inst, id, NULL) : NULL;
+
+	if (!shown || device_record_state(shown) != DEVICE_ATTACHED)
+		return;
+	if (!op || !((const struct job *)op->owner)->command->compares)
+		drift_check(inst);
+}
+
 static void on_qemu_event(struct instance *inst, const char *name, struct json_object *event, void *data)
 {
 	struct json_object *o = json_object_new_object();
@@ -42,6 +57,8 @@ static void on_qemu_event(struct instance *inst, const char *name, struct json_o
 	json_add_str(o, "event", name);
 	json_add(o, "data", event ? json_object_get(event) : json_object_new_object());
 	event_emit(data, "QEMU_EVENT", o);
+	if (str_eq(name, "DEVICE_DELETED"))
+		see_deleted(data, inst, json_get_str(event, "device"));
 	/* Somebody's SIGTERM ends it; but one that was being asked something may hang on its way out (7.2 does, now and then). */
 	if (str_eq(name, "SHUTDOWN") && str_eq(json_get_str(event, "reason"), "host-signal") && !inst->ending)
 		job_internal(data, "instance-poweroff", inst->name);

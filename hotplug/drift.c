@@ -152,3 +152,15 @@ void drift_check(struct instance *inst)
 	if (!qmp_send(inst->qmp, "qom-list", path, -1, on_devices, q))
 		question_free(q);
 }
+
+bool drift_lacks_device(const struct instance *inst, const char *id)
+{
+	for (size_t i = 0; inst->drift && i < json_object_array_length(inst->drift); i++) {
+		struct json_object *o = json_object_array_get_idx(inst->drift, i);
+
+		if (str_eq(json_get_str(o, "what"), "device") && str_eq(json_get_str(o, "id"), id) &&
+		    str_eq(json_get_str(o, "qemu"), "absent"))
+			return true;
+	}
+	return false;
+}

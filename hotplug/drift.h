@@ -14,5 +14,7 @@
 
 /* Asks, and compares when QEMU has answered. What was changed meanwhile is left to whoever changed it. */
 void drift_check(struct instance *inst);
+/* Whether the last time QEMU did not have the device ID of the record. */
+bool drift_lacks_device(const struct instance *inst, const char *id);
 
 #endif

@@ -452,6 +452,14 @@ bool devices_wait(const struct fake *f)
 	return false;
 }
 
+void devices_eject(struct fake *f, const char *id)
+{
+	struct device *d = device_find(&f->gear, id);
+
+	if (d)
+		unplug(f, d);
+}
+
 void devices_reset(struct fake *f)
 {
 	for (struct device *d = f->gear.devices; d;) {

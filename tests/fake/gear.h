@@ -81,6 +81,8 @@ void device_lose_netdev(struct device *d);
 struct json_object *device_property(const struct fake *f, const struct device *d, const char *name);
 /* Names of all of them, for qom-list. The caller's: an array. */
 struct json_object *device_properties(const struct device *d);
+/* The guest lets go of it, and nobody asked. */
+void devices_eject(struct fake *f, const char *id);
 /* The guest has been reset: what was to be unplugged is. */
 void devices_reset(struct fake *f);
 /* What the guest does now of what it was asked: with a reply sent, with each turn of the loop. */

@@ -43,6 +43,10 @@ static void act(struct fake *f, struct monitor *m, const char *word, const struc
 		emit_scripted(f, l->value);
 		return;
 	}
+	if (str_eq(word, "eject")) {
+		devices_eject(f, l->value);
+		return;
+	}
 	if (str_eq(word, "line")) {
 		_cleanup_free_ char *text = xasprintf("%s\r\n", l->value);
 
@@ -70,7 +74,7 @@ static void act(struct fake *f, struct monitor *m, const char *word, const struc
 
 void at_place(struct fake *f, struct monitor *m, const char *place, unsigned nth, bool after)
 {
-	static const char *const acts[] = { "poweroff", "panic",  "pause",  "state", "event",
+	static const char *const acts[] = { "poweroff", "panic",  "pause",  "state", "event", "eject",
 					    "line",     "freeze", "hangup", "exit",  "kill" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {

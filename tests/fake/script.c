@@ -10,17 +10,17 @@ static const struct {
 	const char *word;
 	enum kind kind;
 } words[] = {
-	{ "again", THROUGHOUT },     { "chunk", THROUGHOUT },      { "delay", AT_PLACE_VALUE },
-	{ "error", AT_PLACE_VALUE }, { "event", AT_PLACE_VALUE },  { "garbage", AT_PLACE },
-	{ "half", AT_PLACE },        { "line", AT_PLACE_VALUE },   { "unplug", THROUGHOUT },
-	{ "wrongid", AT_PLACE },     { "exit", AT_PLACE_VALUE },   { "flood", AT_PLACE_VALUE },
-	{ "fdsets", THROUGHOUT },    { "freeze", AT_PLACE },       { "greeting", THROUGHOUT },
-	{ "hang", AT_PLACE },        { "linger", AT_PLACE_VALUE }, { "hangup", AT_PLACE },
-	{ "hold", AT_PLACE_VALUE },  { "kill", AT_PLACE_VALUE },   { "lie", AT_PLACE },
-	{ "panic", AT_PLACE },       { "pause", AT_PLACE },        { "powerdown", THROUGHOUT },
-	{ "poweroff", AT_PLACE },    { "record", THROUGHOUT },     { "resets", THROUGHOUT },
-	{ "say", THROUGHOUT },       { "silent", AT_PLACE },       { "state", AT_PLACE_VALUE },
-	{ "term", THROUGHOUT },      { "twice", AT_PLACE },
+	{ "again", THROUGHOUT },     { "chunk", THROUGHOUT },     { "delay", AT_PLACE_VALUE },
+	{ "eject", AT_PLACE_VALUE }, { "error", AT_PLACE_VALUE }, { "event", AT_PLACE_VALUE },
+	{ "garbage", AT_PLACE },     { "half", AT_PLACE },        { "line", AT_PLACE_VALUE },
+	{ "unplug", THROUGHOUT },    { "wrongid", AT_PLACE },     { "exit", AT_PLACE_VALUE },
+	{ "flood", AT_PLACE_VALUE }, { "fdsets", THROUGHOUT },    { "freeze", AT_PLACE },
+	{ "greeting", THROUGHOUT },  { "hang", AT_PLACE },        { "linger", AT_PLACE_VALUE },
+	{ "hangup", AT_PLACE },      { "hold", AT_PLACE_VALUE },  { "kill", AT_PLACE_VALUE },
+	{ "lie", AT_PLACE },         { "panic", AT_PLACE },       { "pause", AT_PLACE },
+	{ "powerdown", THROUGHOUT }, { "poweroff", AT_PLACE },    { "record", THROUGHOUT },
+	{ "resets", THROUGHOUT },    { "say", THROUGHOUT },       { "silent", AT_PLACE },
+	{ "state", AT_PLACE_VALUE }, { "term", THROUGHOUT },      { "twice", AT_PLACE },
 };
 
 static void give_up(const char *text, const char *why)

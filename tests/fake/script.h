@@ -8,6 +8,7 @@
  *                           state=PLACE:RUNSTATE (it stands still then; also no-space, and unheard, which is no-space
  *                           without an event)
  *                           event=PLACE:NAME or event=PLACE:NAME:DATA (an event; DATA is JSON, with ` for ")
+ *                           eject=PLACE:ID (the guest lets go of that device by itself)
  *                           line=PLACE:TEXT (anything, on that monitor)
  *   of a command's answer:  silent=CMD (that one never comes)  hang=CMD (neither does any later one, but out of band)
  *                           delay=CMD:MS  hold=CMD:FILE (until FILE exists)  error=CMD:CLASS:TEXT  flood=CMD:EVENTS

@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 #include "stage.h"
 
+#include <string.h>
+
 #define WEB "{'instance': 'web'}"
 
 /* What query-instance says of it; the caller's. */
@@ -24,6 +26,17 @@ static void expect_none(const char *name)
 	json_object_put(client_ok(stage.c, "instance-resume", "{'instance': '%s'}", name));
 	drift = drift_of(name);
 	ck_assert_msg(json_object_array_length(drift) == 0, "%s", json_object_to_json_string(drift));
+}
+
+#define UUID "11111111-22a7-4067-a566-7e0ca8386133"
+#define ID "disk-11111111-22a7-4067"
+#define ONE "{'instance': 'web', 'disk': {'uuid': '" UUID "', 'path': '%s/one.raw', 'name': 'one'}%s}"
+
+/* Of the uuid UUID. */
+static void attach_one(void)
+{
+	stage_write("one.raw", "an image");
+	json_object_put(client_ok(stage.c, "disk-attach", ONE, stage.r->root, ""));
 }
 
 static void attach(const char *name)
@@ -50,11 +63,25 @@ static struct json_object *told(void)
 	return json_object_get(at(o, "data.drift"));
 }
 
-static void begin(void)
+static void begin_with(const char *words)
 {
 	stage_set("%s", "");
-	stage_define("web", "%s", "ro");
+	stage_define("web", "%s", words);
 	stage_start("web");
+}
+
+static void begin(void)
+{
+	begin_with("ro");
+}
+
+static void expect_absent(struct json_object *list, const char *id)
+{
+	ck_assert_int_eq((int)json_object_array_length(list), 1);
+	ck_assert_str_eq(first(list, "what"), "device");
+	ck_assert_str_eq(first(list, "id"), id);
+	ck_assert_str_eq(first(list, "record"), "attached");
+	ck_assert_str_eq(first(list, "qemu"), "absent");
 }
 
 START_TEST(nothing_of_our_own_doing)
@@ -83,13 +110,56 @@ START_TEST(a_device_that_somebody_took)
 		stage.c, "instance-qmp",
 		"{'instance': 'web', 'execute': 'device_del', 'arguments': {'id': '%s'}, 'unsafe': true}", id));
 	list = told();
-	ck_assert_int_eq((int)json_object_array_length(list), 1);
-	ck_assert_str_eq(first(list, "what"), "device");
-	ck_assert_str_eq(first(list, "id"), id);
-	ck_assert_str_eq(first(list, "record"), "attached");
-	ck_assert_str_eq(first(list, "qemu"), "absent");
+	expect_absent(list, id);
 	again = drift_of("web");
 	ck_assert(json_object_equal(list, again));
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
+static bool is_changed(const char *command, const char *more)
+{
+	_cleanup_json_ struct json_object *o = client_ok(stage.c, command, ONE, stage.r->root, more);
+
+	return json_object_get_boolean(at(o, "changed"));
+}
+
+/* Nobody asked for it. To attach it is not "there already"; to detach it clears up, and it comes again. */
+START_TEST(a_device_that_the_guest_let_go_of)
+{
+	_cleanup_json_ struct json_object *list = NULL, *e = NULL, *healed = NULL;
+
+	begin_with("fake.eject=stop+:" ID);
+	attach_one();
+	ck_assert(!is_changed("disk-attach", ""));
+	json_object_put(client_ok(stage.c, "instance-pause", WEB));
+	list = told();
+	expect_absent(list, ID);
+	e = client_error(stage.c, "WrongState", "disk-attach", ONE, stage.r->root, "");
+	ck_assert_str_eq(str_at(e, "parameter"), "disk");
+	ck_assert_ptr_nonnull(strstr(str_at(e, "desc"), "detach it"));
+	ck_assert(!is_changed("disk-attach", ", 'live': false"));
+	json_object_put(client_ok(stage.c, "disk-detach", "{'instance': 'web', 'disk': 'one'}"));
+	healed = told();
+	ck_assert_int_eq((int)json_object_array_length(healed), 0);
+	attach_one();
+	ck_assert(!is_changed("disk-attach", ""));
+	json_object_put(client_ok(stage.c, "instance-resume", WEB));
+	expect_none("web");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
+/* While something else is done to its devices, which comes to its end first. */
+START_TEST(let_go_of_beside_a_change)
+{
+	_cleanup_json_ struct json_object *list = NULL;
+
+	begin_with("fake.eject=device_add#2:" ID);
+	attach_one();
+	attach("two");
+	list = told();
+	expect_absent(list, ID);
 	json_object_put(client_ok(stage.c, "instance-stop", WEB));
 }
 END_TEST
@@ -135,8 +205,9 @@ END_TEST
 
 static Suite *make(void)
 {
-	static const TTest *const *const tests[] = { &nothing_of_our_own_doing, &a_device_that_somebody_took,
-						     &a_node_that_somebody_made, &a_record_that_lies };
+	static const TTest *const *const tests[] = { &nothing_of_our_own_doing,          &a_device_that_somebody_took,
+						     &a_device_that_the_guest_let_go_of, &let_go_of_beside_a_change,
+						     &a_node_that_somebody_made,         &a_record_that_lies };
 	Suite *s = suite_create("drift");
 	TCase *tc = tcase_create("all");
 

@@ -136,6 +136,34 @@ static void check_change(void)
 	hot_expect_world(before);
 }
 
+/* A guest that ejects it by itself: drover says so, and clears up when it is told to. */
+static void check_ejected(void)
+{
+	static const char uuid[] =
+		"'disk': {'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'name': 'e', 'path': '@/one'}";
+	_cleanup_free_ char *before = hot_world(), *address = NULL, *line = NULL;
+	_cleanup_json_ struct json_object *e = NULL, *told = NULL;
+	unsigned added = hot_said("GUEST-ADD block vdb 2048\r"), gone = hot_said("GUEST-DEL block vdb");
+
+	hot_changes("DEVICE_ATTACHED", 1, "disk-attach", uuid);
+	hot_says("GUEST-ADD block vdb 2048\r", added);
+	address = hot_address("e");
+	line = xasprintf("echo 0 > /sys/bus/pci/slots/%ld/power", strtol(strstr(address, "0x"), NULL, 16));
+	free(guest_shell(hot.rig, VM, line));
+	hot_says("GUEST-DEL block vdb", gone);
+	told = client_event(hot.client, "DRIFT");
+	ck_assert_str_eq(str_at(json_object_array_get_idx(at(told, "data.drift"), 0), "id"), "disk-11111111-22a7-4067");
+	e = hot_fails("WrongState", "disk-attach", uuid);
+	ck_assert_str_eq(str_at(e, "parameter"), "disk");
+	hot_changes("DEVICE_DETACHED", 1, "disk-detach", "'disk': 'e'");
+	hot_changes("DEVICE_ATTACHED", 1, "disk-attach", uuid);
+	hot_says("GUEST-ADD block vdb 2048\r", added + 1);
+	hot_changes("DEVICE_DETACHED", 1, "disk-detach", "'disk': 'e'");
+	hot_says("GUEST-DEL block vdb", gone + 1);
+	hot_expect_records();
+	hot_expect_world(before);
+}
+
 /* One of them is another machine's, which is found out when the guest has the first already. */
 static void check_all_or_none(void)
 {
@@ -288,7 +316,9 @@ START_TEST(test_running)
 	check_cycles(_i == 0 || getenv("DROVER_LONG") ? CYCLES : WARM_UP + 1);
 	check_change();
 	check_all_or_none();
-	if (_i == 1)
+	if (_i == 0)
+		check_ejected();
+	else
 		check_scsi();
 	check_life();
 }
