@@ -101,6 +101,12 @@ static void stays(struct unplug *u, struct err *e)
 
 static void ask(struct unplug *u);
 
+/* On behalf of whoever waits now. */
+static void request(struct unplug *u, const char *command, struct json_object *args, qmp_reply_fn *reply)
+{
+	u->call = qmp_send_for(u->inst->qmp, u->op ? u->op->id : NULL, command, args, -1, reply, u);
+}
+
 static void on_again(uv_timer_t *timer)
 {
 	struct unplug *u = timer->data;
@@ -150,7 +156,7 @@ static void ask(struct unplug *u)
 		return;
 	args = json_object_new_object();
 	json_add_str(args, "id", u->id);
-	u->call = qmp_send(u->inst->qmp, "device_del", args, -1, on_asked, u);
+	request(u, "device_del", args, on_asked);
 }
 
 /* Whether it is there at all. */
@@ -170,7 +176,7 @@ static void look(struct unplug *u)
 	struct json_object *args = json_object_new_object();
 
 	json_add_str(args, "path", u->path);
-	u->call = qmp_send(u->inst->qmp, "qom-list", args, -1, on_looked, u);
+	request(u, "qom-list", args, on_looked);
 }
 
 static bool is_mine(const struct unplug *u, struct json_object *data)
@@ -265,6 +271,7 @@ enum verdict unplug(struct op *op, struct instance *inst, const char *id)
 	enum device_state was = device_record_state(device_record_find(inst, id, NULL));
 	struct unplug *u = find(inst, id);
 	_cleanup_err_ struct err *e = NULL;
+	bool begun;
 
 	if (qmp_is_gone(inst->qmp) || (u && u->gone)) {
 		if (u)
@@ -279,11 +286,12 @@ enum verdict unplug(struct op *op, struct instance *inst, const char *id)
 		}
 		log_write(LOG_WARNING, inst->name, "%s", e->desc);
 	}
-	if (!u) {
+	begun = !u;
+	if (begun)
 		u = begin(inst, id);
-		look(u);
-	}
 	u->op = op;
+	if (begun)
+		look(u);
 	return op_wait(op, &ops, u);
 }
 

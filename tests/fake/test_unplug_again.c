@@ -50,10 +50,10 @@ static void detach(const char *class)
 		client_error(stage.c, class, "disk-detach", "{'instance': 'web', 'disk': 'one', 'timeout': 0.01}"));
 }
 
-/* How many times QEMU was sent COMMAND. */
-static size_t sent(const char *command)
+/* How many times QEMU was sent COMMAND, by what query-trace says of ARGS. */
+static size_t sent_of(const char *args, const char *command)
 {
-	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-trace", WEB);
+	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-trace", "%s", args);
 	size_t n = 0;
 
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
@@ -62,6 +62,11 @@ static size_t sent(const char *command)
 		n += str_eq(json_get_str(o, "direction"), "out") && str_eq(json_get_str(o, "name"), command);
 	}
 	return n;
+}
+
+static size_t sent(const char *command)
+{
+	return sent_of(WEB, command);
 }
 
 static size_t asked(void)
@@ -135,6 +140,19 @@ START_TEST(a_silent_guest_is_asked_again)
 	detach("Timeout");
 	await_asked(2);
 	check_state("one", "detach-pending");
+}
+END_TEST
+
+/* The trace that an error names has what was asked on its behalf. */
+START_TEST(traced_while_somebody_waits)
+{
+	_cleanup_json_ struct json_object *e = NULL;
+	_cleanup_free_ char *args = NULL;
+
+	set("fake.unplug=refuse");
+	e = client_error(stage.c, "GuestRefused", "disk-detach", "{'instance': 'web', 'disk': 'one'}");
+	args = xasprintf("{'instance': 'web', 'operation': '%s'}", str_at(e, "trace"));
+	ck_assert_uint_eq(sent_of(args, "device_del"), 1);
 }
 END_TEST
 
@@ -560,6 +578,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, NULL, stage_clear);
 	tcase_add_test(t, a_silent_guest_is_asked_again);
+	tcase_add_test(t, traced_while_somebody_waits);
 	tcase_add_loop_test(t, asked_at_once_when_it_may_hear, 0, 4);
 	tcase_add_loop_test(t, not_asked_while_it_stands_still, 0, 2);
 	tcase_add_test(t, asked_when_it_wakes);
