@@ -579,22 +579,22 @@ static enum verdict attached(struct op *op, void *arg)
 	struct plug *p = arg;
 	struct err *e = NULL;
 
-	p->told = true;
 	for (size_t i = 0; i < p->n; i++)
 		device_record_set_state(p->inst, p->devices[i].id, DEVICE_ATTACHED);
-	fdsets_release(p->inst, p->first_set, p->files.n);
-	if (p->inst->run_dir >= 0 && p->inst->record && !record_save(p->inst, &e))
-		return op_fail_err(op, e);
-	for (size_t i = 0; i < p->n; i++)
+	/* The guest has them, whether or not that can be written. */
+	for (size_t i = 0; i < p->n && !p->told; i++)
 		p->inst->rt->ops->device_told(p->inst, "DEVICE_ATTACHED", p->devices[i].id, NULL, p->inst->rt->data);
-	return OP_DONE;
+	p->told = true;
+	fdsets_release(p->inst, p->first_set, p->files.n);
+	p->recorded = p->inst->run_dir < 0 || !p->inst->record || record_save(p->inst, &e);
+	return p->recorded ? OP_DONE : op_fail_err(op, e);
 }
 
 static const struct step step_attached = { "record that they are attached", attached };
 
 enum verdict plug_see_attached(struct op *op, struct plug *p)
 {
-	return p->told ? OP_DONE : attached(op, p);
+	return p->recorded ? OP_DONE : attached(op, p);
 }
 
 void plug_done_plan(struct op *op, struct plug *p)

@@ -34,7 +34,7 @@ struct plug {
 	struct open_item *items;   /* of the files */
 	struct json_object *into;  /* see plug_describe_plan() */
 	struct json_object *nodes; /* what QEMU says of its block nodes, or NULL */
-	bool told;                 /* that they are attached */
+	bool told, recorded;       /* that they are attached */
 	bool blamed;               /* who failed has been found */
 	bool controller;           /* the machine has its SCSI controller */
 	struct parts parts;        /* of all devices, as QEMU has to be told of them */

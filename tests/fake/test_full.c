@@ -190,6 +190,35 @@ START_TEST(a_device_leaves_when_there_is_room)
 }
 END_TEST
 
+/* The guest has it, and there is no room to record that; it is told all the same. */
+START_TEST(a_device_that_comes_is_told_of)
+{
+	_cleanup_json_ struct json_object *reply = NULL, *o = NULL, *event = NULL;
+	int id;
+
+	set_small();
+	stage_write("image", "an image");
+	stage_define("web", "fake.hold=device_add:%s/go", stage.r->root);
+	stage_start("web");
+	id = client_send(stage.c, "disk-attach", DISK, stage.r->root);
+	stage_await_text("run/operations/instance-web.json", "add the device");
+	json_object_put(stage_show("web")); /* by now nothing is being written that would leave room */
+	fill();
+	stage_write("go", "");
+	reply = client_reply(stage.c, id);
+	ck_assert_str_eq(str_at(reply, "error.class"), "NoSpace");
+	ck_assert(!json_object_get_boolean(at(reply, "error.undone")));
+	event = client_event(stage.c, "DEVICE_ATTACHED");
+	ck_assert_str_eq(str_at(event, "data.name"), "one");
+	stage_settle();
+	make_room();
+	o = stage_show("web");
+	ck_assert_str_eq(str_at(o, "runtime.disks.0.state"), "attached");
+	json_object_put(client_ok(stage.c, "disk-detach", "{'instance': 'web', 'disk': 'one'}"));
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
 /* A change goes back, and there is no room to write what was: then what is told is what the next droverd would read. */
 START_TEST(a_definition_that_cannot_be_put_back)
 {
@@ -231,6 +260,7 @@ static Suite *suite(void)
 	tcase_add_test(t, an_end_is_an_end);
 	tcase_add_test(t, an_end_is_recorded_when_there_is_room);
 	tcase_add_test(t, a_device_leaves_when_there_is_room);
+	tcase_add_test(t, a_device_that_comes_is_told_of);
 	tcase_add_test(t, a_definition_that_cannot_be_put_back);
 	suite_add_tcase(s, t);
 	return s;
