@@ -25,6 +25,7 @@ struct apart {
 	struct op *op;          /* that waits for its end */
 	struct open_item *look; /* see apart_see_size() */
 	uint64_t size;
+	bool *doubtful;
 };
 
 static void on_limit_closed(uv_handle_t *handle)
@@ -266,10 +267,11 @@ static enum verdict compare(struct op *op, void *arg)
 	uint64_t size = a->look->size;
 
 	forget_look(a);
+	*a->doubtful = false;
 	return size == a->size ? OP_DONE : op_fail(op, ERR_STORAGE, "the image has %" PRIu64 " bytes", size);
 }
 
-enum verdict apart_see_size(struct op *op, struct apart *a, uint64_t size)
+enum verdict apart_see_size(struct op *op, struct apart *a, uint64_t size, bool *doubtful)
 {
 	size_t top = plug_top_file(a->plug, &a->plug->devices[0]);
 
@@ -279,5 +281,6 @@ enum verdict apart_see_size(struct op *op, struct apart *a, uint64_t size)
 	a->look = xcalloc(1, sizeof(*a->look));
 	*a->look = prepare_item(&a->plug->files.items[top]);
 	a->size = size;
+	a->doubtful = doubtful;
 	return open_items_then(op, a->inst->rt->opener, a->look, 1, NULL, compare, a);
 }

@@ -26,7 +26,7 @@ struct qmp *apart_qmp(const struct apart *a);
 void apart_end_plan(struct op *op, struct apart *a);
 
 /* A wait of OP, before or after it runs: whether the disk has SIZE bytes by what is in its image; else StorageError. Of a
- * disk that is no file nobody can tell: Unsupported. */
-enum verdict apart_see_size(struct op *op, struct apart *a, uint64_t size);
+ * disk that is no file nobody can tell: Unsupported. When it is known *DOUBTFUL is false. */
+enum verdict apart_see_size(struct op *op, struct apart *a, uint64_t size, bool *doubtful);
 
 #endif

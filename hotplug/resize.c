@@ -15,6 +15,7 @@ struct resize {
 	const char *id;      /* also of the node on top */
 	uint64_t size;
 	bool *changed;
+	bool doubtful; /* it may have another size, and nobody has said that it has not */
 };
 
 static struct qmp *monitor_of(const struct resize *r)
@@ -72,21 +73,36 @@ static enum verdict resize(struct op *op, void *arg)
 	args = json_object_new_object();
 	json_add_str(args, "node-name", r->id);
 	json_add_uint(args, "size", r->size);
+	r->doubtful = true;
 	return qmp_call(op, monitor_of(r), "block_resize", args, on_resized, r);
 }
 
 static enum verdict on_probed(struct op *op, struct json_object *ret, void *arg)
 {
-	const struct resize *r = arg;
+	struct resize *r = arg;
+	int64_t size = record_size_of(ret, r->id);
 
-	return record_size_of(ret, r->id) == (int64_t)r->size ? OP_DONE : op_fail(op, ERR_QEMU, "it has its old size");
+	r->doubtful = size < 0;
+	return size == (int64_t)r->size ? OP_DONE : op_fail(op, ERR_QEMU, "it has another size");
 }
 
 static enum verdict probe(struct op *op, void *arg)
 {
 	struct resize *r = arg;
 
-	return r->apart ? apart_see_size(op, r->apart, r->size) : qmp_call_nodes(op, monitor_of(r), on_probed, r);
+	r->doubtful = true;
+	return r->apart ? apart_see_size(op, r->apart, r->size, &r->doubtful) :
+			  qmp_call_nodes(op, monitor_of(r), on_probed, r);
+}
+
+/* What was made larger stays so. */
+static enum verdict see_doubt(struct op *op, void *arg)
+{
+	const struct resize *r = arg;
+
+	if (r->doubtful && op->err)
+		err_add(op->err, "undone", json_object_new_boolean(false));
+	return OP_DONE;
 }
 
 static enum verdict record(struct op *op, void *arg)
@@ -101,9 +117,8 @@ static enum verdict record(struct op *op, void *arg)
 }
 
 static const struct step step_ask = { "ask for its size", ask_size, .timeout_ms = CALL_MS };
-static const struct step step_resize = {
-	"resize the disk", resize, NULL, probe, .timeout_ms = CALL_MS, .commit = true
-};
+static const struct step step_resize = { "resize the disk",     resize,        see_doubt, probe,
+					 .timeout_ms = CALL_MS, .commit = true };
 static const struct step step_record = { "record its size", record };
 
 /* NOLINTBEGIN(readability-non-const-parameter): a step writes to CHANGED */

@@ -402,6 +402,26 @@ START_TEST(place_in_order_stays)
 }
 END_TEST
 
+/* QEMU ends while it makes a disk larger: whether it has, nobody can say. One that refuses has not. */
+START_TEST(a_resize_that_nobody_answers)
+{
+	static const struct {
+		const char *words, *class;
+		bool undone;
+	} rows[] = {
+		{ "fake.exit=block_resize:3", "GuestGone", false },
+		{ "fake.silent=block_resize fake.exit=block_resize+:3", "GuestGone", false },
+		{ "fake.error=block_resize:GenericError:no", "QemuError", true },
+	};
+	_cleanup_json_ struct json_object *e = NULL;
+
+	set(rows[_i].words);
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'name': 'x', 'path': '@/one'}"));
+	e = fails(rows[_i].class, "disk-resize", "'disk': 'x', 'size': '1M'");
+	ck_assert_msg(json_object_get_boolean(at(e, "undone")) == rows[_i].undone, "%s", json_object_to_json_string(e));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("devices");
@@ -422,6 +442,7 @@ static Suite *suite(void)
 	tcase_add_test(t, another_type_waits);
 	tcase_add_loop_test(t, place_in_order_is_taken, 0, (int)ARRAY_SIZE(orders));
 	tcase_add_test(t, place_in_order_stays);
+	tcase_add_loop_test(t, a_resize_that_nobody_answers, 0, 3);
 	suite_add_tcase(s, t);
 	return s;
 }
