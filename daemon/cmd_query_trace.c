@@ -38,7 +38,8 @@ const struct command cmd_query_trace = {
 	       "least, also when QEMU has ended. Secrets are '***'.",
 	.returns =
 		"[{time, direction, monitor, id, name, latency, operation, descriptor, cut, message}]; direction: out "
-		"(to QEMU), in; monitor: 1, 2; id: of a command and its reply; name: of the command or event; latency: "
+		"(to QEMU), in; monitor: 1, 2, or 3 of a QEMU without a machine that resizes a disk; id: of a command "
+		"and its reply; name: of the command or event; latency: "
 		"seconds from a command to its reply; operation: on whose behalf; descriptor: true where one went "
 		"along; message: as it was, or a text: of more than 4 KiB its first part (cut: true), and one of very "
 		"many values. What a message does not have is absent",

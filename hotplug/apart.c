@@ -4,6 +4,7 @@
 #include "base/child.h"
 #include "hotplug/plug_private.h"
 #include "qmp/wait.h"
+#include "runtime/trace.h"
 #include "runtime/uids.h"
 
 #include <inttypes.h>
@@ -19,6 +20,7 @@ struct apart {
 	struct confine confine;
 	uid_t uid; /* of the pool, claimed for it; 0: none */
 	struct qmp *q;
+	struct trace *trace; /* or NULL */
 	struct child *child;
 	char *words;            /* what it said when it ended, or NULL */
 	uv_timer_t *limit;      /* or NULL */
@@ -59,6 +61,7 @@ static void apart_clear(void *data)
 	if (a->uid)
 		uid_pool_release(a->inst->rt->uids, a->uid);
 	qmp_free(a->q);
+	trace_free(a->trace);
 	free(a->words);
 }
 
@@ -157,9 +160,20 @@ static void on_gone(struct qmp *q, const struct err *e, void *data)
 {
 }
 
+/* That of the instance, if it runs. */
+static void on_passes(struct qmp *q, const struct qmp_message *m, void *data)
+{
+	struct apart *a = data;
+	struct trace *t = a->inst->trace ? a->inst->trace : a->trace;
+
+	if (!t)
+		t = a->trace = trace_new(a->inst->rt->dirs.log_fd, a->inst->name);
+	trace_put(t, TRACE_APART, m);
+}
+
 static enum verdict run(struct op *op, void *arg)
 {
-	static const struct qmp_ops ops = { .event = on_event, .gone = on_gone };
+	static const struct qmp_ops ops = { .event = on_event, .gone = on_gone, .passes = on_passes };
 	struct apart *a = arg;
 	struct err *e = NULL;
 	int pair[2];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The trace of an instance: what was said on its monitors, both ways.
+ * The trace of an instance: what was said on its monitors, both ways, and to a QEMU without a machine on its behalf.
  *
  * A ring of two files that take turns: log/NAME.trace is written; when the next line would make it larger than
  * TRACE_FILE_MAX it becomes NAME.trace.1, in place of the last of that name. It goes on over the lives of droverd and
@@ -18,13 +18,15 @@
 #include "qmp/client.h"
 
 enum { TRACE_FILE_MAX = 512 << 10, TRACE_MESSAGE_MAX = 4096 };
+/* The monitor of a QEMU without a machine, that some operation has for a while. */
+enum { TRACE_APART = 3 };
 
 struct trace;
 
 /* That of the instance NAME, to be written; nothing is opened yet. LOG_DIR is borrowed. */
 struct trace *trace_new(int log_dir, const char *name);
 struct trace *trace_free(struct trace *t);
-/* MONITOR: 1 or 2. */
+/* MONITOR: 1, 2 or TRACE_APART. */
 void trace_put(struct trace *t, int monitor, const struct qmp_message *m);
 
 /* The messages that are kept of the instance NAME, the oldest first: those after SINCE, and with OPERATION (unless it is

@@ -70,6 +70,30 @@ static void refused(const char *class, const char *parameter, const char *words,
 	ck_assert_msg(strstr(str_at(e, "desc"), words), "%s", str_at(e, "desc"));
 }
 
+/* The trace that an error names has what QEMU was asked, a QEMU that nobody else knew; and its refusal. */
+static void refused_and_traced(const char *args)
+{
+	_cleanup_json_ struct json_object *e = client_error(client, "QemuError", "disk-resize",
+							    "{'instance': '" VM "', %s}", args);
+	_cleanup_json_ struct json_object *list = client_ok(
+		client, "query-trace", "{'instance': '" VM "', 'operation': '%s'}", str_at(e, "trace"));
+	static const char *const wanted[] = { "add-fd", "blockdev-add", "block_resize" };
+	unsigned refusals = 0;
+
+	for (size_t k = 0; k < ARRAY_SIZE(wanted); k++) {
+		bool found = false;
+
+		for (size_t i = 0; i < json_object_array_length(list); i++) {
+			struct json_object *o = json_object_array_get_idx(list, i);
+
+			found |= str_eq(str_at(o, "direction"), "out") && str_eq(str_at(o, "name"), wanted[k]);
+			refusals += has(o, "message.error");
+		}
+		ck_assert_msg(found, "no '%s': %s", wanted[k], json_object_to_json_string(list));
+	}
+	ck_assert_uint_ge(refusals, 1);
+}
+
 /* What QEMU's own tool finds in the image. */
 static void expect_image(const char *name, const char *format, const char *size)
 {
@@ -180,6 +204,7 @@ START_TEST(that_cannot_be_opened)
 	refused("StorageError", NULL, "disks[0].path", "'disk': 'disk0', 'size': 2097152");
 	host_run("rmdir %s/raw; mv %s/moved %s/raw", dir, dir, dir);
 	refused("QemuError", NULL, "resize", "'disk': 'disk0', 'size': 9223372036854774784");
+	refused_and_traced("'disk': 'disk0', 'size': 9223372036854774784");
 	expect_image("raw", "raw", MIB);
 	host_run("dd if=/dev/zero of=%s/top bs=1k count=64 conv=notrunc status=none", dir);
 	refused("StorageError", NULL, "no qcow2 image", "'disk': 'disk1', 'size': 4194304");
