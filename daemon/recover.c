@@ -14,6 +14,7 @@
 #include "hotplug/drift.h"
 #include "hotplug/unplug.h"
 #include "runtime/adopt.h"
+#include "runtime/fdsets.h"
 #include "runtime/leaving.h"
 #include "runtime/logs.h"
 #include "runtime/observe.h"
@@ -76,8 +77,10 @@ static void compare_all(uv_timer_t *timer)
 		_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
 
 		/* What is under way compares at its end. */
-		if (inst->process && !queue_current(d->queues, subject))
-			drift_check(inst);
+		if (!inst->process || queue_current(d->queues, subject))
+			continue;
+		drift_check(inst);
+		fdsets_audit(inst);
 	}
 }
 

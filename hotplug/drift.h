@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whether the runtime record tells of what QEMU has: devices (qom-list of /machine/peripheral) and block nodes
- * (query-named-block-nodes), of those with names of ours.
+ * Whether the runtime record tells of what QEMU has: devices (qom-list of /machine/peripheral), block nodes
+ * (query-named-block-nodes) and groups of limits (qom-list of /objects), of those with names of ours. For netdevs QEMU has no
+ * question.
  *
- * For a moment at which nothing changes the instance. What is found is kept as inst->drift, [{what: "device" or "node", id,
- * record, qemu}] with "attached" or "absent" for the last two, and runtime_ops.drifted() is told when that is another than
+ * For a moment at which nothing changes the instance. What is found is kept as inst->drift, [{what: "device", "node" or
+ * "object", id, record, qemu}] with "attached" or "absent" for the last two, and runtime_ops.drifted() is told when that is another than
  * before.
  */
 #ifndef DROVER_HOTPLUG_DRIFT_H

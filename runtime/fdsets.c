@@ -2,7 +2,10 @@
 #include "runtime/fdsets.h"
 
 #include "base/log.h"
+#include "runtime/argv.h"
 #include "runtime/record.h"
+
+#include <inttypes.h>
 
 enum { FIRST_UNCOUNTED = 10000 };
 
@@ -120,4 +123,30 @@ void fdsets_flush(struct instance *inst)
 		qmp_send(inst->qmp, "remove-fd", args, -1, NULL, NULL); /* "not found" is as good */
 	}
 	inst->fdsets_busy = qmp_send(inst->qmp, "query-fdsets", NULL, -1, on_listed, inst) != NULL;
+}
+
+/* ---- those that nobody knows ---- */
+
+static void on_audited(struct json_object *ret, const struct err *e, void *data)
+{
+	struct instance *inst = data;
+
+	if (!json_object_is_type(ret, json_type_array))
+		return;
+	for (size_t i = 0; i < json_object_array_length(ret); i++) {
+		int64_t number = json_get_int(json_object_array_get_idx(ret, i), "fdset-id", -1);
+		struct json_object *pending = pending_of(inst);
+
+		if (number < SET_COUNT || !pending || is_pending(pending, number) || !holds(ret, number))
+			continue;
+		log_write(LOG_WARNING, inst->name, "QEMU has fd set %" PRId64 ", which no record knows; it is emptied",
+			  number);
+		fdsets_release(inst, number, 1);
+	}
+}
+
+void fdsets_audit(struct instance *inst)
+{
+	if (pending_of(inst) && !qmp_is_gone(inst->qmp))
+		qmp_send(inst->qmp, "query-fdsets", NULL, -1, on_audited, inst);
 }

@@ -20,5 +20,8 @@ void fdsets_release(struct instance *inst, int64_t first, size_t n);
 /* Sends what waits, if the guest runs and nothing is under way; then asks whether the sets are empty, and forgets only
  * those. Called when the guest begins to run. */
 void fdsets_flush(struct instance *inst);
+/* For a process that was found, at a moment at which nothing changes the instance: sets of images which are in no record are
+ * to be emptied, too. */
+void fdsets_audit(struct instance *inst);
 
 #endif

@@ -6,6 +6,9 @@
 #include "stage.h"
 
 #include <string.h>
+#include <unistd.h>
+
+enum { POLL_MS = 50 };
 
 #define WEB "{'instance': 'web'}"
 
@@ -21,7 +24,7 @@ static void expect_none(const char *name)
 {
 	_cleanup_json_ struct json_object *drift = NULL;
 
-	/* The comparison takes two questions, and what is asked behind them on the same monitor is answered behind them. */
+	/* The comparison takes three questions, and what is asked behind them on the same monitor is answered behind them. */
 	json_object_put(client_ok(stage.c, "instance-pause", "{'instance': '%s'}", name));
 	json_object_put(client_ok(stage.c, "instance-resume", "{'instance': '%s'}", name));
 	drift = drift_of(name);
@@ -181,6 +184,88 @@ START_TEST(a_node_that_somebody_made)
 }
 END_TEST
 
+START_TEST(an_object_that_somebody_made)
+{
+	_cleanup_json_ struct json_object *list = NULL;
+
+	begin();
+	attach_one();
+	json_object_put(client_ok(stage.c, "instance-qmp",
+				  "{'instance': 'web', 'execute': 'object-add', 'arguments': {'qom-type': "
+				  "'throttle-group', 'id': 'group-of-mine'}, 'unsafe': true}"));
+	list = told();
+	ck_assert_int_eq((int)json_object_array_length(list), 1);
+	ck_assert_str_eq(first(list, "what"), "object");
+	ck_assert_str_eq(first(list, "id"), "group-of-mine");
+	ck_assert_str_eq(first(list, "record"), "absent");
+	ck_assert_str_eq(first(list, "qemu"), "attached");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
+/* A group is there as long as one of its disks, and each other disk has one of its own. */
+START_TEST(groups_of_our_own)
+{
+	begin();
+	stage_write("one.raw", "an image");
+	stage_write("two.raw", "an image");
+	json_object_put(
+		client_ok(stage.c, "devices-change",
+			  "{'instance': 'web', 'attach': {'disks': [{'path': '%s/one.raw', 'name': 'one', "
+			  "'throttle': {'group': 'g', 'iops_total': 100}}, {'path': '%s/two.raw', 'name': 'two', "
+			  "'throttle': {'group': 'g', 'iops_total': 100}}]}}",
+			  stage.r->root, stage.r->root));
+	expect_none("web");
+	json_object_put(client_ok(stage.c, "disk-detach", "{'instance': 'web', 'disk': 'one'}"));
+	expect_none("web");
+	json_object_put(client_ok(stage.c, "disk-detach", "{'instance': 'web', 'disk': 'two'}"));
+	expect_none("web");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
+/* How many fd sets of images have a descriptor. */
+static unsigned image_sets(void)
+{
+	_cleanup_json_ struct json_object *list = client_ok(stage.c, "instance-qmp",
+							    "{'instance': 'web', 'execute': 'query-fdsets'}");
+	unsigned n = 0;
+
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *set = json_object_array_get_idx(list, i);
+
+		n += int_at(set, "fdset-id") > 2 && json_object_array_length(at(set, "fds")) > 0;
+	}
+	return n;
+}
+
+/* A set that no record knows is found by the next droverd, and emptied when the guest runs. */
+START_TEST(a_set_that_nobody_knows)
+{
+	_cleanup_free_ char *text = NULL, *changed = NULL;
+	_cleanup_json_ struct json_object *record = NULL;
+
+	stage_set("%s", "");
+	stage_define("web", "%s", "ro");
+	json_object_put(client_ok(stage.c, "instance-start", "{'instance': 'web', 'paused': true}"));
+	attach_one();
+	stage_settle();
+	ck_assert_uint_eq(image_sets(), 1);
+	stage_kill();
+	text = rig_file(stage.r, "%s", "run/instances/web/runtime.json");
+	ck_assert(json_parse(text, strlen(text), &json_limits_qemu, &record, NULL));
+	json_add(at(record, "fdsets"), "pending", json_object_new_array());
+	changed = json_print(record);
+	stage_write("run/instances/web/runtime.json", changed);
+	stage_restart();
+	json_object_put(client_ok(stage.c, "instance-resume", WEB));
+	for (int i = 0; i < RIG_DEADLINE_MS / POLL_MS && image_sets() > 0; i++)
+		usleep(POLL_MS * 1000);
+	ck_assert_uint_eq(image_sets(), 0);
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
 /* Found again with a record that has a disk which QEMU has not. */
 START_TEST(a_record_that_lies)
 {
@@ -205,9 +290,11 @@ END_TEST
 
 static Suite *make(void)
 {
-	static const TTest *const *const tests[] = { &nothing_of_our_own_doing,          &a_device_that_somebody_took,
-						     &a_device_that_the_guest_let_go_of, &let_go_of_beside_a_change,
-						     &a_node_that_somebody_made,         &a_record_that_lies };
+	static const TTest *const *const tests[] = {
+		&nothing_of_our_own_doing,  &a_device_that_somebody_took, &a_device_that_the_guest_let_go_of,
+		&let_go_of_beside_a_change, &a_node_that_somebody_made,   &an_object_that_somebody_made,
+		&groups_of_our_own,         &a_set_that_nobody_knows,     &a_record_that_lies
+	};
 	Suite *s = suite_create("drift");
 	TCase *tc = tcase_create("all");
 
