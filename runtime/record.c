@@ -124,6 +124,8 @@ struct json_object *record_nic(const struct definition *def, size_t nic, struct 
 		json_add_str(o, "bridge", n->link);
 	}
 	json_add_bool(o, "up", true);
+	json_add(o, "rate_in", NULL);
+	json_add(o, "rate_out", NULL);
 	json_add(o, "hvinfo", member_of(definition, "nics", nic, "hvinfo"));
 	return o;
 }

@@ -402,6 +402,24 @@ START_TEST(place_in_order_stays)
 }
 END_TEST
 
+/* What has no limit says so. */
+START_TEST(rates_of_a_card)
+{
+	static const char *const members[] = { "rate_in", "rate_out" };
+	_cleanup_json_ struct json_object *o = NULL, *shown = NULL;
+
+	set("");
+	o = done("nic-attach", "'nic': {'mode': 'none', 'mac': '" MAC "'}");
+	shown = stage_show("web");
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		struct json_object *value;
+
+		ck_assert(json_object_object_get_ex(at(o, "nic"), members[i], &value) && !value);
+		ck_assert(json_object_object_get_ex(at(shown, "runtime.nics.0"), members[i], &value) && !value);
+	}
+}
+END_TEST
+
 /* QEMU ends while it makes a disk larger: whether it has, nobody can say. One that refuses has not. */
 START_TEST(a_resize_that_nobody_answers)
 {
@@ -442,6 +460,7 @@ static Suite *suite(void)
 	tcase_add_test(t, another_type_waits);
 	tcase_add_loop_test(t, place_in_order_is_taken, 0, (int)ARRAY_SIZE(orders));
 	tcase_add_test(t, place_in_order_stays);
+	tcase_add_test(t, rates_of_a_card);
 	tcase_add_loop_test(t, a_resize_that_nobody_answers, 0, 3);
 	suite_add_tcase(s, t);
 	return s;
