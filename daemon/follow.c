@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "daemon/job.h"
-#include "hotplug/drift.h"
 #include "hotplug/unplug.h"
 #include "runtime/device_record.h"
 #include "runtime/policy.h"
@@ -35,18 +34,13 @@ static void on_state_changed(struct instance *inst, const char *state, const cha
 		unplug_go_on(inst);
 }
 
-/* A guest may let go of a device by itself, and QEMU may be asked by others. What an operation changes it compares at its
- * end. */
+/* A guest may let go of a device by itself, and QEMU may be asked by others. */
 static void see_deleted(struct daemon *d, struct instance *inst, const char *id)
 {
-	_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
-	const struct op *op = queue_current(d->queues, subject);
 	struct json_object *shown = id ? device_record_find(inst, id, NULL) : NULL;
 
-	if (!shown || device_record_state(shown) != DEVICE_ATTACHED)
-		return;
-	if (!op || !((const struct job *)op->owner)->command->compares)
-		drift_check(inst);
+	if (shown && device_record_state(shown) == DEVICE_ATTACHED)
+		job_compare(d, inst);
 }
 
 static void on_qemu_event(struct instance *inst, const char *name, struct json_object *event, void *data)

@@ -70,9 +70,13 @@ static void reply(struct job *job, struct json_object *ret, struct err *e)
 static bool on_begin(struct op *op)
 {
 	struct job *job = op->owner;
+	struct instance *inst = job->name ? instance_find(&job->d->rt, job->name) : NULL;
 	struct err *e = NULL;
 
 	job->changed = true;
+	/* QEMU has what it brings before the record does, and it compares at its end. */
+	if (inst && job->command->compares)
+		drift_forget(inst);
 	if (job->command->plan(job, &e)) {
 		tell_status(job);
 		return true;
@@ -224,6 +228,15 @@ static void keep_concluded(struct job *job)
 	forget_oldest(job->d);
 }
 
+void job_compare(struct daemon *d, struct instance *inst)
+{
+	_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
+	const struct op *op = queue_current(d->queues, subject);
+
+	if (!op || !((const struct job *)op->owner)->command->compares)
+		drift_check(inst);
+}
+
 static void on_done(struct op *op)
 {
 	struct job *job = op->owner;
@@ -244,7 +257,7 @@ static void on_done(struct op *op)
 	op_free(op);
 	reply(job, json_object_get(job->result), err_copy(job->err));
 	if (inst && inst->process && job->command->compares)
-		drift_check(inst); /* whose questions nobody has to wait for */
+		job_compare(job->d, inst); /* whose questions nobody has to wait for */
 	tell_ended(job);
 	if (!job->named) {
 		job_free(job);

@@ -53,6 +53,8 @@ void job_internal(struct daemon *d, const char *command, const char *instance);
 /* The same with an ear for its end, which may come before this returns. */
 void job_internal_then(struct daemon *d, const char *command, const char *instance,
 		       void (*ended)(struct job *job, void *data), void *data);
+/* Has INST compared with its record (hotplug/drift.h), unless an operation is under way that does so at its end. */
+void job_compare(struct daemon *d, struct instance *inst);
 /* Takes up what a marker tells. OVERTAKEN: an operation that destroys has cancelled it. */
 bool job_recover(struct daemon *d, struct json_object *marker, bool overtaken, struct err **e);
 /* Makes the concluded job that a file of job_store.h tells of. */

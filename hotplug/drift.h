@@ -15,6 +15,8 @@
 
 /* Asks, and compares when QEMU has answered. What was changed meanwhile is left to whoever changed it. */
 void drift_check(struct instance *inst);
+/* What was asked is not compared: something begins that changes QEMU. */
+void drift_forget(struct instance *inst);
 /* Whether the last time QEMU did not have the device ID of the record. */
 bool drift_lacks_device(const struct instance *inst, const char *id);
 

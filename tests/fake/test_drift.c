@@ -153,6 +153,29 @@ START_TEST(a_device_that_the_guest_let_go_of)
 }
 END_TEST
 
+/* The comparison behind one change meets the next: what that has brought, and not recorded yet, is no difference. */
+START_TEST(a_change_behind_a_change)
+{
+	_cleanup_json_ struct json_object *o = NULL, *reply = NULL;
+	int id;
+
+	stage_set("%s", "");
+	stage_write("one.raw", "an image");
+	stage_define("web", "fake.hold=qom-list:%s/go", stage.r->root);
+	stage_start("web");
+	id = client_send(stage.c, "disk-attach", ONE, stage.r->root, "");
+	stage_await_text("run/operations/instance-web.json", "disk-attach");
+	stage_write("go", "");
+	reply = client_reply(stage.c, id);
+	ck_assert(has(reply, "return"));
+	expect_none("web");
+	o = client_ok(stage.c, "query-events", "{'since': 0}");
+	for (size_t i = 0; i < json_object_array_length(at(o, "events")); i++)
+		ck_assert_str_ne(str_at(json_object_array_get_idx(at(o, "events"), i), "event"), "DRIFT");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
 /* While something else is done to its devices, which comes to its end first. */
 START_TEST(let_go_of_beside_a_change)
 {
@@ -290,11 +313,11 @@ END_TEST
 
 static Suite *make(void)
 {
-	static const TTest *const *const tests[] = {
-		&nothing_of_our_own_doing,  &a_device_that_somebody_took, &a_device_that_the_guest_let_go_of,
-		&let_go_of_beside_a_change, &a_node_that_somebody_made,   &an_object_that_somebody_made,
-		&groups_of_our_own,         &a_set_that_nobody_knows,     &a_record_that_lies
-	};
+	static const TTest *const *const tests[] = { &nothing_of_our_own_doing,          &a_device_that_somebody_took,
+						     &a_device_that_the_guest_let_go_of, &let_go_of_beside_a_change,
+						     &a_change_behind_a_change,          &a_node_that_somebody_made,
+						     &an_object_that_somebody_made,      &groups_of_our_own,
+						     &a_set_that_nobody_knows,           &a_record_that_lies };
 	Suite *s = suite_create("drift");
 	TCase *tc = tcase_create("all");
 
