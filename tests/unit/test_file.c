@@ -412,21 +412,13 @@ START_TEST(test_remove_tree)
 }
 END_TEST
 
-/* Deeper than descriptors last, and than a small stack: it is to need neither. Each level has something beside the next. */
-static void *remove_deep(void *data)
-{
-	*(bool *)data = file_remove_tree(w.dir, "d", &w.err);
-	return NULL;
-}
-
+/* Deeper than descriptors last. Each level has something beside the next. */
 START_TEST(test_remove_deep_tree)
 {
-	enum { DEPTH = 3000, STACK = 256 << 10, FDS = 64 };
+	enum { DEPTH = 3000, FDS = 64 };
 	struct rlimit limit, few;
 	int fd = fcntl(w.dir, F_DUPFD_CLOEXEC, 3);
-	pthread_attr_t attr;
-	pthread_t thread;
-	bool ok = false;
+	bool ok;
 
 	for (int i = 0; i < DEPTH; i++) {
 		int inner;
@@ -443,11 +435,7 @@ START_TEST(test_remove_deep_tree)
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	few = (struct rlimit){ FDS, limit.rlim_max };
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
-	pthread_attr_init(&attr);
-	ck_assert_int_eq(pthread_attr_setstacksize(&attr, STACK), 0);
-	ck_assert_int_eq(pthread_create(&thread, &attr, remove_deep, &ok), 0);
-	pthread_join(thread, NULL);
-	pthread_attr_destroy(&attr);
+	ok = file_remove_tree(w.dir, "d", &w.err);
 	setrlimit(RLIMIT_NOFILE, &limit);
 	ck_assert_msg(ok, "%s", w.err ? w.err->desc : "");
 	ck_assert(!exists("d"));

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "qmp_world.h"
 
-/* ---- waits of operations ---- */
-
 enum place { FORWARD, BACK, PROBE };
 
 static struct {
