@@ -359,7 +359,7 @@ START_TEST(verb_writes)
 	ck_assert(file_list(fd, count_entry, NULL, NULL));
 	ck_assert_uint_eq(entries, 1);
 	ck_assert(file_remove_tree(AT_FDCWD, dir, NULL));
-	ck_assert_int_eq(run(replies, (const char *const[]){ "--output", path, NULL }, &refused, asked), 1);
+	ck_assert_int_eq(run(replies, (const char *const[]){ "--output", path, NULL }, &refused, asked), 3);
 }
 END_TEST
 

@@ -234,22 +234,32 @@ END_TEST
 static const struct {
 	int firmware;
 	const char *machine;
-	bool taken;
+	bool acpi;
+	const char *refused; /* the parameter; NULL: it is taken */
 } rules[] = {
-	{ FIRMWARE_BIOS, "pc", true },         { FIRMWARE_UEFI, "pc", true },
-	{ FIRMWARE_UEFI, "q35", true },        { FIRMWARE_UEFI_SECURE, "q35", true },
-	{ FIRMWARE_UEFI_SECURE, Q35_7, true }, { FIRMWARE_UEFI_SECURE, "pc", false },
-	{ FIRMWARE_UEFI_SECURE, PC_7, false },
+	{ FIRMWARE_BIOS, "pc", true, NULL },
+	{ FIRMWARE_BIOS, "pc", false, NULL },
+	{ FIRMWARE_UEFI, "pc", true, NULL },
+	{ FIRMWARE_UEFI, "pc", false, "hvparams.acpi" },
+	{ FIRMWARE_UEFI, PC_7, false, "hvparams.acpi" },
+	{ FIRMWARE_UEFI, "q35", true, NULL },
+	{ FIRMWARE_UEFI, "q35", false, NULL },
+	{ FIRMWARE_UEFI_SECURE, "q35", true, NULL },
+	{ FIRMWARE_UEFI_SECURE, Q35_7, true, NULL },
+	{ FIRMWARE_UEFI_SECURE, "pc", true, "hvparams.firmware" },
+	{ FIRMWARE_UEFI_SECURE, PC_7, true, "hvparams.firmware" },
 };
 
 START_TEST(test_rules)
 {
-	struct hvparams hv = { .firmware = rules[_i].firmware, .machine_version = xstrdup(rules[_i].machine) };
+	struct hvparams hv = { .firmware = rules[_i].firmware,
+			       .acpi = rules[_i].acpi,
+			       .machine_version = xstrdup(rules[_i].machine) };
 	struct err *e = NULL;
 
-	ck_assert_int_eq(firmware_check(&hv, &e), rules[_i].taken);
-	ck_assert_int_eq(!e, rules[_i].taken);
-	ck_assert(!e || str_eq(json_get_str(e->extra, "parameter"), "hvparams.firmware"));
+	ck_assert_int_eq(firmware_check(&hv, &e), !rules[_i].refused);
+	ck_assert_int_eq(!e, !rules[_i].refused);
+	ck_assert(!e || str_eq(json_get_str(e->extra, "parameter"), rules[_i].refused));
 	err_free(e);
 	free(hv.machine_version);
 }
