@@ -574,7 +574,7 @@ static void aside_done(void *data)
 
 enum verdict file_look(struct op *op, file_work_fn *fn, void *data, void (*free_data)(void *data))
 {
-	static const struct op_wait_ops ops = { .what = "answer of a file server",
+	static const struct op_wait_ops ops = { .what = "answer of a server",
 						.forget = work_forget,
 						.abortable = true };
 	struct work *w = work_new(op, fn, data, free_data);

@@ -119,7 +119,7 @@ static enum verdict claim(struct apart *a, struct err **e)
 			return false;
 		uid = a->uid;
 	}
-	return prepare_confine(&a->confine, def, uid, e);
+	return prepare_confine(&a->confine, def, uid, NULL, e);
 }
 
 static bool spawn(struct apart *a, int theirs, struct err **e)

@@ -27,6 +27,24 @@ void prepare_init(struct prepare *p, struct instance *inst)
 	*p = (struct prepare){ .inst = inst, .owner.dir = -1, .displays.fd = -1 };
 }
 
+/* Who looks it up may be a server's, so it is done beside the loop, with a reference of its own. */
+struct account {
+	unsigned refs; /* changed on the loop only */
+	char *domain;
+	uid_t uid;
+	gid_t gid;
+};
+
+static void account_unref(void *data)
+{
+	struct account *a = data;
+
+	if (!a || --a->refs)
+		return;
+	free(a->domain);
+	free(a);
+}
+
 static void forget_files(struct prepare *p)
 {
 	if (p->items)
@@ -58,6 +76,7 @@ void prepare_clear(struct prepare *p)
 	accel_result_clear(&p->accel);
 	free(p->q_path);
 	machine_state_unref(p->state);
+	account_unref(p->account);
 	free(p->cpus);
 }
 
@@ -92,7 +111,37 @@ const struct step prepare_ask_binary = { "ask what QEMU can do", ask_binary, nam
 
 /* ---- whom it runs as ---- */
 
-bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid, struct err **e)
+static bool account_look(void *data, struct err **e)
+{
+	struct account *a = data;
+
+	return confine_user(a->domain, &a->uid, &a->gid, e);
+}
+
+static enum verdict look_up(struct op *op, void *arg)
+{
+	const struct prepare *p = arg;
+
+	p->account->refs++;
+	return file_look(op, account_look, p->account, account_unref);
+}
+
+static const struct step step_account = { "look its account up", look_up, .timeout_ms = ASK_MS };
+
+void prepare_account_plan(struct op *op, struct prepare *p)
+{
+	const struct hvparams *hv = &p->inst->def.hvparams;
+
+	if (security_model_of(hv) != SECURITY_USER)
+		return;
+	p->account = xcalloc(1, sizeof(*p->account));
+	p->account->refs = 1;
+	p->account->domain = xstrdup(hv->security_domain);
+	op_add(op, &step_account, p);
+}
+
+bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid, const struct account *account,
+		     struct err **e)
 {
 	const struct hvparams *hv = &def->hvparams;
 	gid_t kvm = accel_of(hv) == ACCEL_TCG ? (gid_t)-1 : confine_kvm_group();
@@ -101,8 +150,12 @@ bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid,
 	case SECURITY_NONE:
 		return true;
 	case SECURITY_USER:
-		if (!confine_user(hv->security_domain, &c->uid, &c->gid, e))
+		if (account) {
+			c->uid = account->uid;
+			c->gid = account->gid;
+		} else if (!confine_user(hv->security_domain, &c->uid, &c->gid, e)) {
 			return false;
+		}
 		break;
 	case SECURITY_POOL:
 		c->uid = uid;
@@ -124,7 +177,7 @@ static enum verdict claim_uid(struct op *op, void *arg)
 	if (security_model_of(&inst->def.hvparams) == SECURITY_POOL && !inst->uid &&
 	    !uid_pool_claim(inst->rt->uids, &inst->uid, &e))
 		return op_fail_err(op, e);
-	return prepare_confine(&p->confine, &inst->def, inst->uid, &e) ? OP_DONE : op_fail_err(op, e);
+	return prepare_confine(&p->confine, &inst->def, inst->uid, p->account, &e) ? OP_DONE : op_fail_err(op, e);
 }
 
 static enum verdict release_uid(struct op *op, void *arg)
@@ -209,7 +262,7 @@ bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const cha
 	/* It is nobody's; while the probe runs under it the pool gives it to no other. */
 	if (pool)
 		uid_pool_release(rt->uids, uid);
-	if (!prepare_confine(&confine, def, uid, e))
+	if (!prepare_confine(&confine, def, uid, NULL, e))
 		return false;
 	prefix = probe_prefix(&confine, rt->launcher);
 	*ask = accel_ask(rt->accel, binary, (const char *const *)prefix, key, fn, data);

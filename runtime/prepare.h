@@ -19,6 +19,8 @@
 #define COPY_OF_KERNEL "kernel"
 #define COPY_OF_INITRD "initrd"
 
+struct account;
+
 struct prepare {
 	struct instance *inst;
 	char *binary;
@@ -42,6 +44,7 @@ struct prepare {
 	char *cpus;                  /* of the process; NULL: all */
 	const char *binds[8];        /* of the private root */
 	struct machine_state *state; /* see machine_state.h; NULL until there is a plan */
+	struct account *account;     /* of security_model user; NULL until there is a plan */
 	struct confine confine;
 	char **argv; /* QEMU's; from the last step on */
 };
@@ -50,15 +53,18 @@ void prepare_init(struct prepare *p, struct instance *inst);
 void prepare_clear(struct prepare *p);
 
 /* In this order; ARG is the struct prepare. The run directory is made between the third and the fourth. */
-extern const struct step prepare_ask_binary; /* what it can do */
+extern const struct step prepare_ask_binary;                 /* what it can do */
+void prepare_account_plan(struct op *op, struct prepare *p); /* adds, for security_model user: look its account up */
 extern const struct step prepare_claim_uid;
 extern const struct step prepare_look_at_kvm; /* whether it works for who QEMU will be */
 extern const struct step prepare_open_files;
 extern const struct step prepare_make_taps;
 extern const struct step prepare_build; /* argv */
 
-/* As whom a process of DEF runs, which has UID of the pool if it needs one: fills C, a zeroed one. */
-bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid, struct err **e);
+/* As whom a process of DEF runs, which has UID of the pool if it needs one: fills C, a zeroed one. ACCOUNT: as it was looked
+ * up, or NULL: it is looked up at once, which may take as long as whoever knows the accounts of this host. */
+bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid, const struct account *account,
+		     struct err **e);
 
 /* What drover-open is to open for a file; its strings stay F's. */
 struct open_item prepare_item(const struct argv_file *f);

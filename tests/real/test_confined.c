@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -138,6 +139,40 @@ START_TEST(test_user)
 	ck_assert_str_eq(str_at(e, "parameter"), "hvparams.security_domain");
 	define_bare("web3", ", 'security_model': 'none'");
 	expect_confined(guest_start(client, "web3"), geteuid(), getegid());
+}
+END_TEST
+
+static bool looks_up(void)
+{
+	_cleanup_json_ struct json_object *o = client_ok(client, "query-instance", "{'instance': 'web1'}");
+
+	return has(o, "operation.step") && str_eq(str_at(o, "operation.step"), "look its account up");
+}
+
+/* Who knows the accounts may be a server that does not answer: others' starts go on. It stands still in open() here. */
+START_TEST(test_accounts_are_late)
+{
+	_cleanup_free_ char *fifo = xasprintf("%s/passwd", rig->root);
+	int id, fd;
+
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount(fifo, "/etc/passwd", NULL, MS_BIND, NULL), 0);
+	restart();
+	define_bare("web1", ", 'security_model': 'user', 'security_domain': 'nobody'");
+	define_bare("web2", "");
+	id = client_send(client, "instance-start", "{'instance': 'web1'}");
+	while (!looks_up())
+		usleep(1000);
+	guest_start(client, "web2");
+	ck_assert(looks_up());
+	/* No file of accounts is a pipe: whether others know the account is theirs to say. */
+	fd = open(fifo, O_WRONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	json_object_put(client_reply(client, id));
+	close(fd);
+	ck_assert_int_eq(umount("/etc/passwd"), 0);
 }
 END_TEST
 
@@ -415,6 +450,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, test_pool);
 	tcase_add_test(tc, test_user);
+	tcase_add_test(tc, test_accounts_are_late);
 	tcase_add_test(tc, test_private_root);
 	tcase_add_test(tc, test_private_root_by_links);
 	tcase_add_test(tc, test_kernel_of_root);
