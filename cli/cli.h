@@ -39,9 +39,9 @@ void cli_print_text(const struct cli *cli, const char *text);
 bool cli_output_gone(void);
 /* The desc of each of RESULT's "warnings", or the text that it is, to stderr. */
 void cli_print_warnings(const struct cli *cli, const char *subject, struct json_object *result);
-/* Text of our own for people who watch; nothing if stderr is no terminal. */
-/* A file of this program's, not of the daemon's, that it cannot DO ("open"), by ERROR. Returns false. */
+/* A file of this program's, not of the daemon's, that it cannot WHAT ("open"), by ERROR. Returns false. */
 bool cli_fail_file(struct err **e, int error, const char *what, const char *path);
+/* Text of our own for people who watch; nothing if stderr is no terminal. */
 void cli_note(const char *fmt, ...) _printf_(1, 2);
 
 /* Prints E (stays the caller's) with the step, QEMU's last words and what to do next, on stderr, as
