@@ -7,8 +7,6 @@
 #include <pthread.h>
 #include <signal.h>
 
-enum { STACK = 256 << 10 };
-
 struct aside {
 	void (*run)(void *data);
 	void (*done)(void *data);
@@ -45,16 +43,13 @@ static void on_ended(uv_async_t *ended)
 static int start(struct aside *a)
 {
 	sigset_t all, before;
-	pthread_attr_t attr;
 	int r;
 
 	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	r = pthread_create(&a->thread, &attr, thread_main, a);
+	/* With a whole stack: who knows the accounts of a host may use some of it. */
+	r = pthread_create(&a->thread, NULL, thread_main, a);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
 	return r;
 }
 

@@ -52,9 +52,10 @@ bool file_path_is_normal(const char *path);
  * be read. */
 bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, struct err **e);
 
-/* Asks on a thread beside the loop (aside.h; one for all who ask of a path meanwhile) what PATH leads to, links followed. FN, on the loop, gets a text that tells this file, as it is
- * now, from all others (device, inode, size, time of change of its contents; letters, digits, '-' and '.'), or NULL and
- * an errno. A relative path leads nowhere. Forgotten, FN is not called. */
+/* Asks on a thread beside the loop (aside.h; one for all who ask of a path meanwhile) what PATH leads to, links followed.
+ * FN, on the loop, gets a text that tells this file, as it is now, from all others (device, inode, size, time of change of
+ * its contents; letters, digits, '-' and '.'), or NULL and an errno. A relative path leads nowhere. Forgotten, FN is not
+ * called. */
 struct file_ask;
 typedef void file_identity_fn(const char *identity, int error, void *data);
 struct file_ask *file_identity(uv_loop_t *loop, const char *path, file_identity_fn *fn, void *data);

@@ -5,8 +5,8 @@
  * question.
  *
  * For a moment at which nothing changes the instance. What is found is kept as inst->drift, [{what: "device", "node" or
- * "object", id, record, qemu}] with "attached" or "absent" for the last two, and runtime_ops.drifted() is told when that is another than
- * before.
+ * "object", id, record, qemu}] with "attached" or "absent" for the last two, and runtime_ops.drifted() is told when that is
+ * another than before.
  */
 #ifndef DROVER_HOTPLUG_DRIFT_H
 #define DROVER_HOTPLUG_DRIFT_H

@@ -10,8 +10,9 @@
 
 struct start;
 
-/* Adds the steps of a start, with what is booted this once (runtime/boot.h); the operation owns the result and frees it with start_free() when it has
- * ended. The steps' undo()s need nothing but the instance, so that they work in another life of droverd as well. */
+/* Adds the steps of a start, with what is booted this once (runtime/boot.h); the operation owns the result and frees it with
+ * start_free() when it has ended. The steps' undo()s need nothing but the instance, so that they work in another life of
+ * droverd as well. */
 struct start *start_plan(struct op *op, struct instance *inst, bool paused, int boot);
 void start_free(struct start *s);
 
