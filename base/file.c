@@ -377,10 +377,11 @@ bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, 
 	return true;
 }
 
-/* One look at a path, for all who ask meanwhile. */
+/* One look at a path, for all who asked before it began. */
 struct look {
 	LIST_ENTRY(look) link;
 	LIST_HEAD(, file_ask) asks;
+	struct look *next; /* begins when this one is done */
 	uv_loop_t *loop;
 	char *path, *identity;
 	int error;
@@ -419,12 +420,16 @@ static void look_run(void *data)
 	l->identity = identity_of(l->path, &l->error);
 }
 
+static void look_begin(struct look *l);
+
 static void look_done(void *data)
 {
 	struct look *l = data;
 	struct file_ask *ask;
 
-	LIST_REMOVE(l, link); /* whoever asks from here on sees what is now */
+	LIST_REMOVE(l, link);
+	if (l->next)
+		look_begin(l->next);
 	/* What is freed is off the list, which the analyzer does not see. */
 	while ((ask = LIST_FIRST(&l->asks))) {
 		file_identity_fn *fn = ask->fn; /* NOLINT(clang-analyzer-unix.Malloc) */
@@ -443,6 +448,16 @@ static void on_refusal_told(uv_handle_t *handle)
 	look_done(CONTAINER_OF((uv_idle_t *)handle, struct look, refused));
 }
 
+static void look_begin(struct look *l)
+{
+	LIST_INSERT_HEAD(&looks, l, link);
+	if (aside_run(l->loop, look_run, look_done, l))
+		return;
+	l->error = errno;
+	uv_idle_init(l->loop, &l->refused);
+	uv_close((uv_handle_t *)&l->refused, on_refusal_told);
+}
+
 static struct look *look_new(uv_loop_t *loop, const char *path)
 {
 	struct look *l = xcalloc(1, sizeof(*l));
@@ -450,12 +465,6 @@ static struct look *look_new(uv_loop_t *loop, const char *path)
 	l->loop = loop;
 	l->path = xstrdup(path);
 	LIST_INIT(&l->asks);
-	LIST_INSERT_HEAD(&looks, l, link);
-	if (aside_run(loop, look_run, look_done, l))
-		return l;
-	l->error = errno;
-	uv_idle_init(loop, &l->refused);
-	uv_close((uv_handle_t *)&l->refused, on_refusal_told);
 	return l;
 }
 
@@ -468,8 +477,14 @@ struct file_ask *file_identity(uv_loop_t *loop, const char *path, file_identity_
 	LIST_FOREACH(l, &looks, link)
 	if (l->loop == loop && str_eq(l->path, meant))
 		break;
-	if (!l)
+	if (!l) {
 		l = look_new(loop, meant);
+		look_begin(l);
+	} else {
+		if (!l->next)
+			l->next = look_new(loop, meant);
+		l = l->next;
+	}
 	ask->fn = fn;
 	ask->data = data;
 	LIST_INSERT_HEAD(&l->asks, ask, link);

@@ -52,8 +52,8 @@ bool file_path_is_normal(const char *path);
  * be read. */
 bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, struct err **e);
 
-/* Asks on a thread beside the loop (aside.h; one for all who ask of a path meanwhile) what PATH leads to, links followed.
- * FN, on the loop, gets a text that tells this file, as it is now, from all others (device, inode, size, time of change of
+/* Asks on a thread beside the loop (aside.h; never two for one path) what PATH leads to, links followed. FN, on the loop, gets
+ * a text that tells this file, as it is at a moment after the call, from all others (device, inode, size, time of change of
  * its contents; letters, digits, '-' and '.'), or NULL and an errno. A relative path leads nowhere. Forgotten, FN is not
  * called. */
 struct file_ask;

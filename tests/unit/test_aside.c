@@ -130,10 +130,29 @@ START_TEST(test_identity)
 }
 END_TEST
 
+/* A look that had begun before something changed is no answer to who asks after it. */
+START_TEST(test_identity_after)
+{
+	char path[] = "/tmp/drover-aside-XXXXXX";
+
+	memset(&looks, 0, sizeof(looks));
+	close(mkstemp(path));
+	file_identity(&loop, path, on_told, NULL);
+	usleep(20000); /* that look has seen it, as good as surely */
+	unlink(path);
+	file_identity(&loop, path, on_told, NULL);
+	LOOP_UNTIL(looks.told == 2);
+	ck_assert_ptr_null(looks.identities[1]);
+	ck_assert_uint_eq(looks.error, ENOENT);
+	free(looks.identities[0]);
+}
+END_TEST
+
 static void add(TCase *tc)
 {
 	tcase_add_test(tc, test_looks_hold_up_nobody);
 	tcase_add_test(tc, test_identity);
+	tcase_add_test(tc, test_identity_after);
 }
 
 int main(void)
