@@ -167,7 +167,9 @@ START_TEST(two_lives)
 	stage_start("web");
 	/* The last of a start: nothing is under way. */
 	json_object_put(stage_await_answer("query-fdsets"));
-	before = stage_await_answer("query-named-block-nodes");
+	json_object_put(stage_await_answer("query-named-block-nodes"));
+	stage_await_quiet();
+	before = trace();
 	n = json_object_array_length(before);
 	stage_kill();
 	stage_restart();

@@ -150,6 +150,7 @@ START_TEST(slow_under_an_operation)
 	stage_start("web");
 	/* Asked behind the start; an answer to it would be one since. */
 	json_object_put(stage_await_answer("query-named-block-nodes"));
+	stage_await_quiet();
 	client_send(stage.c, "instance-pause", WEB);
 	stage_await_text("asked", "qmp stop");
 	await_monitor("slow");

@@ -402,6 +402,7 @@ START_TEST(monitor_slow)
 	stage_start("web");
 	/* Asked behind the start; an answer to it would be one since. */
 	json_object_put(stage_await_answer("query-named-block-nodes"));
+	stage_await_quiet();
 	client_send(stage.c, "instance-pause", WEB);
 	for (;;) {
 		o = stage_show("web");
