@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Trials with a script in the place of QEMU: it notes each call in "count", waits for "gate" if that is there, says
+ * Trials with a script in the place of QEMU: it notes each call in "count", waits for "gate" if that was there before, says
  * "words" and ends with "status".
  */
 #include "runtime/accel.h"
@@ -13,9 +13,11 @@
 #include <sys/stat.h>
 
 static const char script[] = "#!/bin/sh\n"
+			     "wait=\n"
 			     "d=${0%/*}\n"
+			     "[ -p \"$d/gate\" ] && exec 4<\"$d/gate\" && wait=1\n"
 			     "echo \"$*\" >>\"$d/count\"\n"
-			     "[ -p \"$d/gate\" ] && read -r line <\"$d/gate\"\n"
+			     "[ \"$wait\" ] && read -r line <&4\n"
 			     "cat \"$d/words\" >&2\n"
 			     "exit \"$(cat \"$d/status\")\"\n";
 
