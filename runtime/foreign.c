@@ -13,7 +13,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CMDLINE_MAX = 1 << 20, PIDFILE_MAX = 64 };
@@ -185,37 +184,13 @@ static struct json_object *nics_of(const struct definition *def, struct json_obj
 	return list;
 }
 
-static struct json_object *process_of(const struct foreign *f)
+/* The caller's. */
+static char *version_of(struct json_object *version)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%d", f->pid);
-	struct json_object *o = json_object_new_object();
-	struct stat st;
+	struct json_object *v = json_get_typed(version, "qemu", json_type_object);
 
-	json_add_int(o, "pid", f->pid);
-	json_add_uint(o, "start-time", f->start_time);
-	json_add_str(o, "boot-id", process_boot_id());
-	json_add_int(o, "uid", stat(path, &st) == 0 ? (int64_t)st.st_uid : -1);
-	return o;
-}
-
-static struct json_object *hvparams_of(struct json_object *stored, struct json_object *kvm)
-{
-	struct json_object *o = NULL;
-
-	json_object_deep_copy(json_get_typed(stored, "hvparams", json_type_object), &o, NULL);
-	json_add_str(o, "accel", json_get_bool(kvm, "enabled", false) ? "kvm" : "tcg");
-	return o;
-}
-
-static struct json_object *qemu_of(const struct foreign *f, struct json_object *version)
-{
-	struct json_object *o = json_object_new_object(), *v = json_get_typed(version, "qemu", json_type_object);
-	_cleanup_free_ char *text = xasprintf("%" PRId64 ".%" PRId64 ".%" PRId64, json_get_int(v, "major", 0),
-					      json_get_int(v, "minor", 0), json_get_int(v, "micro", 0));
-
-	json_add_str(o, "binary", f->binary);
-	json_add_str(o, "version", text);
-	return o;
+	return xasprintf("%" PRId64 ".%" PRId64 ".%" PRId64, json_get_int(v, "major", 0), json_get_int(v, "minor", 0),
+			 json_get_int(v, "micro", 0));
 }
 
 static struct json_object *display_new(const char *kind, const char *address, const char *port_name, int64_t port)
@@ -269,26 +244,27 @@ static struct json_object *displays_of(const struct foreign_answers *a)
 struct json_object *foreign_record(struct json_object *stored, const struct foreign *f, const struct foreign_answers *a,
 				   struct err **e)
 {
-	struct json_object *o, *copy = NULL;
+	_cleanup_json_ struct json_object *copy = NULL;
+	_cleanup_free_ char *version = version_of(a->version);
+	struct json_object *o;
 	struct definition def;
 
 	if (!definition_decode(stored, &def, e))
 		return NULL;
 	json_object_deep_copy(stored, &copy, NULL);
-	o = json_object_new_object();
-	json_add_int(o, "version", RUNTIME_VERSION);
-	json_add_str(o, "name", def.name);
-	json_add_str(o, "uuid", def.uuid);
-	json_add(o, "cmd", json_object_get(f->cmd));
-	json_add(o, "definition", copy);
-	json_add(o, "nics", nics_of(&def, copy));
-	json_add(o, "hvparams", hvparams_of(copy, a->kvm));
-	json_add(o, "disks", disks_of(&def, copy, a->nodes));
-	json_add(o, "process", process_of(f));
-	json_add(o, "displays", displays_of(a));
-	json_add(o, "qemu", qemu_of(f, a->version));
-	json_add_int(o, "layout", def.layout);
-	json_add_int(o, "starts", 1);
+	o = record_of(&(struct record_run){
+		.def = &def,
+		.definition = copy,
+		.taken = { .cmd = json_object_get(f->cmd),
+			   .disks = disks_of(&def, copy, a->nodes),
+			   .nics = nics_of(&def, copy),
+			   .process = process_describe(f->pid, f->start_time),
+			   .displays = displays_of(a) },
+		.binary = f->binary,
+		.version = version,
+		.kvm = json_get_bool(a->kvm, "enabled", false),
+		.starts = 1,
+	});
 	definition_clear(&def);
 	return o;
 }

@@ -285,15 +285,20 @@ void process_signal(const struct process *p, int signal)
 		syscall(SYS_pidfd_send_signal, p->qemu.fd, signal, NULL, 0);
 }
 
-struct json_object *process_to_json(const struct process *p)
+struct json_object *process_describe(pid_t pid, uint64_t start_time)
 {
 	struct json_object *o = json_object_new_object();
-	_cleanup_free_ char *path = xasprintf("/proc/%d", p->qemu.pid);
+	_cleanup_free_ char *path = xasprintf("/proc/%d", pid);
 	struct stat st;
 
-	json_add_int(o, "pid", p->qemu.pid);
-	json_add_uint(o, "start-time", p->start_time);
+	json_add_int(o, "pid", pid);
+	json_add_uint(o, "start-time", start_time);
 	json_add_str(o, "boot-id", process_boot_id());
 	json_add_int(o, "uid", stat(path, &st) == 0 ? (int64_t)st.st_uid : -1);
 	return o;
+}
+
+struct json_object *process_to_json(const struct process *p)
+{
+	return process_describe(p->qemu.pid, p->start_time);
 }

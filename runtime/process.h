@@ -46,7 +46,8 @@ struct process *process_free(struct process *p);
 pid_t process_pid(const struct process *p);
 bool process_alive(const struct process *p);
 void process_signal(const struct process *p, int signal);
-/* {pid, start-time, boot-id, uid} as in runtime.json. */
+/* {pid, start-time, boot-id, uid} as in runtime.json: of P, or of one that nobody watches. The caller's. */
 struct json_object *process_to_json(const struct process *p);
+struct json_object *process_describe(pid_t pid, uint64_t start_time);
 
 #endif

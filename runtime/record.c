@@ -26,16 +26,6 @@ static struct json_object *definition_of(const struct instance *inst, const stru
 	return o;
 }
 
-/* The same hvparams, and what became of those that leave a choice. */
-static struct json_object *hvparams_of(struct json_object *definition, const struct prepare *p)
-{
-	struct json_object *o = NULL;
-
-	json_object_deep_copy(json_get_typed(definition, "hvparams", json_type_object), &o, NULL);
-	json_add_str(o, "accel", p->kvm ? "kvm" : "tcg");
-	return o;
-}
-
 /* The block nodes of a disk, the one on top first. */
 static struct json_object *nodes_of(const struct parts *parts)
 {
@@ -169,31 +159,59 @@ bool record_save(struct instance *inst, struct err **e)
 	return file_write_json(inst->run_dir, "runtime.json", inst->record, 0600, e);
 }
 
+/* Those that leave a choice say what became of it. */
+static struct json_object *hvparams_of(const struct record_run *r)
+{
+	struct json_object *o = NULL;
+
+	json_object_deep_copy(json_get_typed(r->definition, "hvparams", json_type_object), &o, NULL);
+	json_add_str(o, "accel", r->kvm ? "kvm" : "tcg");
+	return o;
+}
+
+struct json_object *record_of(const struct record_run *r)
+{
+	struct json_object *o = json_object_new_object(), *qemu = json_object_new_object();
+
+	json_add_int(o, "version", RUNTIME_VERSION);
+	json_add_str(o, "name", json_get_str(r->definition, "name"));
+	json_add_str(o, "uuid", json_get_str(r->definition, "uuid"));
+	json_add(o, "cmd", r->taken.cmd);
+	json_add(o, "definition", json_object_get(r->definition));
+	json_add(o, "nics", r->taken.nics);
+	json_add(o, "hvparams", hvparams_of(r));
+	json_add(o, "disks", r->taken.disks);
+	json_add(o, "process", r->taken.process);
+	json_add(o, "displays", r->taken.displays);
+	json_add_str(qemu, "binary", r->binary);
+	json_add_str(qemu, "version", r->version);
+	json_add(o, "qemu", qemu);
+	json_add_int(o, "layout", r->def->layout);
+	json_add_int(o, "starts", r->starts);
+	return o;
+}
+
 bool record_write(struct instance *inst, const struct prepare *p, struct err **e)
 {
-	struct json_object *o, *qemu, *definition;
+	_cleanup_json_ struct json_object *definition = definition_of(inst, p);
+	struct json_object *o;
 	struct argv_env env;
 
 	if (!prepare_env(&env, &inst->def, p->binary, p->caps, p->kvm, e))
 		return false;
-	o = json_object_new_object();
-	qemu = json_object_new_object();
-	definition = definition_of(inst, p);
-	json_add_int(o, "version", RUNTIME_VERSION);
-	json_add_str(o, "name", inst->name);
-	json_add_str(o, "uuid", inst->uuid);
-	json_add(o, "cmd", argv_to_json(p->argv));
-	json_add(o, "definition", definition);
-	json_add(o, "nics", nics_of(inst, definition, p));
-	json_add(o, "hvparams", hvparams_of(definition, p));
-	json_add(o, "disks", disks_of(inst, definition, &env, p));
-	json_add(o, "process", process_to_json(inst->process));
-	json_add(o, "displays", displays_describe(&p->displays, &inst->def.hvparams));
-	json_add_str(qemu, "binary", p->binary);
-	json_add_str(qemu, "version", caps_version(p->caps));
-	json_add(o, "qemu", qemu);
-	json_add_int(o, "layout", inst->def.layout);
-	json_add_int(o, "starts", inst->starts);
+	o = record_of(&(struct record_run){
+		.def = &inst->def,
+		.definition = definition,
+		.taken = { .cmd = argv_to_json(p->argv),
+			   .disks = disks_of(inst, definition, &env, p),
+			   .nics = nics_of(inst, definition, p),
+			   .process = process_to_json(inst->process),
+			   .displays = displays_describe(&p->displays, &inst->def.hvparams) },
+		.binary = p->binary,
+		.version = caps_version(p->caps),
+		.kvm = p->kvm,
+		.starts = inst->starts,
+	});
 	json_add(o, "fdsets", fdsets_of_start(SET_COUNT - 1 + p->files.n));
 	json_add_str(o, "cgroup", inst->cgroup);
 	if (p->boot != BOOT_AS_DEFINED)

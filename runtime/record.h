@@ -23,6 +23,19 @@ struct json_object *record_disk(const struct definition *def, size_t disk, struc
 struct json_object *record_nic(const struct definition *def, size_t nic, struct json_object *definition);
 /* Its place in the firmware's order, as QEMU was told it; PARAM_INT_NONE: it has none. */
 void record_order(struct json_object *shown, int64_t bootindex);
+/* What runtime.json says of any QEMU, whoever started it. The JSON is borrowed, but for what `taken` holds. */
+struct record_run {
+	const struct definition *def;
+	struct json_object *definition; /* which it runs; DEF is decoded from it, or from what differs in its machine */
+	struct {
+		struct json_object *cmd, *disks, *nics, *process, *displays;
+	} taken;
+	const char *binary, *version;
+	bool kvm;
+	int64_t starts;
+};
+/* The caller's. */
+struct json_object *record_of(const struct record_run *r);
 /* Writes inst->record, which was changed, to runtime.json. */
 bool record_save(struct instance *inst, struct err **e);
 
