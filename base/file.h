@@ -4,8 +4,7 @@
  *
  * A file is written under a temporary name and renamed. Below /run that is done in line without
  * any sync: it means nothing after a power cut, and a killed daemon loses no page cache. What must
- * survive the host goes through file_work(), which runs a function on libuv's thread pool as a wait
- * of an operation: the only threads of the daemon, and they share no data with it.
+ * survive the host is written by file_work() (file_work.h).
  *
  * Names are relative to a directory descriptor, so that no path is too long. Errors have the class
  * that errno suggests and name the file.
@@ -14,7 +13,6 @@
 #define DROVER_BASE_FILE_H
 
 #include "base/json.h"
-#include "base/op.h"
 
 #include <sys/types.h>
 
@@ -51,25 +49,5 @@ bool file_path_is_normal(const char *path);
 /* Calls fn(name, data) for each entry of a directory but "." and "..", sorted. False when it cannot
  * be read. */
 bool file_list(int dirfd, void (*fn)(const char *name, void *data), void *data, struct err **e);
-
-/* Asks on a thread beside the loop (aside.h; never two for one path) what PATH leads to, links followed. FN, on the loop, gets
- * a text that tells this file, as it is at a moment after the call, from all others (device, inode, size, time of change of
- * its contents; letters, digits, '-' and '.'), or NULL and an errno. A relative path leads nowhere. Forgotten, FN is not
- * called. */
-struct file_ask;
-typedef void file_identity_fn(const char *identity, int error, void *data);
-struct file_ask *file_identity(uv_loop_t *loop, const char *path, file_identity_fn *fn, void *data);
-void file_ask_forget(struct file_ask *ask);
-/* The same at once, for before the loop runs; the caller's, or NULL. */
-char *file_identity_now(const char *path);
-
-/* A wait of OP: FN runs on the thread pool, its error is the step's. FREE_DATA is called with DATA on
- * the loop when FN has returned, also if the operation no longer waits. An expiry stalls: whether
- * the disk will have it is not known. */
-typedef bool file_work_fn(void *data, struct err **e);
-enum verdict file_work(struct op *op, file_work_fn *fn, void *data, void (*free_data)(void *data));
-/* The same for what only looks, at paths that somebody else has given: on a thread of its own (aside.h). An expiry is a
- * Timeout, and a cancel does not wait: FN goes on, and FREE_DATA is called when it has returned, if ever. */
-enum verdict file_look(struct op *op, file_work_fn *fn, void *data, void (*free_data)(void *data));
 
 #endif

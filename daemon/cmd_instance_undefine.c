@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/file.h"
+#include "base/file_work.h"
 #include "daemon/commands.h"
 #include "daemon/job.h"
 #include "runtime/logs.h"

@@ -3,6 +3,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "base/file_work.h"
 #include "base/log.h"
 
 #include <errno.h>

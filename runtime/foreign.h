@@ -9,6 +9,7 @@
 #ifndef DROVER_RUNTIME_FOREIGN_H
 #define DROVER_RUNTIME_FOREIGN_H
 
+#include "base/file_work.h"
 #include "runtime/instance.h"
 
 /* What is looked for. */

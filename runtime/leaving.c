@@ -2,6 +2,7 @@
 #include "runtime/leaving.h"
 
 #include "base/file.h"
+#include "base/file_work.h"
 #include "base/log.h"
 #include "runtime/device_record.h"
 

@@ -3,6 +3,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "base/file_work.h"
 
 #include <errno.h>
 #include <fcntl.h>

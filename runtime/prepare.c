@@ -2,6 +2,7 @@
 #include "runtime/prepare.h"
 
 #include "base/file.h"
+#include "base/file_work.h"
 #include "netdev/tap.h"
 #include "runtime/fit.h"
 #include "runtime/machine_state.h"

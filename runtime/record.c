@@ -2,6 +2,7 @@
 #include "runtime/record.h"
 
 #include "base/file.h"
+#include "base/file_work.h"
 #include "base/log.h"
 #include "netdev/tap.h"
 #include "runtime/boot.h"

@@ -7,6 +7,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "base/file_work.h"
 #include "base/log.h"
 #include "qmp/wait.h"
 #include "runtime/adopt.h"

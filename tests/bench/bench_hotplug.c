@@ -29,6 +29,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS = 30, LOOK_US = 500, SETTLE_US = 300000, IMAGE_SIZE = 64 << 20 };
