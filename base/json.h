@@ -81,6 +81,8 @@ struct json_object *json_get_typed(struct json_object *o, const char *key, enum 
 bool json_get_bool(struct json_object *o, const char *key, bool fallback);
 int64_t json_get_int(struct json_object *o, const char *key, int64_t fallback);
 double json_get_double(struct json_object *o, const char *key, double fallback);
+/* How many elements an array has; 0 for what is none, also NULL. */
+size_t json_length(struct json_object *list);
 /* A constant key, as a literal is, is not copied: half the time of a long list went into copies. */
 #define json_add(o, key, value) json_add_key(o, key, value, __builtin_constant_p(key))
 /* LASTING: the key is not copied. */

@@ -264,6 +264,11 @@ struct json_object *json_get_typed(struct json_object *o, const char *key, enum 
 	return json_object_is_type(value, type) ? value : NULL;
 }
 
+size_t json_length(struct json_object *list)
+{
+	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+}
+
 const char *json_get_str(struct json_object *o, const char *key)
 {
 	struct json_object *value = json_get_typed(o, key, json_type_string);

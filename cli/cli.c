@@ -92,7 +92,7 @@ static void print_prefix(const char *subject)
 void cli_print_warnings(const struct cli *cli, const char *subject, struct json_object *result)
 {
 	struct json_object *warnings = json_get_typed(result, "warnings", json_type_array);
-	size_t n = warnings ? json_object_array_length(warnings) : 0;
+	size_t n = json_length(warnings);
 
 	if (cli->json) /* there they are in the result */
 		return;

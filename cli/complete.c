@@ -66,7 +66,7 @@ static struct json_object *ask(struct completion *c, const char *command, const 
 
 static void offer_member(struct completion *c, struct json_object *list, const char *key, const char *remark)
 {
-	for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *row = json_object_array_get_idx(list, i);
 		const char *text = json_get_str(row, key);
 
@@ -84,7 +84,7 @@ static struct json_object *rows_of(struct completion *c, const char *topic)
 
 static struct json_object *row_of(struct json_object *rows, const char *name, size_t len)
 {
-	for (size_t i = 0; rows && i < json_object_array_length(rows); i++) {
+	for (size_t i = 0; i < json_length(rows); i++) {
 		struct json_object *row = json_object_array_get_idx(rows, i);
 		const char *text = json_get_str(row, "name");
 
@@ -149,7 +149,7 @@ static void offer_values(struct completion *c, struct json_object *row)
 {
 	struct json_object *choices = json_get_typed(row, "choices", json_type_array);
 
-	for (size_t i = 0; choices && i < json_object_array_length(choices); i++)
+	for (size_t i = 0; i < json_length(choices); i++)
 		offer(c, json_object_get_string(json_object_array_get_idx(choices, i)), NULL);
 	if (str_eq(json_get_str(row, "type"), "bool")) {
 		offer(c, "true", NULL);
@@ -176,7 +176,7 @@ static void offer_assignment(struct completion *c, struct json_object *rows)
 		offer_values(c, row_of(rows, text, (size_t)(equals - text)));
 		return;
 	}
-	for (size_t i = 0; rows && i < json_object_array_length(rows); i++) {
+	for (size_t i = 0; i < json_length(rows); i++) {
 		struct json_object *row = json_object_array_get_idx(rows, i);
 		const char *name = json_get_str(row, "name");
 		_cleanup_free_ char *key = xasprintf("%s%s", name,

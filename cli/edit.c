@@ -57,8 +57,7 @@ struct json_object *edit_find(struct json_object *definition, const char *path)
 		path += n;
 		if (*path == '[') {
 			next = NULL;
-			for (size_t i = 0; json_object_is_type(o, json_type_array) && i < json_object_array_length(o);
-			     i++)
+			for (size_t i = 0; i < json_length(o); i++)
 				if (str_eq(json_get_str(json_object_array_get_idx(o, i), "name"), name))
 					next = json_object_array_get_idx(o, i);
 			o = next;
@@ -193,13 +192,13 @@ static void print_plan(const struct edit *ed, struct json_object *after, struct 
 	struct json_object *applied = json_get_typed(result, "applied", json_type_array);
 	struct json_object *pending = json_get_typed(result, "pending", json_type_array);
 
-	for (size_t i = 0; applied && i < json_object_array_length(applied); i++) {
+	for (size_t i = 0; i < json_length(applied); i++) {
 		const char *path = json_object_get_string(json_object_array_get_idx(applied, i));
 
 		if (path)
 			plan_row(t, path, edit_find(ed->before, path), edit_find(after, path), "at once", STYLE_GOOD);
 	}
-	for (size_t i = 0; pending && i < json_object_array_length(pending); i++) {
+	for (size_t i = 0; i < json_length(pending); i++) {
 		struct json_object *row = json_object_array_get_idx(pending, i), *from = NULL, *to = NULL;
 
 		json_object_object_get_ex(row, "from", &from);

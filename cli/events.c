@@ -65,7 +65,7 @@ static bool catch_up(struct follow *f, int64_t since, struct err **e)
 		return false;
 	f->last = since;
 	list = json_get_typed(result, "events", json_type_array);
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *event = json_object_array_get_idx(list, i);
 
 		if (!json_get_str(event, "event"))

@@ -80,11 +80,6 @@ const char *metric_labels(const struct metric *m)
 	return scopes[m->scope].labels;
 }
 
-static size_t length(struct json_object *list)
-{
-	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
-}
-
 /* ---- a sample ---- */
 
 /* One metric on its way out. */
@@ -203,7 +198,7 @@ static void print_parts(struct family *family, struct label *labels, struct json
 		o = json_get_typed(o, scopes[scope].within, json_type_object);
 	list = json_get_typed(o, scopes[scope].list, json_type_array);
 	labels[MORE].name = scopes[scope].label;
-	for (size_t i = 0; i < length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		_cleanup_free_ char *name = called(scope, list, i);
 		_cleanup_free_ char *value = value_of(family->metric, json_object_array_get_idx(list, i));
 
@@ -256,7 +251,7 @@ void metrics_print(FILE *f, struct json_object *version, struct json_object *ins
 		else if (m->scope == METRIC_VERSION)
 			print_version(&family, version);
 		else
-			for (size_t i = 0; i < length(list); i++)
+			for (size_t i = 0; i < json_length(list); i++)
 				print_one(&family, json_object_array_get_idx(list, i));
 	}
 }

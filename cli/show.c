@@ -226,7 +226,7 @@ static void show_disks(const struct cli *cli, struct json_object *o)
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *list = devices_of(o, "disks");
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *disk = json_object_array_get_idx(list, i);
 		_cleanup_free_ char *size = shape_size(disk, "size"), *at = shape_address(disk),
 				    *source = source_of(disk);
@@ -261,7 +261,7 @@ static void show_nics(const struct cli *cli, struct json_object *o)
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *list = devices_of(o, "nics");
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *nic = json_object_array_get_idx(list, i);
 		static const char *const links[] = { "bridge", "link", "network" };
 		const char *link = NULL;
@@ -347,7 +347,7 @@ static char *part_member(struct json_object *row, const char *key)
 static void show_part(const struct cli *cli, struct json_object *o, const struct part *part)
 {
 	struct json_object *list = json_get_typed(o, part->list, json_type_array);
-	size_t n = list ? json_object_array_length(list) : 0, width = KEY_COLUMN;
+	size_t n = json_length(list), width = KEY_COLUMN;
 
 	if (!n)
 		return;
@@ -487,7 +487,7 @@ static char *list_text(struct json_object *o, const char *key)
 	struct json_object *list = json_get_typed(o, key, json_type_array);
 	char *text = NULL;
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+	for (size_t i = 0; i < json_length(list); i++)
 		text = append(text, "", shape_value(json_object_array_get_idx(list, i)));
 	return text;
 }
@@ -531,7 +531,7 @@ static void show_host(const struct cli *cli, struct json_object *o)
 	text = append(NULL, "running", shape_member(instances, "running"));
 	line(cli, "instances", append(text, "shutoff", shape_member(instances, "shutoff")));
 	show_features(cli, json_get_typed(o, "features", json_type_object));
-	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+	for (size_t i = 0; i < json_length(list); i++)
 		show_binary(cli, json_object_array_get_idx(list, i));
 }
 

@@ -10,7 +10,7 @@ static struct json_object *find_in(struct json_object *o, const char *id)
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
 		struct json_object *list = json_get_typed(o, lists[l], json_type_array);
 
-		for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		for (size_t i = 0; i < json_length(list); i++) {
 			struct json_object *device = json_object_array_get_idx(list, i);
 
 			if (str_eq(json_get_str(json_get_typed(device, "hvinfo", json_type_object), "id"), id))
@@ -62,7 +62,7 @@ void shape_slots(FILE *f, const struct screen *screen, struct json_object *insta
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *list = json_get_typed(instance, "slots", json_type_array);
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+	for (size_t i = 0; i < json_length(list); i++)
 		add_bus(t, instance, json_object_array_get_idx(list, i));
 	table_print(t, f, 0, screen);
 }

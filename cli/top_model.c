@@ -7,11 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static size_t length(struct json_object *list)
-{
-	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
-}
-
 static bool is_text(enum top_column column)
 {
 	return column == TOP_NAME || column == TOP_STATE;
@@ -134,7 +129,7 @@ static double rate(double before, double now, double seconds)
 
 static struct json_object *find(struct json_object *list, const char *uuid)
 {
-	for (size_t i = 0; uuid && i < length(list); i++)
+	for (size_t i = 0; uuid && i < json_length(list); i++)
 		if (str_eq(json_get_str(json_object_array_get_idx(list, i), "uuid"), uuid))
 			return json_object_array_get_idx(list, i);
 	return NULL;
@@ -148,7 +143,7 @@ static double rate_of(struct json_object *before, struct json_object *now, const
 	struct json_object *new = json_get_typed(now, list, json_type_array);
 	double sum = NAN;
 
-	for (size_t i = 0; i < length(new); i++) {
+	for (size_t i = 0; i < json_length(new); i++) {
 		struct json_object *device = json_object_array_get_idx(new, i);
 		struct json_object *was = find(old, json_get_str(device, "uuid"));
 		double one = rate(json_get_double(was, counter, NAN), json_get_double(device, counter, NAN), seconds);
@@ -243,10 +238,10 @@ static void keep_numbers(struct top_model *m, struct top_row *row)
 
 void top_take_instances(struct top_model *m, struct json_object *list)
 {
-	struct top_row *rows = xcalloc(length(list) + 1, sizeof(*rows));
+	struct top_row *rows = xcalloc(json_length(list) + 1, sizeof(*rows));
 	size_t n = 0, at = top_selected(m);
 
-	for (size_t i = 0; i < length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 
 		if (!json_get_str(o, "name"))

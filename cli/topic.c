@@ -42,7 +42,7 @@ static char *choices_text(struct json_object *row)
 	struct json_object *list = json_get_typed(row, "choices", json_type_array);
 	_cleanup_free_ char *all = NULL;
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		_cleanup_free_ char *choice = shape_value(json_object_array_get_idx(list, i));
 
 		all = append(TAKE_PTR(all), xstrdup(*choice ? choice : "''"));
@@ -109,7 +109,7 @@ static void print_param(FILE *f, const char *prefix, struct json_object *row)
 	_cleanup_free_ char *inner = xasprintf("%s%s.", full, list ? "[]" : "");
 
 	print_pair(f, full, text);
-	for (size_t i = 0; members && i < json_object_array_length(members); i++)
+	for (size_t i = 0; i < json_length(members); i++)
 		print_param(f, inner, json_object_array_get_idx(members, i));
 }
 
@@ -132,7 +132,7 @@ static void print_named(FILE *f, struct json_object *row)
 
 static struct json_object *find_row(struct json_object *rows, const char *name)
 {
-	for (size_t i = 0; rows && i < json_object_array_length(rows); i++) {
+	for (size_t i = 0; i < json_length(rows); i++) {
 		struct json_object *row = json_object_array_get_idx(rows, i);
 
 		if (str_eq(json_get_str(row, "name"), name))
@@ -144,15 +144,14 @@ static struct json_object *find_row(struct json_object *rows, const char *name)
 /* Names of ROWS as a table without an end of its own, to be guessed from. */
 static size_t add_names(struct param *names, size_t n, struct json_object *rows)
 {
-	for (size_t i = 0; rows && i < json_object_array_length(rows); i++)
+	for (size_t i = 0; i < json_length(rows); i++)
 		names[n++].name = json_get_str(json_object_array_get_idx(rows, i), "name");
 	return n;
 }
 
 static const char *guess_row(struct json_object *rows, const char *name)
 {
-	_cleanup_free_ struct param *names = xcalloc((rows ? json_object_array_length(rows) : 0) + 1,
-						     sizeof(struct param));
+	_cleanup_free_ struct param *names = xcalloc(json_length(rows) + 1, sizeof(struct param));
 
 	add_names(names, 0, rows);
 	return param_guess(names, name);
@@ -185,7 +184,7 @@ static void print_command(FILE *f, struct json_object *command, struct json_obje
 			fprintf(f, "%s\n", classes[i][1]);
 	if (rows && json_object_array_length(rows))
 		fputs("\nArguments:\n", f);
-	for (size_t i = 0; rows && i < json_object_array_length(rows); i++)
+	for (size_t i = 0; i < json_length(rows); i++)
 		print_param(f, "", json_object_array_get_idx(rows, i));
 	if (returns) {
 		_cleanup_free_ char *result = text_plain(returns, "");
@@ -229,7 +228,7 @@ bool topic_print(struct json_object *schema, const char *name, const char *row, 
 
 	if (!topic_find(schema, name, row, &found, e))
 		return false;
-	n = json_object_is_type(found, json_type_array) ? json_object_array_length(found) : 0;
+	n = json_length(found);
 	if (row)
 		print(f, found);
 	else if (!topic_is(name))

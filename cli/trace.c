@@ -84,7 +84,7 @@ int verb_trace(struct cli *cli)
 		cli_print_json(cli, result);
 		return 0;
 	}
-	for (size_t i = 0; json_object_is_type(result, json_type_array) && i < json_object_array_length(result); i++)
+	for (size_t i = 0; i < json_length(result); i++)
 		row(t, json_object_array_get_idx(result, i), today);
 	if (table_rows(t))
 		table_print(t, stdout, 0, &cli->screen);

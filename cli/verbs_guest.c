@@ -7,11 +7,6 @@
 
 #include <math.h>
 
-static size_t length(struct json_object *list)
-{
-	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
-}
-
 static struct json_object *list_of(struct json_object *o, const char *key)
 {
 	return json_get_typed(o, key, json_type_array);
@@ -34,7 +29,7 @@ static char *sum(struct json_object *devices, const char *key)
 	int64_t total = 0;
 	bool any = false;
 
-	for (size_t i = 0; i < length(devices); i++) {
+	for (size_t i = 0; i < json_length(devices); i++) {
 		int64_t n = json_get_int(json_object_array_get_idx(devices, i), key, -1);
 
 		if (n < 0 || n > INT64_MAX - total)
@@ -61,7 +56,7 @@ static void stats_row(struct table *t, struct json_object *o)
 	table_row(t);
 	table_cell(t, STYLE_NONE, json_get_str(o, "name"));
 	table_cell(t, STYLE_NONE, time);
-	table_cellf(t, STYLE_NONE, "%zu", length(list_of(cpu, "vcpus")));
+	table_cellf(t, STYLE_NONE, "%zu", json_length(list_of(cpu, "vcpus")));
 	table_cell(t, STYLE_NONE, resident);
 	table_cell(t, STYLE_NONE, actual ? actual : wanted);
 	table_cell(t, STYLE_NONE, in);
@@ -91,7 +86,7 @@ static bool draw_stats(struct cli *cli, struct err **e)
 		cli_print_json(cli, result);
 		return true;
 	}
-	for (size_t i = 0; i < length(result); i++)
+	for (size_t i = 0; i < json_length(result); i++)
 		stats_row(t, json_object_array_get_idx(result, i));
 	if (table_rows(t))
 		table_print(t, stdout, 0, &cli->screen);
@@ -153,11 +148,11 @@ static void interfaces_print(struct cli *cli, struct json_object *list)
 						 { .title = "ADDRESS", .min = 15 } };
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
-	for (size_t i = 0; i < length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i), *ips = list_of(o, "ip-addresses");
 
-		for (size_t k = 0; k == 0 || k < length(ips); k++) {
-			struct json_object *ip = length(ips) ? json_object_array_get_idx(ips, k) : NULL;
+		for (size_t k = 0; k == 0 || k < json_length(ips); k++) {
+			struct json_object *ip = json_length(ips) ? json_object_array_get_idx(ips, k) : NULL;
 
 			table_row(t);
 			table_cell(t, STYLE_NONE, k ? " " : json_get_str(o, "name"));
@@ -181,7 +176,7 @@ static void filesystems_print(struct cli *cli, struct json_object *list)
 						 { .title = "SIZE", .right = true } };
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
-	for (size_t i = 0; i < length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 		_cleanup_free_ char *used = shape_size(o, "used-bytes"), *size = shape_size(o, "total-bytes");
 

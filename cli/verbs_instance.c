@@ -96,7 +96,7 @@ static char *join(struct json_object *list, const char *key)
 {
 	char *text = xstrdup("");
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 		_cleanup_free_ char *old = text;
 

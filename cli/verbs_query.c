@@ -79,7 +79,7 @@ static bool draw_list(struct cli *cli, struct err **e)
 		cli_print_json(cli, result);
 		return true;
 	}
-	for (size_t i = 0; json_object_is_type(result, json_type_array) && i < json_object_array_length(result); i++)
+	for (size_t i = 0; i < json_length(result); i++)
 		list_row(t, json_object_array_get_idx(result, i));
 	if (table_rows(t))
 		table_print(t, stdout, 0, &cli->screen);
@@ -145,7 +145,7 @@ int verb_jobs(struct cli *cli)
 		cli_print_json(cli, result);
 		return 0;
 	}
-	for (size_t i = 0; json_object_is_type(result, json_type_array) && i < json_object_array_length(result); i++)
+	for (size_t i = 0; i < json_length(result); i++)
 		job_row(t, json_object_array_get_idx(result, i));
 	if (table_rows(t))
 		table_print(t, stdout, 0, &cli->screen);

@@ -18,7 +18,7 @@ static bool check_states(struct cli *cli, struct err **e)
 	if (!cli_call(cli, "query-schema", NULL, &schema, e))
 		return false;
 	states = json_get_typed(schema, "states", json_type_array);
-	n = states ? json_object_array_length(states) : 0;
+	n = json_length(states);
 	names = xcalloc(n + 1, sizeof(*names));
 	for (size_t i = 0; i < n; i++)
 		names[i].name = json_get_str(json_object_array_get_idx(states, i), "name");

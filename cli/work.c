@@ -122,7 +122,7 @@ static struct json_object *look(struct work *w, struct err **e)
 
 	if (!cli_call(w->cli, "query-jobs", NULL, &list, e))
 		return NULL;
-	for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *job = json_object_array_get_idx(list, i);
 
 		if (str_eq(json_get_str(job, "id"), w->id))

@@ -79,7 +79,7 @@ static bool takes_password(const struct instance *inst, const char *kind, struct
 {
 	struct json_object *list = json_get_typed(inst->record, "displays", json_type_array);
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 
 		if (!str_eq(json_get_str(o, "kind"), kind))

@@ -35,11 +35,6 @@ static struct json_object *resolved(const struct job *job, const char *key, enum
 	return json_get_typed(job->resolved, key, type);
 }
 
-static size_t length(struct json_object *list)
-{
-	return list ? json_object_array_length(list) : 0;
-}
-
 static const char *id_at(struct json_object *ids, size_t i)
 {
 	return json_object_get_string(json_object_array_get_idx(ids, i));
@@ -174,13 +169,13 @@ static const struct step step_leave_last = { "wait for the guest",  wait_for_gue
 
 static void add_leavers(struct op *op, struct change *c, bool commit)
 {
-	for (size_t i = 0; i < length(c->detach); i++) {
+	for (size_t i = 0; i < json_length(c->detach); i++) {
 		struct leaver *l = op_alloc(op, sizeof(*l));
 
 		*l = (struct leaver){ c, id_at(c->detach, i) };
-		if (!commit || length(c->detach) > 1)
+		if (!commit || json_length(c->detach) > 1)
 			op_add(op, &step_see, l);
-		op_add(op, commit && i == length(c->detach) - 1 ? &step_leave_last : &step_leave, l);
+		op_add(op, commit && i == json_length(c->detach) - 1 ? &step_leave_last : &step_leave, l);
 	}
 }
 
@@ -200,16 +195,16 @@ static enum verdict finish(struct op *op, void *arg)
 	struct instance *inst = c->inst;
 	struct err *e = NULL;
 
-	if (op->err && length(c->detach) > 0)
+	if (op->err && json_length(c->detach) > 0)
 		return OP_DONE;
 	if (!json_object_equal(c->before, c->after) && store_has(inst->rt, inst->name, c->after))
 		define_tell(c->job->d, instance_define(inst->rt, json_object_get(c->after)), NULL);
-	for (size_t i = 0; i < length(c->detach); i++) {
+	for (size_t i = 0; i < json_length(c->detach); i++) {
 		inst->rt->ops->device_told(inst, "DEVICE_DETACHED", id_at(c->detach, i), NULL, inst->rt->data);
 		unplug_take_gone(inst, id_at(c->detach, i));
 		device_record_remove(inst, id_at(c->detach, i));
 	}
-	if (length(c->detach) == 0 || inst->run_dir < 0 || !inst->record)
+	if (json_length(c->detach) == 0 || inst->run_dir < 0 || !inst->record)
 		return OP_DONE;
 	return record_save(inst, &e) ? OP_DONE : op_fail_err(op, e);
 }
@@ -221,7 +216,7 @@ static enum verdict see_rest(struct op *op, void *arg)
 	const struct change *c = arg;
 	_cleanup_json_ struct json_object *rest = json_object_new_array();
 
-	for (size_t i = 0; i < length(c->detach); i++)
+	for (size_t i = 0; i < json_length(c->detach); i++)
 		if (device_record_find(c->inst, id_at(c->detach, i), NULL))
 			json_object_array_add(rest, json_object_new_string(id_at(c->detach, i)));
 	unplug_restore(c->inst, rest);
@@ -251,7 +246,7 @@ static bool add_memory(struct op *op, struct change *c, struct err **e)
 	_cleanup_json_ struct json_object *there = json_object_new_array();
 	struct plug *p;
 
-	for (size_t i = 0; i < length(c->detach); i++)
+	for (size_t i = 0; i < json_length(c->detach); i++)
 		if (!c->job->recovered || definition_find_device(running, id_at(c->detach, i), NULL))
 			json_object_array_add(there, json_object_new_string(id_at(c->detach, i)));
 	p = plug_new(op, c->inst, running, there, NULL, 0, e);
@@ -266,7 +261,7 @@ static bool add_memory(struct op *op, struct change *c, struct err **e)
 static bool plan_live(struct op *op, struct change *c, struct err **e)
 {
 	struct json_object *running = resolved(c->job, "running", json_type_object);
-	size_t attached = length(c->attach), detached = length(c->detach);
+	size_t attached = json_length(c->attach), detached = json_length(c->detach);
 	struct plug *p = NULL;
 
 	if (attached) {
@@ -325,7 +320,7 @@ bool devices_plan(struct job *job, const struct devices_wish *wish, struct err *
 	job->changed = json_get_bool(job->resolved, "changed", true);
 	if (!job->changed)
 		return true;
-	if (json_get_bool(job->resolved, "live", false) && (length(c->attach) || length(c->detach)))
+	if (json_get_bool(job->resolved, "live", false) && (json_length(c->attach) || json_length(c->detach)))
 		return plan_live(job->op, c, e);
 	define_plan(job->op, job, c->after);
 	return true;
@@ -338,7 +333,7 @@ struct json_object *devices_shown(const struct job *job, const char *list)
 	struct json_object *all = json_object_new_array(), *ids = resolved(job, list, json_type_array);
 	const struct instance *inst = instance_find(&job->d->rt, job->name);
 
-	for (size_t i = 0; inst && i < length(ids); i++) {
+	for (size_t i = 0; inst && i < json_length(ids); i++) {
 		struct json_object *shown = device_record_find(inst, id_at(ids, i), NULL);
 
 		if (!shown)
@@ -378,7 +373,7 @@ static bool resolve_gone(struct job *job, struct instance *inst)
 	_cleanup_json_ struct json_object *pending = device_record_ids(inst, DEVICE_DETACH_PENDING);
 	struct json_object *gone = json_object_new_array();
 
-	for (size_t i = 0; i < length(pending); i++)
+	for (size_t i = 0; i < json_length(pending); i++)
 		if (unplug_take_gone(inst, id_at(pending, i)))
 			json_object_array_add(gone, json_object_new_string(id_at(pending, i)));
 	job->resolved = json_object_new_object();
@@ -387,7 +382,7 @@ static bool resolve_gone(struct job *job, struct instance *inst)
 	json_add(job->resolved, "before", json_object_get(inst->stored));
 	json_add(job->resolved, "between", json_object_get(inst->stored));
 	json_add(job->resolved, "after", definition_without(inst->stored, gone));
-	return length(gone) > 0;
+	return json_length(gone) > 0;
 }
 
 bool devices_collect_plan(struct job *job, struct err **e)

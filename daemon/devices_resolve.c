@@ -36,11 +36,6 @@ static struct json_object *list_in(struct json_object *o, const char *name)
 	return json_get_typed(o, name, json_type_array);
 }
 
-static size_t length(struct json_object *list)
-{
-	return list ? json_object_array_length(list) : 0;
-}
-
 static void add_id(struct json_object *ids, const char *id)
 {
 	json_object_array_add(ids, json_object_new_string(id));
@@ -74,7 +69,7 @@ static struct json_object *find_by(struct json_object *o, const char *only, enum
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
 		struct json_object *list = list_in(o, lists[l]);
 
-		for (size_t i = 0; (!only || str_eq(only, lists[l])) && i < length(list); i++)
+		for (size_t i = 0; (!only || str_eq(only, lists[l])) && i < json_length(list); i++)
 			if (is_called(json_object_array_get_idx(list, i), by, text))
 				return json_object_array_get_idx(list, i);
 	}
@@ -93,7 +88,7 @@ void devices_find(const struct instance *inst, const char *only, const char *tex
 
 static struct json_object *find_member(struct json_object *list, const char *member, const char *text)
 {
-	for (size_t i = 0; text && i < length(list); i++)
+	for (size_t i = 0; text && i < json_length(list); i++)
 		if (strcasecmp(json_get_str(json_object_array_get_idx(list, i), member) ?
 				       json_get_str(json_object_array_get_idx(list, i), member) :
 				       "",
@@ -179,7 +174,7 @@ static bool is_same(const struct choice *c, const char *list, struct json_object
 	json_object_deep_copy(c->inst->stored, &definition, NULL);
 	json_object_deep_copy(given, &copy, NULL);
 	all = list_in(definition, list);
-	for (size_t i = 0; i < length(all); i++) {
+	for (size_t i = 0; i < json_length(all); i++) {
 		struct json_object *element = json_object_array_get_idx(all, i);
 
 		if (!str_eq(json_get_str(element, "uuid"), json_get_str(there, "uuid")))
@@ -276,7 +271,7 @@ static bool attach_list(struct choice *c, size_t l, struct json_object *given, c
 			struct err **e)
 {
 	*fresh = 0;
-	for (size_t i = 0; i < length(given); i++) {
+	for (size_t i = 0; i < json_length(given); i++) {
 		_cleanup_free_ char *parameter = parameter_of(pattern, i);
 		_cleanup_free_ char *name = NULL;
 		struct json_object *copy = NULL;
@@ -303,7 +298,7 @@ static bool take_fresh(struct choice *c, struct json_object *stored, size_t l, s
 	struct json_object *list = list_in(stored, lists[l]);
 
 	for (size_t i = 0; i < n; i++) {
-		const char *id = device_id_of(json_object_array_get_idx(list, length(list) - n + i));
+		const char *id = device_id_of(json_object_array_get_idx(list, json_length(list) - n + i));
 		_cleanup_free_ char *parameter = parameter_of(pattern, i);
 
 		if (c->live && !is_possible(c, stored, id, parameter, e))
@@ -320,7 +315,7 @@ static bool take_fresh(struct choice *c, struct json_object *stored, size_t l, s
 static bool blame_given(const struct choice *c, const size_t fresh[2], const char *const patterns[2], struct err **e)
 {
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
-		size_t all = length(list_in(c->definition, lists[l]));
+		size_t all = json_length(list_in(c->definition, lists[l]));
 
 		for (size_t i = 0; i < fresh[l]; i++) {
 			_cleanup_free_ char *parameter = parameter_of(patterns[l], i);
@@ -368,7 +363,7 @@ static bool detach_one(struct choice *c, const char *text, const char *parameter
 		runs = NULL; /* another may run by the same name; it is not asked for */
 	id = device_id_of(runs ? runs : there);
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
-		for (size_t i = 0; i < length(c->all[l]); i++)
+		for (size_t i = 0; i < json_length(c->all[l]); i++)
 			if (str_eq(json_object_get_string(json_object_array_get_idx(c->all[l], i)), id))
 				return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter,
 						       "the same device is named twice");
@@ -390,7 +385,7 @@ static bool detach_one(struct choice *c, const char *text, const char *parameter
 
 static bool detach_all(struct choice *c, struct err **e)
 {
-	for (size_t i = 0; i < length(c->wish->detach); i++) {
+	for (size_t i = 0; i < json_length(c->wish->detach); i++) {
 		const char *text = json_object_get_string(json_object_array_get_idx(c->wish->detach, i));
 		_cleanup_free_ char *parameter = parameter_of(c->wish->detach_is, i);
 
@@ -408,7 +403,7 @@ static struct json_object *running_of(const struct choice *c, struct json_object
 	struct json_object *o = NULL;
 
 	json_object_deep_copy(json_get_typed(c->inst->record, "definition", json_type_object), &o, NULL);
-	for (size_t i = 0; i < length(c->attach); i++) {
+	for (size_t i = 0; i < json_length(c->attach); i++) {
 		const char *list = NULL, *id = json_object_get_string(json_object_array_get_idx(c->attach, i));
 		struct json_object *element = definition_find_device(stored, id, &list), *copy = NULL;
 
@@ -424,7 +419,7 @@ static struct json_object *shown_of(const struct choice *c)
 	struct json_object *o = json_object_new_object();
 
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
-		for (size_t i = 0; i < length(c->all[l]); i++) {
+		for (size_t i = 0; i < json_length(c->all[l]); i++) {
 			const char *id = json_object_get_string(json_object_array_get_idx(c->all[l], i));
 			struct json_object *shown = device_record_find(c->inst, id, NULL), *copy = NULL;
 
@@ -458,7 +453,7 @@ static const char *waiting(const struct hvparams *running, const struct hvparams
 /* A place was chosen for the machine that is defined, which may be another one than that which runs. */
 static bool check_places(const struct choice *c, const struct definition *running, struct err **e)
 {
-	for (size_t i = 0; i < length(c->attach); i++) {
+	for (size_t i = 0; i < json_length(c->attach); i++) {
 		const char *id = json_object_get_string(json_object_array_get_idx(c->attach, i));
 
 		if (!slots_has_place(running, id))
@@ -508,7 +503,7 @@ static bool check_running(const struct choice *c, struct json_object *running, s
 		return ok;
 	}
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
-		for (size_t i = 0; i < length(list_in(running, lists[l])); i++) {
+		for (size_t i = 0; i < json_length(list_in(running, lists[l])); i++) {
 			const char *id = device_id_of(json_object_array_get_idx(list_in(running, lists[l]), i));
 			const char *parameter = id ? json_get_str(c->names, id) : NULL;
 
@@ -541,7 +536,7 @@ static bool keep(struct choice *c, struct json_object *stored, struct err **e)
 	if (c->live)
 		json_add_int(r, "first-set", fdsets_claim(c->inst, plug_sets(running, c->attach)));
 	json_add_bool(r, "changed",
-		      length(c->attach) || length(c->detach) || !json_object_equal(c->inst->stored, after));
+		      json_length(c->attach) || json_length(c->detach) || !json_object_equal(c->inst->stored, after));
 	c->job->resolved = r;
 	return true;
 }

@@ -97,11 +97,6 @@ static struct json_object *element(struct json_object *list, size_t i)
 	return json_object_is_type(list, json_type_array) ? json_object_array_get_idx(list, i) : NULL;
 }
 
-static size_t length(struct json_object *list)
-{
-	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
-}
-
 /* What could not stand in a list parted by blanks is no name. */
 static bool is_name(const char *s)
 {
@@ -121,11 +116,11 @@ static int compare(const void *a, const void *b)
 /* The members KEY of LIST's objects, or its strings where KEY is NULL: sorted, each once, parted by blanks. */
 static struct json_object *names(struct json_object *list, const char *key)
 {
-	_cleanup_free_ const char **v = xcalloc(length(list) + 1, sizeof(*v));
+	_cleanup_free_ const char **v = xcalloc(json_length(list) + 1, sizeof(*v));
 	_cleanup_free_ char *text = NULL;
 	size_t n = 0, size = 1, at = 0;
 
-	for (size_t i = 0; i < length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *o = element(list, i);
 		const char *name = key ? json_get_str(o, key) : NULL;
 
@@ -151,7 +146,7 @@ static struct json_object *names(struct json_object *list, const char *key)
 /* The entity called NAME. Twenty look-ups do not need an index. */
 static struct json_object *entity(struct json_object *schema, const char *name)
 {
-	for (size_t i = 0; name && i < length(schema); i++)
+	for (size_t i = 0; name && i < json_length(schema); i++)
 		if (str_eq(json_get_str(element(schema, i), "name"), name))
 			return element(schema, i);
 	return NULL;
@@ -159,7 +154,7 @@ static struct json_object *entity(struct json_object *schema, const char *name)
 
 static struct json_object *find(struct json_object *list, const char *key, const char *value)
 {
-	for (size_t i = 0; i < length(list); i++)
+	for (size_t i = 0; i < json_length(list); i++)
 		if (str_eq(json_get_str(element(list, i), key), value))
 			return element(list, i);
 	return NULL;
@@ -208,7 +203,7 @@ static struct json_object *objects(struct probe *p, struct json_object *listed)
 
 	json_add_bool(args, "abstract", false);
 	types = probe_ask(p, "qom-list-types", TAKE_PTR(args), json_type_array);
-	for (size_t i = 0; i < length(listed); i++)
+	for (size_t i = 0; i < json_length(listed); i++)
 		if (find(types, "name", json_object_get_string(element(listed, i))))
 			json_object_array_add(both, json_object_get(element(listed, i)));
 	return names(both, NULL);
@@ -282,7 +277,7 @@ static int machine_properties(struct probe *p, const char *name, struct json_obj
 	if (!list)
 		return -1;
 	set = names(list, "name");
-	for (i = 0; i < length(sets); i++)
+	for (i = 0; i < json_length(sets); i++)
 		if (json_object_equal(element(sets, i), set))
 			return (int)i;
 	json_object_array_add(sets, TAKE_PTR(set));
@@ -296,7 +291,7 @@ static void ask_machines(struct probe *p, struct json_object *o)
 
 	json_add(o, "machines", machines);
 	json_add(o, "machine-properties", sets);
-	for (size_t i = 0; i < length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *from = element(list, i), *to;
 		const char *name = json_get_str(from, "name"), *alias = json_get_str(from, "alias");
 		int set;
@@ -327,7 +322,7 @@ static bool keeps_removed_fd(struct probe *p)
 	json_add_int(args, "fdset-id", json_get_int(json_get_typed(added, "return", json_type_object), "fdset-id", 0));
 	removed = probe_try(p, "remove-fd", args);
 	left = probe_try(p, "query-fdsets", NULL);
-	return removed && length(left) > 0;
+	return removed && json_length(left) > 0;
 }
 
 /* Either refuses; only one of them understands it as the name of a driver. */

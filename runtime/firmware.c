@@ -40,7 +40,7 @@ static bool list_has(struct json_object *o, const char *list, const char *word)
 {
 	struct json_object *items = json_get_typed(o, list, json_type_array);
 
-	for (size_t i = 0; items && i < json_object_array_length(items); i++) {
+	for (size_t i = 0; i < json_length(items); i++) {
 		struct json_object *item = json_object_array_get_idx(items, i);
 
 		if (json_object_is_type(item, json_type_string) && str_eq(json_object_get_string(item), word))
@@ -55,7 +55,7 @@ static bool fits_machine(struct json_object *target, const char *machine)
 
 	if (!str_eq(json_get_str(target, "architecture"), "x86_64"))
 		return false;
-	for (size_t i = 0; patterns && i < json_object_array_length(patterns); i++) {
+	for (size_t i = 0; i < json_length(patterns); i++) {
 		struct json_object *pattern = json_object_array_get_idx(patterns, i);
 
 		if (json_object_is_type(pattern, json_type_string) &&
@@ -75,7 +75,7 @@ static bool fits(struct json_object *o, const char *machine)
 	if (!list_has(o, "interface-types", "uefi") || !str_eq(json_get_str(mapping, "device"), "flash") ||
 	    (mode && !str_eq(mode, "split")))
 		return false;
-	for (size_t i = 0; targets && i < json_object_array_length(targets); i++)
+	for (size_t i = 0; i < json_length(targets); i++)
 		if (fits_machine(json_object_array_get_idx(targets, i), machine))
 			return true;
 	return false;

@@ -134,7 +134,7 @@ void foreign_clear(struct foreign *f)
 
 static bool has_node(struct json_object *nodes, const char *name)
 {
-	for (size_t i = 0; json_object_is_type(nodes, json_type_array) && i < json_object_array_length(nodes); i++)
+	for (size_t i = 0; i < json_length(nodes); i++)
 		if (str_eq(json_get_str(json_object_array_get_idx(nodes, i), "node-name"), name))
 			return true;
 	return false;

@@ -609,7 +609,7 @@ static bool check_shape(struct json_object *document, struct err **e)
 				 [NICS] = { json_type_array, "must be an array: the cards" },
 				 [HVPARAMS] = { json_type_object, "must be an object: the hvparams" },
 				 [DISKS] = { json_type_array, "must be an array: the disks" } };
-	size_t n = json_object_is_type(document, json_type_array) ? json_object_array_length(document) : 0;
+	size_t n = json_length(document);
 
 	if (n != ELEMENTS && n != ELEMENTS - 1)
 		return bad(e, "must be the array of a runtime file: [kvm_cmd, nics, hvparams, disks]", "%s", "");

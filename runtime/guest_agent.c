@@ -257,7 +257,7 @@ static void on_chardevs(struct json_object *ret, const struct err *e, void *data
 	struct guest_agent *ga = data;
 	bool open = false;
 
-	for (size_t i = 0; json_object_is_type(ret, json_type_array) && i < json_object_array_length(ret); i++) {
+	for (size_t i = 0; i < json_length(ret); i++) {
 		struct json_object *o = json_object_array_get_idx(ret, i);
 
 		if (str_eq(json_get_str(o, "label"), "agent"))

@@ -121,7 +121,7 @@ bool hvparams_check_dead(struct json_object *given, struct err **e)
 	struct json_object *hv = json_get_typed(given, "hvparams", json_type_object);
 	struct json_object *disks = json_get_typed(given, "disks", json_type_array);
 
-	for (size_t i = 0; disks && i < json_object_array_length(disks); i++) {
+	for (size_t i = 0; i < json_length(disks); i++) {
 		_cleanup_free_ char *name = xasprintf("disks[%zu].type", i);
 		struct json_object *disk = json_object_array_get_idx(disks, i);
 

@@ -155,7 +155,7 @@ static bool has_mac(const struct instance *inst, const char *mac)
 	for (size_t i = 0; i < inst->def.nics.n; i++)
 		if (str_eq(definition_nic(&inst->def, i)->mac, mac))
 			return true;
-	for (size_t i = 0; running && i < json_object_array_length(running); i++)
+	for (size_t i = 0; i < json_length(running); i++)
 		if (str_eq(json_get_str(json_object_array_get_idx(running, i), "mac"), mac))
 			return true;
 	return false;

@@ -69,7 +69,7 @@ void iothreads_add_to_scsi(const struct definition *def, const struct argv_env *
 
 unsigned iothreads_of(struct json_object *cmd)
 {
-	size_t n = json_object_is_type(cmd, json_type_array) ? json_object_array_length(cmd) : 0;
+	size_t n = json_length(cmd);
 	unsigned threads = 0;
 
 	for (size_t i = 0; i < n; i++) {

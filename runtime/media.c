@@ -64,7 +64,7 @@ static size_t find(struct json_object *disks, const struct medium *m, struct jso
 {
 	const char *uuid = json_get_str(before, "uuid");
 
-	for (size_t i = 0; disks && i < json_object_array_length(disks); i++) {
+	for (size_t i = 0; i < json_length(disks); i++) {
 		struct json_object *d = json_object_array_get_idx(disks, i);
 		const char *name = json_get_str(d, "name"), *its = json_get_str(d, "uuid");
 

@@ -10,7 +10,7 @@ static struct json_object *find_device(struct json_object *list, struct json_obj
 {
 	const char *uuid = json_get_str(device, "uuid"), *name = json_get_str(device, "name");
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; i < json_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 		const char *its_uuid = json_get_str(o, "uuid"), *its_name = json_get_str(o, "name");
 

@@ -66,9 +66,7 @@ static void note(struct comparison *c, const char *path, struct json_object *fro
 
 static struct json_object *element(struct json_object *list, size_t i)
 {
-	return json_object_is_type(list, json_type_array) && i < json_object_array_length(list) ?
-		       json_object_array_get_idx(list, i) :
-		       NULL;
+	return i < json_length(list) ? json_object_array_get_idx(list, i) : NULL;
 }
 
 /* Whether all elements can be told apart by a uuid. No list is such a list too. */
@@ -76,7 +74,7 @@ static bool is_devices(struct json_object *list)
 {
 	if (list && !json_object_is_type(list, json_type_array))
 		return false;
-	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+	for (size_t i = 0; i < json_length(list); i++)
 		if (!json_get_str(json_object_array_get_idx(list, i), "uuid"))
 			return false;
 	return true;

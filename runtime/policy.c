@@ -127,7 +127,7 @@ void policy_load(struct instance *inst, struct json_object *o)
 {
 	struct json_object *times = json_get_typed(o, "times", json_type_array);
 	struct restarts *r = &inst->restarts;
-	size_t n = times ? json_object_array_length(times) : 0;
+	size_t n = json_length(times);
 
 	*r = (struct restarts){ .stopped = json_get_bool(o, "stopped", false),
 				.due = str_eq(json_get_str(o, "due"), process_boot_id()) };

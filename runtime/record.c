@@ -223,7 +223,7 @@ bool record_write(struct instance *inst, const struct prepare *p, struct err **e
 
 int64_t record_size_of(struct json_object *nodes, const char *name)
 {
-	for (size_t i = 0; json_object_is_type(nodes, json_type_array) && i < json_object_array_length(nodes); i++) {
+	for (size_t i = 0; i < json_length(nodes); i++) {
 		struct json_object *node = json_object_array_get_idx(nodes, i);
 
 		if (str_eq(json_get_str(node, "node-name"), name))

@@ -132,7 +132,7 @@ static struct json_object *cpu_of(const struct stats *st)
 	_cleanup_free_ char *path = xasprintf("/proc/%d/stat", st->inst->pid);
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
 	struct json_object *cpus = st->answers[CPUS].ret;
-	size_t n = json_object_is_type(cpus, json_type_array) ? json_object_array_length(cpus) : 0;
+	size_t n = json_length(cpus);
 	double time = cpu_time(path);
 
 	if (time >= 0)
@@ -175,7 +175,7 @@ static struct json_object *memory_of(const struct stats *st)
 /* The entry of the device ID: by the node it is attached to, which has its name, else by its place in QOM. */
 static struct json_object *block_of(struct json_object *blocks, const char *id)
 {
-	for (size_t i = 0; json_object_is_type(blocks, json_type_array) && i < json_object_array_length(blocks); i++) {
+	for (size_t i = 0; i < json_length(blocks); i++) {
 		struct json_object *o = json_object_array_get_idx(blocks, i);
 		const char *qdev = json_get_str(o, "qdev"), *at = qdev ? strstr(qdev, id) : NULL;
 		size_t len = strlen(id);
@@ -197,7 +197,7 @@ static struct json_object *devices_of(const struct stats *st, const char *kind, 
 	struct json_object *list = json_object_new_array();
 	struct json_object *devices = json_get_typed(st->inst->record, kind, json_type_array);
 
-	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
+	for (size_t i = 0; i < json_length(devices); i++) {
 		struct json_object *device = json_object_array_get_idx(devices, i), *row = json_object_new_object();
 		const char *id = json_get_str(json_get_typed(device, "hvinfo", json_type_object), "id");
 		struct json_object *stats = id ? block_of(blocks, id) : NULL;

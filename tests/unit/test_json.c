@@ -539,6 +539,10 @@ START_TEST(test_getters)
 	ck_assert(json_get_bool(o, "none", true));
 	ck_assert_ptr_nonnull(json_get_typed(o, "o", json_type_object));
 	ck_assert_ptr_null(json_get_typed(o, "o", json_type_array));
+	json_object_array_add(list, json_object_get(o));
+	ck_assert_uint_eq(json_length(list), 1);
+	ck_assert_uint_eq(json_length(o), 0);
+	ck_assert_uint_eq(json_length(NULL), 0);
 }
 END_TEST
 
