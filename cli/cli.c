@@ -58,6 +58,21 @@ bool cli_call(struct cli *cli, const char *command, struct json_object *argument
 	return cli_client(cli, e) && client_call(cli->client, command, arguments, ret, e);
 }
 
+bool cli_query(struct cli *cli, const char *subject, struct json_object *arguments, struct json_object **ret,
+	       int *status)
+{
+	_cleanup_err_ struct err *e = NULL;
+
+	if (!cli_call(cli, cli->args.verb->command, arguments, ret, &e)) {
+		*status = cli_fail(cli, cli->client ? subject : NULL, e);
+		return false;
+	}
+	*status = 0;
+	if (cli->json)
+		cli_print_json(cli, *ret);
+	return !cli->json;
+}
+
 void cli_print_json(const struct cli *cli, struct json_object *o)
 {
 	_cleanup_free_ char *text = cli->screen.tty ? json_print_indent(o) : json_print(o), *plain = NULL;
@@ -65,6 +80,14 @@ void cli_print_json(const struct cli *cli, struct json_object *o)
 	if (cli->screen.tty)
 		plain = text_plain_json(text);
 	printf("%s\n", plain ? plain : text);
+}
+
+void cli_print_table(const struct cli *cli, const struct table *t, const char *none)
+{
+	if (table_rows(t))
+		table_print(t, stdout, 0, &cli->screen);
+	else
+		cli_note("%s", none);
 }
 
 void cli_print_text(const struct cli *cli, const char *text)

@@ -30,9 +30,15 @@ struct client *cli_client(struct cli *cli, struct err **e);
 /* client_call() on it. */
 bool cli_call(struct cli *cli, const char *command, struct json_object *arguments, struct json_object **ret,
 	      struct err **e);
+/* The verb's command. False: nothing is left to do, for the result was printed as JSON, or it failed, which was told with
+ * SUBJECT (or NULL) unless there is no daemon. *STATUS: the exit status. */
+bool cli_query(struct cli *cli, const char *subject, struct json_object *arguments, struct json_object **ret,
+	       int *status);
 
 /* A result to stdout: indented for people, else one line. */
 void cli_print_json(const struct cli *cli, struct json_object *o);
+/* A table to stdout; what is said instead of one without rows goes to people who watch. */
+void cli_print_table(const struct cli *cli, const struct table *t, const char *none);
 /* Text of guest, QEMU or daemon to stdout: escaped if that is a terminal, else as it is. */
 void cli_print_text(const struct cli *cli, const char *text);
 /* Nobody will ever read stdout: a pipe whose other end is closed. */

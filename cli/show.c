@@ -192,7 +192,7 @@ static struct json_object *devices_of(struct json_object *o, const char *key)
 
 	if (!list)
 		list = json_get_typed(json_get_typed(o, "definition", json_type_object), key, json_type_array);
-	return list && json_object_array_length(list) ? list : NULL;
+	return json_length(list) ? list : NULL;
 }
 
 /* "/srv/web1.qcow2 (qcow2)" of a disk in the definition's shape or the runtime's. */
@@ -419,16 +419,11 @@ static void show_hotplug(const struct cli *cli, struct json_object *o)
 int verb_show(struct cli *cli)
 {
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
-	_cleanup_err_ struct err *e = NULL;
-	const char *name = cli->args.words[0];
+	int status;
 
-	json_add_str(arguments, "instance", name);
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return cli_fail(cli, cli->client ? name : NULL, e);
-	if (cli->json) {
-		cli_print_json(cli, result);
-		return 0;
-	}
+	json_add_str(arguments, "instance", cli->args.words[0]);
+	if (!cli_query(cli, cli->args.words[0], arguments, &result, &status))
+		return status;
 	if (args_has(&cli->args, "slots")) {
 		shape_slots(stdout, &cli->screen, result);
 		return 0;
@@ -538,13 +533,9 @@ static void show_host(const struct cli *cli, struct json_object *o)
 int verb_host(struct cli *cli)
 {
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
-	_cleanup_err_ struct err *e = NULL;
+	int status;
 
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return cli_fail(cli, NULL, e);
-	if (cli->json)
-		cli_print_json(cli, result);
-	else
+	if (cli_query(cli, NULL, arguments, &result, &status))
 		show_host(cli, result);
-	return 0;
+	return status;
 }

@@ -74,21 +74,13 @@ int verb_trace(struct cli *cli)
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	_cleanup_json_ struct json_object *arguments = args_request(&cli->args), *result = NULL;
 	_cleanup_free_ char *today = text_time(time_now(), false);
-	_cleanup_err_ struct err *e = NULL;
-	const char *name = cli->args.words[0];
+	int status;
 
-	json_add_str(arguments, "instance", name);
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return cli_fail(cli, cli->client ? name : NULL, e);
-	if (cli->json) {
-		cli_print_json(cli, result);
-		return 0;
-	}
+	json_add_str(arguments, "instance", cli->args.words[0]);
+	if (!cli_query(cli, cli->args.words[0], arguments, &result, &status))
+		return status;
 	for (size_t i = 0; i < json_length(result); i++)
 		row(t, json_object_array_get_idx(result, i), today);
-	if (table_rows(t))
-		table_print(t, stdout, 0, &cli->screen);
-	else
-		cli_note("Nothing was said.\n");
+	cli_print_table(cli, t, "Nothing was said.\n");
 	return 0;
 }

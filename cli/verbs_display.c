@@ -151,7 +151,7 @@ static char *kind_of(struct cli *cli, struct err **e)
 	if (cli->args.n_words > 1)
 		return xstrdup(cli->args.words[1]);
 	list = json_get_typed(o, "displays", json_type_array);
-	kind = list && json_object_array_length(list) ? json_get_str(json_object_array_get_idx(list, 0), "kind") : NULL;
+	kind = json_length(list) ? json_get_str(json_object_array_get_idx(list, 0), "kind") : NULL;
 	if (!kind)
 		err_set(e, ERR_NOT_FOUND, "'%s' has no display now", cli->args.words[0]);
 	return kind ? xstrdup(kind) : NULL;

@@ -88,10 +88,7 @@ static bool draw_stats(struct cli *cli, struct err **e)
 	}
 	for (size_t i = 0; i < json_length(result); i++)
 		stats_row(t, json_object_array_get_idx(result, i));
-	if (table_rows(t))
-		table_print(t, stdout, 0, &cli->screen);
-	else
-		cli_note("Nothing runs.\n");
+	cli_print_table(cli, t, "Nothing runs.\n");
 	return true;
 }
 
@@ -195,16 +192,11 @@ static void filesystems_print(struct cli *cli, struct json_object *list)
 int verb_guest(struct cli *cli)
 {
 	_cleanup_json_ struct json_object *arguments = args_request(&cli->args), *result = NULL;
-	_cleanup_err_ struct err *e = NULL;
-	const char *name = cli->args.words[0];
+	int status;
 
-	json_add_str(arguments, "instance", name);
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return cli_fail(cli, cli->client ? name : NULL, e);
-	if (cli->json) {
-		cli_print_json(cli, result);
-		return 0;
-	}
+	json_add_str(arguments, "instance", cli->args.words[0]);
+	if (!cli_query(cli, cli->args.words[0], arguments, &result, &status))
+		return status;
 	facts_print(cli, result);
 	interfaces_print(cli, list_of(result, "interfaces"));
 	filesystems_print(cli, list_of(result, "filesystems"));

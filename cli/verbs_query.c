@@ -9,11 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-static int fail(const struct cli *cli, const char *subject, const struct err *e)
-{
-	return cli_fail(cli, cli->client ? subject : NULL, e);
-}
-
 /* "monitor slow, pending" of an instance; NULL if there is nothing to remark. */
 static char *notes_of(struct json_object *o)
 {
@@ -81,10 +76,7 @@ static bool draw_list(struct cli *cli, struct err **e)
 	}
 	for (size_t i = 0; i < json_length(result); i++)
 		list_row(t, json_object_array_get_idx(result, i));
-	if (table_rows(t))
-		table_print(t, stdout, 0, &cli->screen);
-	else
-		cli_note("No instances. 'drover define' makes one.\n");
+	cli_print_table(cli, t, "No instances. 'drover define' makes one.\n");
 	return true;
 }
 
@@ -135,22 +127,15 @@ int verb_jobs(struct cli *cli)
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *result = NULL;
-	_cleanup_err_ struct err *e = NULL;
 	const char *name = cli->args.n_words ? cli->args.words[0] : NULL;
+	int status;
 
 	json_add_str(arguments, "instance", name);
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return fail(cli, name, e);
-	if (cli->json) {
-		cli_print_json(cli, result);
-		return 0;
-	}
+	if (!cli_query(cli, name, arguments, &result, &status))
+		return status;
 	for (size_t i = 0; i < json_length(result); i++)
 		job_row(t, json_object_array_get_idx(result, i));
-	if (table_rows(t))
-		table_print(t, stdout, 0, &cli->screen);
-	else
-		cli_note("No jobs.\n");
+	cli_print_table(cli, t, "No jobs.\n");
 	return 0;
 }
 
@@ -174,18 +159,13 @@ static void print_command(struct json_object *words)
 int verb_argv(struct cli *cli)
 {
 	_cleanup_json_ struct json_object *arguments = args_request(&cli->args), *result = NULL;
-	_cleanup_err_ struct err *e = NULL;
-	const char *name = cli->args.words[0];
 	const char *member = args_has(&cli->args, "json-argv") ? "argv" : "text";
 	struct json_object *words;
+	int status;
 
-	json_add_str(arguments, "instance", name);
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return fail(cli, name, e);
-	if (cli->json) {
-		cli_print_json(cli, result);
-		return 0;
-	}
+	json_add_str(arguments, "instance", cli->args.words[0]);
+	if (!cli_query(cli, cli->args.words[0], arguments, &result, &status))
+		return status;
 	words = json_get_typed(result, member, json_type_array);
 	if (words)
 		print_command(words);
@@ -201,7 +181,7 @@ int verb_call(struct cli *cli)
 		if (!assign_word(arguments, cli->args.words[i], &e))
 			return cli_fail(cli, NULL, e);
 	if (!cli_call(cli, cli->args.words[0], arguments, &result, &e))
-		return fail(cli, json_get_str(arguments, "instance"), e);
+		return cli_fail(cli, cli->client ? json_get_str(arguments, "instance") : NULL, e);
 	cli_print_json(cli, result);
 	return 0;
 }
