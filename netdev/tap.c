@@ -187,52 +187,39 @@ bool tap_exists(const char *name)
 
 /* ---- counters ---- */
 
-enum { ANSWER = 16 << 10 }; /* a link and all that is told of it */
-
-struct link_request {
+struct stats_request {
 	struct nlmsghdr head;
-	struct ifinfomsg link;
-	struct rtattr name;
-	char text[RTA_ALIGN(IFNAMSIZ)];
+	struct if_stats_msg link;
 };
 
-/* What the kernel says of one link; 0 if it says nothing. */
-static size_t ask_link(const char *name, char *answer, size_t size)
-{
-	_cleanup_close_ int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	struct link_request r = {
-		.head = { .nlmsg_len = sizeof(r), .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST },
-		.name = { .rta_len = sizeof(r.name) + sizeof(r.text), .rta_type = IFLA_IFNAME }
-	};
-	ssize_t n;
+/* The one attribute that is asked for; its tail may be longer or shorter, by the kernel's age. */
+struct stats_answer {
+	struct nlmsghdr head;
+	struct if_stats_msg link;
+	struct rtattr attribute;
+	struct rtnl_link_stats64 stats;
+};
 
-	snprintf(r.text, sizeof(r.text), "%s", name);
-	if (sock < 0 || send(sock, &r, sizeof(r), 0) < 0)
-		return 0;
-	n = recv(sock, answer, size, MSG_DONTWAIT); /* the kernel has answered within send() */
-	return n > 0 ? (size_t)n : 0;
-}
-
+/* Not by /sys/class/net, which tells of the network namespace of whoever has mounted it. */
 bool tap_counters(const char *name, struct tap_counters *ret)
 {
-	_Alignas(struct nlmsghdr) char answer[ANSWER];
-	size_t len = ask_link(name, answer, sizeof(answer));
-	const struct nlmsghdr *head = (const struct nlmsghdr *)(const void *)answer;
-	struct rtnl_link_stats64 stats;
-	int left;
+	_cleanup_close_ int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct stats_request r = {
+		.head = { .nlmsg_len = sizeof(r), .nlmsg_type = RTM_GETSTATS, .nlmsg_flags = NLM_F_REQUEST },
+		.link = { .ifindex = if_nametoindex(name), .filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64) }
+	};
+	struct stats_answer answer;
+	ssize_t n;
 
-	if (!NLMSG_OK(head, len) || head->nlmsg_type != RTM_NEWLINK)
+	if (sock < 0 || send(sock, &r, sizeof(r), 0) < 0)
 		return false;
-	left = (int)IFLA_PAYLOAD(head);
-	for (const struct rtattr *a = IFLA_RTA(NLMSG_DATA(head)); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
-		if (a->rta_type != IFLA_STATS64 || RTA_PAYLOAD(a) < sizeof(stats))
-			continue;
-		memcpy(&stats, RTA_DATA(a), sizeof(stats)); /* it may stand at any multiple of 4 */
-		*ret = (struct tap_counters){ .rx_bytes = stats.tx_bytes,
-					      .rx_packets = stats.tx_packets,
-					      .tx_bytes = stats.rx_bytes,
-					      .tx_packets = stats.rx_packets };
-		return true;
-	}
-	return false;
+	n = recv(sock, &answer, sizeof(answer), MSG_DONTWAIT); /* the kernel has answered within send() */
+	if (n < (ssize_t)offsetof(struct stats_answer, stats.rx_errors) || answer.head.nlmsg_type != RTM_NEWSTATS ||
+	    answer.attribute.rta_type != IFLA_STATS_LINK_64)
+		return false;
+	*ret = (struct tap_counters){ .rx_bytes = answer.stats.tx_bytes,
+				      .rx_packets = answer.stats.tx_packets,
+				      .tx_bytes = answer.stats.rx_bytes,
+				      .tx_packets = answer.stats.rx_packets };
+	return true;
 }
