@@ -22,6 +22,9 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+/* The member of that type at an offset, of a table's row. */
+#define MEMBER_AT(ptr, type, offset) (*(type const *)(const void *)((const char *)(ptr) + (offset)))
+
 #define TAKE_PTR(p)                     \
 	({                              \
 		__typeof__(p) _p = (p); \

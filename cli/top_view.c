@@ -110,8 +110,9 @@ struct page {
 /* Consumes TEXT. */
 static void add(struct page *p, char *text, enum style style)
 {
-	_cleanup_free_ char *given = text, *plain = text_plain(text, "");
+	_cleanup_free_ char *plain = text_plain(text, "");
 
+	free(text);
 	if (p->n < p->height)
 		p->lines[p->n++] = (struct top_line){ text_cut(plain, p->width, p->mark), style, false };
 }

@@ -23,11 +23,13 @@ static const char *bind_param(const struct hvparams *hv)
 /* A link-local one means nothing without its interface. */
 static bool is_usable(const struct sockaddr *a, int64_t version)
 {
+	const struct sockaddr_in6 *six = (const void *)a;
+
 	if (!a || (a->sa_family != AF_INET && a->sa_family != AF_INET6))
 		return false;
 	if (version && (version == 6) != (a->sa_family == AF_INET6))
 		return false;
-	return a->sa_family == AF_INET || !IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)a)->sin6_addr);
+	return a->sa_family == AF_INET || !IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr);
 }
 
 /* Its first address of IPv4, or of what VERSION says; one of IPv6 where it has no other. */

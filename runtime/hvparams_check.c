@@ -32,7 +32,7 @@ static bool check_lines(const struct hvparams *hv, struct err **e)
 static bool check_paths(const struct hvparams *hv, struct err **e)
 {
 	for (const struct param *row = hvparam_rows; row->name; row++) {
-		const char *path = row->type == PARAM_PATH ? *(char *const *)((const char *)hv + row->offset) : NULL;
+		const char *path = row->type == PARAM_PATH ? MEMBER_AT(hv, char *, row->offset) : NULL;
 		_cleanup_free_ char *name = xasprintf("hvparams.%s", row->name);
 
 		if (!str_empty(path) && !file_path_is_normal(path))

@@ -23,7 +23,7 @@ static const struct medium {
 /* "" where it is not given. */
 static const char *image_of(const struct medium *m, const struct hvparams *hv)
 {
-	const char *text = *(char *const *)((const char *)hv + m->offset);
+	const char *text = MEMBER_AT(hv, char *, m->offset);
 
 	return text ? text : "";
 }

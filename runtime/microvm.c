@@ -47,10 +47,10 @@ static bool check_choice(const char *name, int value, const char *where, struct 
 static bool check_choices(const struct hvparams *hv, struct err **e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
-		const char *member = (const char *)hv + refusals[i].offset;
+		int value = MEMBER_AT(hv, int, refusals[i].offset);
 		_cleanup_free_ char *where = xasprintf("hvparams.%s", refusals[i].name);
 
-		if (!check_choice(refusals[i].name, *(const int *)(const void *)member, where, e))
+		if (!check_choice(refusals[i].name, value, where, e))
 			return false;
 	}
 	return true;

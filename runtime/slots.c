@@ -43,12 +43,12 @@ static const struct member {
 
 static const char *text_of(const struct hvinfo *info, const struct member *m)
 {
-	return *(char *const *)(const void *)((const char *)info + m->offset);
+	return MEMBER_AT(info, char *, m->offset);
 }
 
 static int64_t number_of(const struct hvinfo *info, const struct member *m)
 {
-	return *(const int64_t *)(const void *)((const char *)info + m->offset);
+	return MEMBER_AT(info, int64_t, m->offset);
 }
 
 static bool is_given(const struct hvinfo *info, const struct member *m)
