@@ -90,22 +90,24 @@ bool definition_has_acpi(struct json_object *stored)
 
 /* ---- checks ---- */
 
+/* A text of element I of a list; NULL: it has none there. */
+typedef char **member_fn(const struct definition *def, size_t i);
+
 /* TEXT of element I of LIST is nobody else's, as far as its first LEN bytes go. */
-static bool check_unique(const char *list, const char *member, size_t n,
-			 char *(*get)(const struct definition *, size_t), const struct definition *def, size_t len,
-			 struct err **e)
+static bool check_unique(const char *list, const char *member, size_t n, member_fn *get, const struct definition *def,
+			 size_t len, struct err **e)
 {
 	for (size_t i = 1; i < n; i++) {
-		const char *one = get(def, i);
+		char **one = get(def, i);
 
-		for (size_t j = 0; one && j < i; j++) {
-			const char *other = get(def, j);
+		for (size_t j = 0; one && *one && j < i; j++) {
+			char **other = get(def, j);
 			_cleanup_free_ char *path = NULL;
 
-			if (!other || strncasecmp(one, other, len) != 0)
+			if (!other || !*other || strncasecmp(*one, *other, len) != 0)
 				continue;
 			path = xasprintf("%s[%zu].%s", list, i, member);
-			return err_set_param(e, path, "'%s' is %s[%zu]'s already%s", one, list, j,
+			return err_set_param(e, path, "'%s' is %s[%zu]'s already%s", *one, list, j,
 					     len == ID_GROUPS  ? " (the first three groups count)" :
 					     len == TAP_GROUPS ? " (the first two groups name a tap)" :
 								 "");
@@ -114,34 +116,34 @@ static bool check_unique(const char *list, const char *member, size_t n,
 	return true;
 }
 
-static char *disk_uuid(const struct definition *def, size_t i)
+static char **disk_uuid(const struct definition *def, size_t i)
 {
-	return definition_disk(def, i)->uuid;
+	return &definition_disk(def, i)->uuid;
 }
 
-static char *disk_name(const struct definition *def, size_t i)
+static char **disk_name(const struct definition *def, size_t i)
 {
-	return definition_disk(def, i)->name;
+	return &definition_disk(def, i)->name;
 }
 
-static char *nic_uuid(const struct definition *def, size_t i)
+static char **nic_uuid(const struct definition *def, size_t i)
 {
-	return definition_nic(def, i)->uuid;
+	return &definition_nic(def, i)->uuid;
 }
 
-static char *nic_tap(const struct definition *def, size_t i)
+static char **nic_tap(const struct definition *def, size_t i)
 {
 	return nic_taps(definition_nic(def, i), &def->hvparams) ? nic_uuid(def, i) : NULL;
 }
 
-static char *nic_name(const struct definition *def, size_t i)
+static char **nic_name(const struct definition *def, size_t i)
 {
-	return definition_nic(def, i)->name;
+	return &definition_nic(def, i)->name;
 }
 
-static char *nic_mac(const struct definition *def, size_t i)
+static char **nic_mac(const struct definition *def, size_t i)
 {
-	return definition_nic(def, i)->mac;
+	return &definition_nic(def, i)->mac;
 }
 
 /* No server keeps two disks of one guest from each other, as QEMU's locks do with files. */
@@ -304,115 +306,96 @@ static char *new_mac(const struct definition *def, const struct definition_conte
 		mac = xasprintf("52:54:00:%02x:%02x:%02x", b[0], b[1], b[2]);
 		taken = ctx->mac_taken && ctx->mac_taken(mac, ctx->data);
 		for (size_t i = 0; i < def->nics.n && !taken; i++)
-			taken = str_eq(nic_mac(def, i), mac);
+			taken = str_eq(*nic_mac(def, i), mac);
 		if (!taken)
 			return mac;
 		free(mac);
 	}
 }
 
-/* The first of KIND0, KIND1, … that nobody has. */
-static char *new_name(const char *kind, const struct definition *def, size_t n,
-		      char *(*get)(const struct definition *, size_t))
-{
-	for (size_t number = 0;; number++) {
-		char *name = xasprintf("%s%zu", kind, number);
-		bool taken = false;
-
-		for (size_t i = 0; i < n && !taken; i++)
-			taken = str_eq(get(def, i), name);
-		if (!taken)
-			return name;
-		free(name);
-	}
-}
-
-/* One of the two lists of a definition. */
+/* One of the two lists of a definition, whose devices are called KIND0, KIND1, … */
 struct devices {
+	const char *kind;
 	const struct definition *def;
 	size_t n;
-	char *(*uuid)(const struct definition *, size_t);
-	char *(*name)(const struct definition *, size_t);
+	member_fn *uuid, *name;
 };
 
 static struct devices disks_of(const struct definition *def)
 {
-	return (struct devices){ def, def->disks.n, disk_uuid, disk_name };
+	return (struct devices){ "disk", def, def->disks.n, disk_uuid, disk_name };
 }
 
 static struct devices nics_of(const struct definition *def)
 {
-	return (struct devices){ def, def->nics.n, nic_uuid, nic_name };
+	return (struct devices){ "nic", def, def->nics.n, nic_uuid, nic_name };
 }
 
-/* The element with this uuid, or SIZE_MAX. */
-static size_t find_uuid(const struct devices *list, const char *uuid)
+/* The element of which this is a text, or SIZE_MAX. */
+static size_t find(const struct devices *list, member_fn *get, const char *text)
 {
-	for (size_t i = 0; i < list->n && uuid; i++)
-		if (str_eq(list->uuid(list->def, i), uuid))
+	for (size_t i = 0; i < list->n && text; i++)
+		if (str_eq(*get(list->def, i), text))
 			return i;
 	return SIZE_MAX;
+}
+
+/* The first that nobody has. */
+static char *new_name(const struct devices *list)
+{
+	for (size_t number = 0;; number++) {
+		char *name = xasprintf("%s%zu", list->kind, number);
+
+		if (find(list, list->name, name) == SIZE_MAX)
+			return name;
+		free(name);
+	}
 }
 
 /* The element of OLD that the Ith of LIST is: by uuid, or, where it has none, by name, unless somebody else has that
  * one's uuid. SIZE_MAX: it is new. */
 static size_t find_old(const struct devices *list, size_t i, const struct devices *old)
 {
-	const char *uuid = list->uuid(list->def, i), *name = list->name(list->def, i);
+	const char *uuid = *list->uuid(list->def, i);
+	size_t was;
 
 	if (uuid)
-		return find_uuid(old, uuid);
-	for (size_t was = 0; was < old->n && name; was++)
-		if (str_eq(old->name(old->def, was), name))
-			return find_uuid(list, old->uuid(old->def, was)) == SIZE_MAX ? was : SIZE_MAX;
-	return SIZE_MAX;
+		return find(old, old->uuid, uuid);
+	was = find(old, old->name, *list->name(list->def, i));
+	return was != SIZE_MAX && find(list, list->uuid, *old->uuid(old->def, was)) == SIZE_MAX ? was : SIZE_MAX;
 }
 
 /* Names first for those that had one, so that nobody new takes it. */
-static void settle_disks(struct definition *def, const struct definition *old)
+static void settle(const struct devices *list, const struct devices *old)
 {
-	struct devices list = disks_of(def), before = disks_of(old);
+	for (size_t i = 0; i < list->n; i++) {
+		char **name = list->name(list->def, i);
+		size_t was = find_old(list, i, old);
 
-	for (size_t i = 0; i < list.n; i++) {
-		size_t was = find_old(&list, i, &before);
-
-		if (!definition_disk(def, i)->name && was != SIZE_MAX)
-			definition_disk(def, i)->name = xstrdup(disk_name(old, was));
+		if (!*name && was != SIZE_MAX)
+			*name = xstrdup(*old->name(old->def, was));
 	}
-	for (size_t i = 0; i < list.n; i++) {
-		struct disk *d = definition_disk(def, i);
+	for (size_t i = 0; i < list->n; i++) {
+		char **name = list->name(list->def, i), **uuid = list->uuid(list->def, i);
 		size_t was;
 
-		if (!d->name)
-			d->name = new_name("disk", def, list.n, disk_name);
-		was = find_old(&list, i, &before);
-		if (!d->uuid)
-			d->uuid = was != SIZE_MAX ? xstrdup(disk_uuid(old, was)) : new_uuid();
+		if (!*name)
+			*name = new_name(list);
+		was = find_old(list, i, old);
+		if (!*uuid)
+			*uuid = was != SIZE_MAX ? xstrdup(*old->uuid(old->def, was)) : new_uuid();
 	}
 }
 
-static void settle_nics(struct definition *def, const struct definition *old, const struct definition_context *ctx)
+static void settle_macs(const struct devices *list, const struct devices *old, const struct definition_context *ctx)
 {
-	struct devices list = nics_of(def), before = nics_of(old);
+	for (size_t i = 0; i < list->n; i++) {
+		char **mac = nic_mac(list->def, i);
+		size_t was = find_old(list, i, old);
 
-	for (size_t i = 0; i < list.n; i++) {
-		size_t was = find_old(&list, i, &before);
-
-		if (!definition_nic(def, i)->name && was != SIZE_MAX)
-			definition_nic(def, i)->name = xstrdup(nic_name(old, was));
-	}
-	for (size_t i = 0; i < list.n; i++) {
-		struct nic *n = definition_nic(def, i);
-		size_t was;
-
-		if (!n->name)
-			n->name = new_name("nic", def, list.n, nic_name);
-		was = find_old(&list, i, &before);
-		if (!n->uuid)
-			n->uuid = was != SIZE_MAX ? xstrdup(nic_uuid(old, was)) : new_uuid();
-		if (!n->mac)
-			n->mac = was != SIZE_MAX ? xstrdup(nic_mac(old, was)) : new_mac(def, ctx);
-		for (char *c = n->mac; *c; c++)
+		if (!*mac)
+			*mac = was != SIZE_MAX ? xstrdup(*nic_mac(old->def, was)) : new_mac(list->def, ctx);
+		for (char *c = *mac; *c; c++)
 			if (*c >= 'A' && *c <= 'F')
 				*c = (char)(*c - 'A' + 'a');
 	}
@@ -423,8 +406,8 @@ static bool check_macs(const struct definition *def, const struct definition_con
 	for (size_t i = 0; i < def->nics.n; i++) {
 		_cleanup_free_ char *path = xasprintf("nics[%zu].mac", i);
 
-		if (ctx->mac_taken && ctx->mac_taken(nic_mac(def, i), ctx->data)) {
-			err_set(e, ERR_EXISTS, "'%s': a card of another instance has %s", path, nic_mac(def, i));
+		if (ctx->mac_taken && ctx->mac_taken(*nic_mac(def, i), ctx->data)) {
+			err_set(e, ERR_EXISTS, "'%s': a card of another instance has %s", path, *nic_mac(def, i));
 			return err_name_param(e, path);
 		}
 	}
@@ -460,12 +443,16 @@ static struct json_object *store(struct definition *def, struct json_object *giv
 	_cleanup_json_ struct json_object *printed = NULL;
 	struct json_object *stored;
 	struct definition old, running; /* have no devices, unless there is one */
+	struct devices disks = disks_of(def), nics = nics_of(def), old_disks, old_nics;
 	bool ok;
 
 	decode_leniently(ctx->old, &old);
 	decode_leniently(ctx->running, &running);
-	settle_disks(def, &old);
-	settle_nics(def, &old, ctx);
+	old_disks = disks_of(&old);
+	old_nics = nics_of(&old);
+	settle(&disks, &old_disks);
+	settle(&nics, &old_nics);
+	settle_macs(&nics, &old_nics, ctx);
 	ok = boot_check(def, e) && check_devices(def, e) && check_macs(def, ctx, e) &&
 	     slots_assign(def, &old, &running, ctx->next_start, e);
 	definition_clear(&old);
