@@ -88,6 +88,14 @@ char *xasprintf(const char *fmt, ...)
 	return s;
 }
 
+char **argv_free(char **argv)
+{
+	for (char **p = argv; p && *p; p++)
+		free(*p);
+	free(argv);
+	return NULL;
+}
+
 double time_now(void)
 {
 	struct timespec ts;

@@ -65,6 +65,9 @@ char *xstrndup(const char *s, size_t n);
 void *xmemdup(const void *p, size_t n);
 char *xasprintf(const char *fmt, ...) _printf_(1, 2);
 char *xvasprintf(const char *fmt, va_list ap) _printf_(1, 0);
+/* The strings of a list that ends with NULL, as an argv does, and the list. */
+char **argv_free(char **argv);
+DEFINE_CLEANUP(char **, argv_free, argv_freep)
 
 /* Seconds since the epoch, fractional: the wire's points in time. */
 double time_now(void);

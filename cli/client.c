@@ -49,18 +49,6 @@ char **client_paths(const char *option, const char *drover_socket, const char *x
 	return paths;
 }
 
-void client_paths_free(char **paths)
-{
-	for (char **p = paths; p && *p; p++)
-		free(*p);
-	free(paths);
-}
-
-static void client_paths_freep(char ***paths)
-{
-	client_paths_free(*paths);
-}
-
 /* Takes what is in the socket, at least a byte. */
 static bool fill(struct client *c, struct err **e)
 {
@@ -345,8 +333,7 @@ static int dial(const char *path)
 
 int client_dial(const char *option, char **path, struct err **e)
 {
-	_cleanup_(client_paths_freep) char **paths = client_paths(option, getenv("DROVER_SOCKET"),
-								  getenv("XDG_RUNTIME_DIR"));
+	_cleanup_(argv_freep) char **paths = client_paths(option, getenv("DROVER_SOCKET"), getenv("XDG_RUNTIME_DIR"));
 	_cleanup_free_ char *tried = NULL;
 	bool denied = false;
 

@@ -18,7 +18,6 @@ struct client;
 /* Where to look, given the option and the environment (each may be NULL or empty). The strings and
  * the list, which ends with NULL, are the caller's. */
 char **client_paths(const char *option, const char *drover_socket, const char *xdg_runtime_dir);
-void client_paths_free(char **paths);
 
 /* SOCKET, HOST: the values of --socket and --host, or NULL; without them the environment counts. Who names both a socket and
  * a host is asked which: InvalidParameter. */

@@ -74,18 +74,6 @@ char **remote_argv(const char *uri, struct err **e)
 	return argv;
 }
 
-void remote_argv_free(char **argv)
-{
-	for (char **p = argv; p && *p; p++)
-		free(*p);
-	free(argv);
-}
-
-static void remote_argv_freep(char ***argv)
-{
-	remote_argv_free(*argv);
-}
-
 /* In the child. ^C is for us to understand: it may mean to take back what runs, for which the connection is needed. */
 static void run(char **argv, int fd)
 {
@@ -98,7 +86,7 @@ static void run(char **argv, int fd)
 
 int remote_dial(const char *uri, pid_t *pid, struct err **e)
 {
-	_cleanup_(remote_argv_freep) char **argv = remote_argv(uri, e);
+	_cleanup_(argv_freep) char **argv = remote_argv(uri, e);
 	_cleanup_close_ int ours = -1, theirs = -1;
 	int fds[2];
 

@@ -16,7 +16,6 @@
 /* The words of that command line, ending with NULL; the list and its strings are the caller's. NULL with InvalidParameter for
  * what is not of that form: nothing that ssh could take for an option becomes a host. */
 char **remote_argv(const char *uri, struct err **e);
-void remote_argv_free(char **argv);
 
 /* Runs it; the other end of its stdin and stdout, or -1. */
 int remote_dial(const char *uri, pid_t *pid, struct err **e);

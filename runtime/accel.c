@@ -74,13 +74,6 @@ void accel_result_clear(struct accel_result *r)
 	*r = (struct accel_result){ 0 };
 }
 
-static void words_free(char **words)
-{
-	for (size_t i = 0; words && words[i]; i++)
-		free(words[i]);
-	free(words);
-}
-
 /* ---- what was seen ---- */
 
 static struct entry *entry_find(struct accel_cache *cache, const char *key)
@@ -175,7 +168,7 @@ static void on_ask_closed(uv_handle_t *handle)
 {
 	struct accel_ask *ask = CONTAINER_OF((uv_timer_t *)handle, struct accel_ask, timer);
 
-	words_free(ask->argv);
+	argv_free(ask->argv);
 	free(ask->binary);
 	free(ask->key);
 	free(ask);
@@ -215,7 +208,7 @@ static void on_trial_closed(uv_handle_t *handle)
 {
 	struct trial *t = CONTAINER_OF((uv_timer_t *)handle, struct trial, timer);
 
-	words_free(t->argv);
+	argv_free(t->argv);
 	free(t->binary);
 	free(t->key);
 	free(t);

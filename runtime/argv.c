@@ -381,15 +381,6 @@ char **argv_text(char **argv)
 	return copy;
 }
 
-char **argv_free(char **argv)
-{
-	if (argv)
-		for (char **p = argv; *p; p++)
-			free(*p);
-	free(argv);
-	return NULL;
-}
-
 struct json_object *argv_to_json(char **argv)
 {
 	struct json_object *list = json_object_new_array();

@@ -86,7 +86,6 @@ int argv_tpm_fd(const struct definition *def, const struct argv_files *files, bo
 char **argv_build(const struct definition *def, const struct argv_env *env, const struct argv_files *files);
 /* The same for people: devices, nodes and objects in QEMU's string notation. */
 char **argv_text(char **argv);
-char **argv_free(char **argv);
 struct json_object *argv_to_json(char **argv);
 /* QEMU's string notation: a comma in a value is doubled. */
 char *argv_escape(const char *value);

@@ -425,7 +425,7 @@ static char *paths(const char *option, const char *env, const char *xdg)
 	char *text = xasprintf("%s|%s", list[0], list[1] ? list[1] : "");
 
 	ck_assert(!list[1] || !list[2]);
-	client_paths_free(list);
+	argv_free(list);
 	return text;
 }
 

@@ -51,7 +51,7 @@ START_TEST(test_argv)
 		ck_assert_int_eq(e->class, ERR_INVALID_PARAMETER);
 		ck_assert_ptr_nonnull(strstr(json_get_str(e->extra, "hint"), "ssh://[user@]host[:port]"));
 	}
-	remote_argv_free(argv);
+	argv_free(argv);
 }
 END_TEST
 
