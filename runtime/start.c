@@ -7,7 +7,6 @@
 
 #include "base/child.h"
 #include "base/file.h"
-#include "base/file_work.h"
 #include "base/log.h"
 #include "qmp/wait.h"
 #include "runtime/adopt.h"
@@ -485,53 +484,19 @@ static enum verdict monitors_connect(struct op *op, void *arg)
 /* ---- the machine ---- */
 
 /* What the guest was started with is its machine from now on, whatever the alias means to a later QEMU. */
-struct naming {
-	int dir;
-	char *name, *text;
-};
-
-static bool naming_write(void *data, struct err **e)
-{
-	const struct naming *n = data;
-	_cleanup_err_ struct err *failure = NULL;
-
-	/* The guest runs: it does not end for this. The next start names it again. */
-	if (!file_write(n->dir, "definition.json", n->text, 0600, true, &failure))
-		log_debug("%s: %s", n->name, failure->desc);
-	return true;
-}
-
-static void naming_free(void *data)
-{
-	struct naming *n = data;
-
-	fd_close(n->dir);
-	free(n->name);
-	free(n->text);
-	free(n);
-}
-
 static enum verdict machine_name(struct op *op, void *arg)
 {
 	struct start *s = arg;
 	struct instance *inst = s->inst;
 	const char *machine = json_get_str(json_get_typed(inst->record, "hvparams", json_type_object),
 					   "machine_version");
-	struct naming *n;
-	int dir;
 
 	if (!inst->stored || !machine || str_eq(machine, inst->def.hvparams.machine_version))
 		return OP_DONE;
-	dir = file_open_dir(inst->rt->dirs.lib_instances, inst->name, NULL);
-	if (dir < 0)
-		return OP_DONE;
 	json_object_deep_copy(inst->stored, &s->named, NULL);
 	definition_set_machine(s->named, machine);
-	n = xcalloc(1, sizeof(*n));
-	n->dir = dir;
-	n->name = xstrdup(inst->name);
-	n->text = json_print(s->named);
-	return file_work(op, naming_write, n, naming_free);
+	/* The guest runs: it does not end for this. The next start names it again. */
+	return store_replace_if_possible(op, inst->rt, inst->name, s->named);
 }
 
 /* What is told is what the next droverd would read. */

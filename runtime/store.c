@@ -93,6 +93,23 @@ enum verdict store_put(struct op *op, struct runtime *rt, const char *name, stru
 	return file_work(op, put, work_new(rt, name, NULL, definition), work_free);
 }
 
+static bool replace(void *data, struct err **e)
+{
+	const struct work *w = data;
+	_cleanup_err_ struct err *failure = NULL;
+	_cleanup_close_ int fd = file_open_dir(w->dir, w->name, &failure);
+
+	if (fd < 0 || !file_write(fd, definition_file, w->text, 0600, true, &failure))
+		log_debug("%s: %s", w->name, failure->desc);
+	return true;
+}
+
+enum verdict store_replace_if_possible(struct op *op, struct runtime *rt, const char *name,
+				       struct json_object *definition)
+{
+	return file_work(op, replace, work_new(rt, name, NULL, definition), work_free);
+}
+
 void store_put_undo(struct runtime *rt, const char *name)
 {
 	_cleanup_free_ char *tmp = xasprintf(".new-%s", name);

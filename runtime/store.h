@@ -18,6 +18,9 @@
 
 /* A wait: DEFINITION is lib/instances/NAME/definition.json. */
 enum verdict store_put(struct op *op, struct runtime *rt, const char *name, struct json_object *definition);
+/* The same where there is one to replace; a failure is logged only. */
+enum verdict store_replace_if_possible(struct op *op, struct runtime *rt, const char *name,
+				       struct json_object *definition);
 /* Removes what a store_put() that failed may have left. */
 void store_put_undo(struct runtime *rt, const char *name);
 /* Is it on the disk? */
