@@ -5,7 +5,6 @@
  */
 #include "runtime/start.h"
 
-#include "base/child.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "qmp/wait.h"
@@ -15,6 +14,7 @@
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
 #include "runtime/fit.h"
+#include "runtime/launcher.h"
 #include "runtime/logs.h"
 #include "runtime/machine_state.h"
 #include "runtime/monitors.h"
@@ -31,23 +31,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SOCKET_FD = 4, SPAWN_MS = 30000, LINGER_MS = 2000, READY_MS = 60000, CALL_MS = 30000 };
+enum { SPAWN_MS = 30000, LINGER_MS = 2000, READY_MS = 60000, CALL_MS = 30000 };
 
 struct start {
 	struct instance *inst;
 	bool paused;
 	struct prepare prepare;
-	int *fds; /* as QEMU will see them; [SOCKET_FD] is the launcher's end of `control` */
+	int *fds; /* as QEMU will see them */
 	unsigned n_fds;
-	int control; /* our end: pids come, "go" goes, end of file means that exec worked */
-	uv_poll_t *poll;
-	struct op *op;             /* that waits for `control` */
-	struct child *launcher;    /* while it lives: from before it has a lock that names it */
-	struct op *bereaved;       /* that waits for its end */
+	struct launcher launcher;
 	bool killed;               /* QEMU, by us */
 	bool stopped;              /* on the way back it was found that somebody ends it */
 	struct json_object *named; /* the definition with its machine's name */
@@ -67,27 +62,12 @@ static void make_room(struct start *s, size_t n)
 		s->fds[s->n_fds] = -1;
 }
 
-static void on_poll_closed(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void control_close(struct start *s)
-{
-	if (s->poll)
-		uv_close((uv_handle_t *)s->poll, on_poll_closed);
-	s->poll = NULL;
-	closep(&s->control);
-}
-
 void start_free(struct start *s)
 {
 	if (!s)
 		return;
 	close_all(s);
-	control_close(s);
-	if (s->launcher)
-		child_forget(s->launcher); /* it is the guest's keeper now */
+	launcher_clear(&s->launcher);
 	prepare_clear(&s->prepare);
 	json_object_put(s->named);
 	free(s->fds);
@@ -293,106 +273,19 @@ static enum verdict sockets_close(struct op *op, void *arg)
 
 /* ---- the process ---- */
 
-static void control_forget(struct op *op, void *data)
-{
-	((struct start *)data)->op = NULL;
-}
-
-static void control_done(struct start *s, struct err *e)
-{
-	struct op *op = TAKE_PTR(s->op);
-
-	if (op)
-		op_resume(op, e);
-	else
-		err_free(e);
-}
-
-static enum verdict control_wait(struct op *op, struct start *s, uv_poll_cb cb)
-{
-	static const struct op_wait_ops ops = { .what = "answer of the launcher", .forget = control_forget };
-
-	s->op = op;
-	if (!s->poll) {
-		s->poll = xcalloc(1, sizeof(*s->poll));
-		uv_poll_init(s->inst->rt->loop, s->poll, s->control);
-		s->poll->data = s;
-	}
-	uv_poll_start(s->poll, UV_READABLE | UV_DISCONNECT, cb);
-	return op_wait(op, &ops, s);
-}
-
-/* One line of the launcher: a pid, or what went wrong. */
-static void on_pid(uv_poll_t *poll, int status, int events)
-{
-	struct start *s = poll->data;
-	struct err *e = NULL;
-	char text[512];
-	ssize_t n = read(s->control, text, sizeof(text) - 1);
-	char *end;
-
-	if (n < 0 && errno == EAGAIN)
-		return;
-	uv_poll_stop(poll);
-	text[n > 0 ? n : 0] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	if (n <= 0)
-		err_set(&e, ERR_GENERIC, "the launcher ended without a word");
-	else if (strtol(text, &end, 10) <= 0 || *end)
-		err_set(&e, ERR_GENERIC, "the launcher: %s", text);
-	else if (!observe_hold(s->inst, (pid_t)strtol(text, NULL, 10), 0, &e) && !e)
-		err_set(&e, ERR_GENERIC, "the launcher ended at once");
-	control_done(s, e);
-}
-
-static void on_launcher_end(const struct child_end *end, void *data)
-{
-	struct start *s = data;
-	struct op *op = TAKE_PTR(s->bereaved);
-
-	s->launcher = NULL;
-	if (op)
-		op_resume(op, NULL);
-}
-
-static void launcher_forget(struct op *op, void *data)
-{
-	((struct start *)data)->bereaved = NULL;
-}
-
-static void launcher_expired(struct op *op, void *data)
-{
-	op_stall(op);
-}
-
 static enum verdict process_spawn(struct op *op, void *arg)
 {
 	struct start *s = arg;
-	struct child_spec spec = { .fds = s->fds, .n_fds = s->n_fds };
 	struct err *e = NULL;
-	char **argv;
-	int pair[2];
+	enum verdict v;
 
 	if (!cgroups_make(&s->inst->rt->cgroups, s->inst->name, &s->inst->cgroup, &e))
 		return op_fail_err(op, e);
 	s->prepare.confine.cgroup = s->inst->cgroup;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return op_fail(op, ERR_GENERIC, "cannot make a socket pair: %s", strerror(errno));
-	s->control = pair[0];
-	fcntl(s->control, F_SETFL, O_NONBLOCK);
-	s->fds[SOCKET_FD] = pair[1];
-	s->fds[SOCKET_FD - 1] = fcntl(s->inst->run_dir, F_DUPFD_CLOEXEC, 0);
 	s->fds[STDERR_FILENO] = fcntl(s->fds[STDOUT_FILENO], F_DUPFD_CLOEXEC, 0);
-	argv = confine_argv(&s->prepare.confine, s->inst->rt->launcher, s->prepare.argv);
-	spec.argv = (const char *const *)argv;
-	s->launcher = child_spawn(s->inst->rt->loop, &spec, on_launcher_end, s, &e);
-	argv_free(argv);
-	if (!s->launcher) {
-		err_prefix(e, "'%s'", s->inst->rt->launcher);
-		return op_fail_err(op, e);
-	}
+	v = launcher_spawn(op, &s->launcher, &s->prepare.confine, s->prepare.argv, s->fds, s->n_fds);
 	close_all(s);
-	return control_wait(op, s, on_pid);
+	return v;
 }
 
 /* Kills what holds the locks, whoever of our lives started it. */
@@ -401,20 +294,13 @@ static enum verdict process_kill(struct op *op, void *arg)
 	struct start *s = arg;
 	struct instance *inst = s->inst;
 
-	control_close(s); /* a launcher that was not told to go ends by this */
+	launcher_hang_up(&s->launcher); /* one that was not told to go ends by this */
 	inst->going = false;
 	inst->starting = true; /* also in another life: the end is this start's, whatever QEMU still says */
 	if (!inst->process && inst->run_dir >= 0)
 		observe_hold(inst, 0, 0, NULL); /* who cannot be seen is not cleared away either */
-	if (!inst->process && s->launcher) {
-		static const struct op_wait_ops ops = { .what = "end of the launcher",
-							.forget = launcher_forget,
-							.expired = launcher_expired };
-
-		/* So young that no lock names it yet; without `control` it ends by itself. */
-		s->bereaved = op;
-		return op_wait(op, &ops, s);
-	}
+	if (!inst->process && s->launcher.child)
+		return launcher_wait_end(op, &s->launcher); /* so young that no lock names it yet */
 	if (!inst->process)
 		return OP_DONE;
 	s->killed = process_alive(inst->process);
@@ -431,32 +317,9 @@ static enum verdict record_put(struct op *op, void *arg)
 	return record_write(s->inst, &s->prepare, &e) ? OP_DONE : op_fail_err(op, e);
 }
 
-static void on_exec(uv_poll_t *poll, int status, int events)
-{
-	struct start *s = poll->data;
-	struct err *e = NULL;
-	char text[512];
-	ssize_t n = read(s->control, text, sizeof(text) - 1);
-
-	if (n < 0 && errno == EAGAIN)
-		return;
-	uv_poll_stop(poll);
-	if (n > 0) {
-		text[n] = '\0';
-		text[strcspn(text, "\n")] = '\0';
-		err_set(&e, ERR_QEMU, "the launcher: %s", text);
-	}
-	control_done(s, e);
-}
-
 static enum verdict process_go(struct op *op, void *arg)
 {
-	struct start *s = arg;
-
-	if (send(s->control, "g", 1, MSG_NOSIGNAL) != 1)
-		return op_fail(op, ERR_GENERIC, "the launcher is gone");
-	s->inst->going = true;
-	return control_wait(op, s, on_exec);
+	return launcher_go(op, &((struct start *)arg)->launcher);
 }
 
 /* A monitor that hung up means that QEMU is ending by itself: its status is worth waiting for. */
@@ -475,7 +338,7 @@ static enum verdict monitors_connect(struct op *op, void *arg)
 	struct start *s = arg;
 	struct err *e = NULL;
 
-	control_close(s);
+	launcher_hang_up(&s->launcher);
 	if (!monitors_open(s->inst, &e))
 		return op_fail_err(op, e);
 	return observe_ask(op, s->inst, "starting");
@@ -605,7 +468,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 
 	s->inst = inst;
 	s->paused = paused;
-	s->control = -1;
+	launcher_init(&s->launcher, inst);
 	prepare_init(&s->prepare, inst);
 	s->prepare.boot = boot;
 	make_room(s, FD_COUNT);
