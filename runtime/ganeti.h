@@ -47,10 +47,5 @@ const char *ganeti_word(struct json_object *cmd, size_t i);
 /* The member KEY of a value in QEMU's notation ("a,b=c", a doubled comma is one), or, with KEY NULL, what stands in front of
  * the first comma; the caller's. NULL: none. "" for a member without a value. */
 char *ganeti_member(const char *value, const char *key);
-/* The name of the machine in a value of -machine, NULL: it has none; and, in *REST, what else it says but the accelerator,
- * NULL: nothing. Both the caller's. */
-char *ganeti_machine(const char *value, char **rest);
-/* What Ganeti starts and drover's rules over hvparams would refuse becomes what it means, with a warning. */
-void ganeti_loosen(struct ganeti *g, struct json_object *hv);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * Command lines as Ganeti writes them.
  */
-#include "runtime/ganeti.h"
+#include "runtime/ganeti_private.h"
 
 #include <string.h>
 

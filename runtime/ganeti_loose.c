@@ -3,7 +3,7 @@
  * What Ganeti starts, and drover's own rules would refuse: made into what it means.
  */
 #include "runtime/display.h"
-#include "runtime/ganeti.h"
+#include "runtime/ganeti_private.h"
 #include "runtime/warnings.h"
 
 /* Ganeti has no other way to say that a display is anybody's. */
