@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * instance-argv: pure, but for what has to be known of the binary and of KVM; that is asked the first time, and known
- * from then on.
+ * instance-argv: pure, but for what has to be known of the binary, of KVM and of who would use it; what is asked of the first
+ * two is known from then on.
  */
 #include "daemon/ask.h"
 #include "daemon/commands.h"
@@ -17,6 +17,7 @@ struct question {
 	struct definition def;
 	char *binary;
 	struct caps *caps;
+	struct account *account;
 };
 
 /* Consumes E. */
@@ -27,6 +28,7 @@ static void end(struct question *q, struct json_object *ret, struct err *e)
 	json_object_put(q->stored);
 	free(q->binary);
 	caps_unref(q->caps);
+	account_unref(q->account);
 	free(q);
 }
 
@@ -60,11 +62,29 @@ static void on_kvm(const struct accel_result *r, const struct err *e, void *data
 	answer(data, r && r->works);
 }
 
+static bool look_up(struct op *op)
+{
+	struct question *q = op->owner;
+
+	q->account = account_plan(op, &q->def.hvparams);
+	return true;
+}
+
+static void ask_kvm(struct op *op)
+{
+	struct question *q = op->owner;
+	struct accel_ask *ask;
+	struct err *e = TAKE_PTR(op->err);
+
+	op_free(op);
+	if (e || !prepare_ask_kvm(&q->d->rt, &q->def, q->account, q->binary, on_kvm, q, &ask, &e))
+		end(q, NULL, e);
+}
+
 static void on_caps(struct caps *caps, const struct err *e, void *data)
 {
+	static const struct op_ops ops = { .begin = look_up, .done = ask_kvm };
 	struct question *q = data;
-	struct accel_ask *ask;
-	struct err *failure = NULL;
 
 	if (e) {
 		end(q, NULL, err_copy(e));
@@ -73,8 +93,8 @@ static void on_caps(struct caps *caps, const struct err *e, void *data)
 	q->caps = caps_ref(caps);
 	if (accel_of(&q->def.hvparams) != ACCEL_AUTO)
 		answer(q, accel_of(&q->def.hvparams) == ACCEL_KVM);
-	else if (!prepare_ask_kvm(&q->d->rt, &q->def, q->binary, on_kvm, q, &ask, &failure))
-		end(q, NULL, failure);
+	else
+		op_start(op_new(q->d->loop, &ops, q));
 }
 
 static bool ask(struct call *call, struct ask *owed, struct err **e)

@@ -77,7 +77,7 @@ static void try_kvm(struct host_query *q)
 	_cleanup_err_ struct err *e = NULL;
 	struct accel_ask *unneeded;
 
-	if (!prepare_ask_kvm(&q->d->rt, &usual, q->binaries[0].path, on_accel, q, &unneeded, &e))
+	if (!prepare_ask_kvm(&q->d->rt, &usual, NULL, q->binaries[0].path, on_accel, q, &unneeded, &e))
 		finish(q, NULL, e->desc);
 }
 

@@ -18,7 +18,8 @@ struct apart {
 	struct instance *inst;
 	struct plug *plug;
 	struct confine confine;
-	uid_t uid; /* of the pool, claimed for it; 0: none */
+	struct account *account; /* of security_model user */
+	uid_t uid;               /* of the pool, claimed for it; 0: none */
 	struct qmp *q;
 	struct trace *trace; /* or NULL */
 	struct child *child;
@@ -60,6 +61,7 @@ static void apart_clear(void *data)
 	forget_look(a);
 	if (a->uid)
 		uid_pool_release(a->inst->rt->uids, a->uid);
+	account_unref(a->account);
 	qmp_free(a->q);
 	trace_free(a->trace);
 	free(a->words);
@@ -119,7 +121,8 @@ static enum verdict claim(struct apart *a, struct err **e)
 			return false;
 		uid = a->uid;
 	}
-	return prepare_confine(&a->confine, def, uid, NULL, e);
+	prepare_confine(&a->confine, def, uid, a->account);
+	return true;
 }
 
 static bool spawn(struct apart *a, int theirs, struct err **e)
@@ -248,6 +251,7 @@ static const struct step step_run = { "run a QEMU without a machine", run, kill_
 
 void apart_begin_plan(struct op *op, struct apart *a)
 {
+	a->account = account_plan(op, &a->plug->def.hvparams);
 	plug_host_plan(op, a->plug);
 	op_add(op, &step_words, a);
 	op_add(op, &step_run, a);

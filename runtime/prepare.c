@@ -2,7 +2,6 @@
 #include "runtime/prepare.h"
 
 #include "base/file.h"
-#include "base/file_work.h"
 #include "netdev/tap.h"
 #include "runtime/fit.h"
 #include "runtime/machine_state.h"
@@ -26,24 +25,6 @@ enum { ASK_MS = 30000, PROBE_MS = 10000, OPEN_MS = 60000, TAP_MS = 50, TAP_TRIES
 void prepare_init(struct prepare *p, struct instance *inst)
 {
 	*p = (struct prepare){ .inst = inst, .owner.dir = -1, .displays.fd = -1 };
-}
-
-/* Who looks it up may be a server's, so it is done beside the loop, with a reference of its own. */
-struct account {
-	unsigned refs; /* changed on the loop only */
-	char *domain;
-	uid_t uid;
-	gid_t gid;
-};
-
-static void account_unref(void *data)
-{
-	struct account *a = data;
-
-	if (!a || --a->refs)
-		return;
-	free(a->domain);
-	free(a);
 }
 
 static void forget_files(struct prepare *p)
@@ -112,51 +93,17 @@ const struct step prepare_ask_binary = { "ask what QEMU can do", ask_binary, nam
 
 /* ---- whom it runs as ---- */
 
-static bool account_look(void *data, struct err **e)
-{
-	struct account *a = data;
-
-	return confine_user(a->domain, &a->uid, &a->gid, e);
-}
-
-static enum verdict look_up(struct op *op, void *arg)
-{
-	const struct prepare *p = arg;
-
-	p->account->refs++;
-	return file_look(op, account_look, p->account, account_unref);
-}
-
-static const struct step step_account = { "look its account up", look_up, .timeout_ms = ASK_MS };
-
-void prepare_account_plan(struct op *op, struct prepare *p)
-{
-	const struct hvparams *hv = &p->inst->def.hvparams;
-
-	if (security_model_of(hv) != SECURITY_USER)
-		return;
-	p->account = xcalloc(1, sizeof(*p->account));
-	p->account->refs = 1;
-	p->account->domain = xstrdup(hv->security_domain);
-	op_add(op, &step_account, p);
-}
-
-bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid, const struct account *account,
-		     struct err **e)
+void prepare_confine(struct confine *c, const struct definition *def, uid_t uid, const struct account *account)
 {
 	const struct hvparams *hv = &def->hvparams;
 	gid_t kvm = accel_of(hv) == ACCEL_TCG ? (gid_t)-1 : confine_kvm_group();
 
 	switch (security_model_of(hv)) {
 	case SECURITY_NONE:
-		return true;
+		return;
 	case SECURITY_USER:
-		if (account) {
-			c->uid = account->uid;
-			c->gid = account->gid;
-		} else if (!confine_user(hv->security_domain, &c->uid, &c->gid, e)) {
-			return false;
-		}
+		c->uid = account->uid;
+		c->gid = account->gid;
 		break;
 	case SECURITY_POOL:
 		c->uid = uid;
@@ -166,7 +113,6 @@ bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid,
 	c->drop = true;
 	if (kvm != (gid_t)-1)
 		c->groups[c->n_groups++] = kvm;
-	return true;
 }
 
 static enum verdict claim_uid(struct op *op, void *arg)
@@ -178,7 +124,8 @@ static enum verdict claim_uid(struct op *op, void *arg)
 	if (security_model_of(&inst->def.hvparams) == SECURITY_POOL && !inst->uid &&
 	    !uid_pool_claim(inst->rt->uids, &inst->uid, &e))
 		return op_fail_err(op, e);
-	return prepare_confine(&p->confine, &inst->def, inst->uid, p->account, &e) ? OP_DONE : op_fail_err(op, e);
+	prepare_confine(&p->confine, &inst->def, inst->uid, p->account);
+	return OP_DONE;
 }
 
 static enum verdict release_uid(struct op *op, void *arg)
@@ -249,8 +196,8 @@ static enum verdict name_kvm(struct op *op, void *arg)
 	return OP_DONE;
 }
 
-bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const char *binary, accel_fn *fn, void *data,
-		     struct accel_ask **ask, struct err **e)
+bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const struct account *account,
+		     const char *binary, accel_fn *fn, void *data, struct accel_ask **ask, struct err **e)
 {
 	_cleanup_free_ char *key = security_key(&def->hvparams);
 	bool pool = security_model_of(&def->hvparams) == SECURITY_POOL;
@@ -263,8 +210,7 @@ bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const cha
 	/* It is nobody's; while the probe runs under it the pool gives it to no other. */
 	if (pool)
 		uid_pool_release(rt->uids, uid);
-	if (!prepare_confine(&confine, def, uid, NULL, e))
-		return false;
+	prepare_confine(&confine, def, uid, account);
 	prefix = probe_prefix(&confine, rt->launcher);
 	*ask = accel_ask(rt->accel, binary, (const char *const *)prefix, key, fn, data);
 	argv_free(prefix);

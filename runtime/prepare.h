@@ -9,6 +9,7 @@
 
 #include "qmp/caps_cache.h"
 #include "runtime/accel.h"
+#include "runtime/account.h"
 #include "runtime/argv.h"
 #include "runtime/confine.h"
 #include "runtime/display_host.h"
@@ -18,8 +19,6 @@
 /* In QEMU's own directory, until its first reply. */
 #define COPY_OF_KERNEL "kernel"
 #define COPY_OF_INITRD "initrd"
-
-struct account;
 
 struct prepare {
 	struct instance *inst;
@@ -53,18 +52,15 @@ void prepare_init(struct prepare *p, struct instance *inst);
 void prepare_clear(struct prepare *p);
 
 /* In this order; ARG is the struct prepare. The run directory is made between the third and the fourth. */
-extern const struct step prepare_ask_binary;                 /* what it can do */
-void prepare_account_plan(struct op *op, struct prepare *p); /* adds, for security_model user: look its account up */
+extern const struct step prepare_ask_binary; /* what it can do */
 extern const struct step prepare_claim_uid;
 extern const struct step prepare_look_at_kvm; /* whether it works for who QEMU will be */
 extern const struct step prepare_open_files;
 extern const struct step prepare_make_taps;
 extern const struct step prepare_build; /* argv */
 
-/* As whom a process of DEF runs, which has UID of the pool if it needs one: fills C, a zeroed one. ACCOUNT: as it was looked
- * up, or NULL: it is looked up at once, which may take as long as whoever knows the accounts of this host. */
-bool prepare_confine(struct confine *c, const struct definition *def, uid_t uid, const struct account *account,
-		     struct err **e);
+/* As whom a process of DEF runs, which has UID of the pool, or ACCOUNT, if it needs one: fills C, a zeroed one. */
+void prepare_confine(struct confine *c, const struct definition *def, uid_t uid, const struct account *account);
 
 /* What drover-open is to open for a file; its strings stay F's. */
 struct open_item prepare_item(const struct argv_file *f);
@@ -74,8 +70,8 @@ struct open_item prepare_item(const struct argv_file *f);
 bool prepare_env(struct argv_env *env, const struct definition *def, const char *binary, struct caps *caps, bool kvm,
 		 struct err **e);
 
-/* Asks whether KVM works for a process of DEF, whatever its hvparams.accel. FN as of accel_ask(). */
-bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const char *binary, accel_fn *fn, void *data,
-		     struct accel_ask **ask, struct err **e);
+/* Asks whether KVM works for a process of DEF, whatever its hvparams.accel. FN as of accel_ask(), ACCOUNT as above. */
+bool prepare_ask_kvm(struct runtime *rt, const struct definition *def, const struct account *account,
+		     const char *binary, accel_fn *fn, void *data, struct accel_ask **ask, struct err **e);
 
 #endif

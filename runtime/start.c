@@ -477,7 +477,7 @@ struct start *start_plan(struct op *op, struct instance *inst, bool paused, int 
 		device_record_leave_plan(op, inst);
 	op_add(op, &step_begin, s);
 	op_add(op, &prepare_ask_binary, &s->prepare);
-	prepare_account_plan(op, &s->prepare);
+	s->prepare.account = account_plan(op, &inst->def.hvparams);
 	op_add(op, &prepare_claim_uid, &s->prepare);
 	op_add(op, &prepare_look_at_kvm, &s->prepare);
 	op_add(op, &fit_look, &s->prepare);

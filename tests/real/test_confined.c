@@ -142,19 +142,26 @@ START_TEST(test_user)
 }
 END_TEST
 
-static bool looks_up(void)
+static bool looks_up(const char *name)
 {
-	_cleanup_json_ struct json_object *o = client_ok(client, "query-instance", "{'instance': 'web1'}");
+	_cleanup_json_ struct json_object *o = client_ok(client, "query-instance", "{'instance': '%s'}", name);
 
 	return has(o, "operation.step") && str_eq(str_at(o, "operation.step"), "look its account up");
+}
+
+static void await_look_up(const char *name)
+{
+	while (!looks_up(name))
+		usleep(1000);
 }
 
 /* Who knows the accounts may be a server that does not answer: others' starts go on. It stands still in open() here. */
 START_TEST(test_accounts_are_late)
 {
-	_cleanup_free_ char *fifo = xasprintf("%s/passwd", rig->root);
-	int id, fd;
+	_cleanup_free_ char *fifo = xasprintf("%s/passwd", rig->root), *disk = xasprintf("%s/disk", rig->root);
+	int start, resize, argv, fd;
 
+	host_run("truncate -s 1M %s", disk);
 	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
 	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
 	ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
@@ -162,15 +169,25 @@ START_TEST(test_accounts_are_late)
 	restart();
 	define_bare("web1", ", 'security_model': 'user', 'security_domain': 'nobody'");
 	define_bare("web2", "");
-	id = client_send(client, "instance-start", "{'instance': 'web1'}");
-	while (!looks_up())
-		usleep(1000);
+	client_define(client, "web3",
+		      "'memory': '16M', 'hvparams': {'security_model': 'user', 'security_domain': 'nobody'}, "
+		      "'disks': [{'path': '%s'}]",
+		      disk);
+	start = client_send(client, "instance-start", "{'instance': 'web1'}");
+	await_look_up("web1");
+	/* so does a disk of no guest, and the question whether KVM works for it */
+	resize = client_send(client, "disk-resize", "{'instance': 'web3', 'disk': 'disk0', 'size': '2M'}");
+	await_look_up("web3");
+	argv = client_send(client, "instance-argv", "{'instance': 'web3'}");
 	guest_start(client, "web2");
-	ck_assert(looks_up());
+	ck_assert(looks_up("web1") && looks_up("web3"));
+	ck_assert_ptr_null(client_poll_reply(client, argv));
 	/* No file of accounts is a pipe: whether others know the account is theirs to say. */
 	fd = open(fifo, O_WRONLY | O_CLOEXEC);
 	ck_assert_int_ge(fd, 0);
-	json_object_put(client_reply(client, id));
+	json_object_put(client_reply(client, start));
+	json_object_put(client_reply(client, resize));
+	json_object_put(client_reply(client, argv));
 	close(fd);
 	ck_assert_int_eq(umount("/etc/passwd"), 0);
 }
