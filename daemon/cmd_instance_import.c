@@ -20,7 +20,6 @@
 
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 enum { FIND_MS = 60000, ASK_MS = 5000, WRITE_MS = 60000, SETTLE_MS = 10000 };
 
@@ -216,44 +215,6 @@ static void on_gone(struct qmp *q, const struct err *e, void *data)
 	asked(m->in, failure);
 }
 
-static bool refuse_busy(const struct import *in, const char *file, struct err **e)
-{
-	return err_set(
-		e, ERR_BUSY,
-		"process %d runs, and '%s/%s' does not answer: a monitor has one client at a time; end Ganeti's "
-		"daemons on this host (ganeti-noded, ganeti-kvmd) and its watcher, and whoever else is connected, and "
-		"import again",
-		in->found.pid, in->ganeti.control, file);
-}
-
-/* Who listens there is who was found. */
-static int connect_to(const struct import *in, const char *file, struct err **e)
-{
-	_cleanup_err_ struct err *why = NULL;
-	_cleanup_close_ int fd = dirs_connect(in->found.control, file, &why);
-	struct ucred peer = { 0 };
-	socklen_t size = sizeof(peer);
-
-	if (fd < 0 && why->class == ERR_NOT_FOUND)
-		err_set(e, ERR_UNSUPPORTED,
-			"process %d runs and has no monitor '%s/%s', which drover needs; shut its guest down and "
-			"import then",
-			in->found.pid, in->ganeti.control, file);
-	else if (fd < 0)
-		refuse_busy(in, file, e);
-	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid && peer.pid != in->found.pid)
-		err_set(e, ERR_WRONG_STATE, "'%s/%s' is the monitor of process %d, not of %d", in->ganeti.control, file,
-			peer.pid, in->found.pid);
-	else
-		return TAKE_FD(fd);
-	return -1;
-}
-
-static char *monitor_file(const struct import *in, size_t i)
-{
-	return xasprintf("%s.%s", json_get_str(in->stored, "name"), i ? "kvmd" : "qmp");
-}
-
 static void ask_forget(struct op *op, void *data)
 {
 	struct import *in = data;
@@ -265,10 +226,10 @@ static void ask_forget(struct op *op, void *data)
 static void ask_expired(struct op *op, void *data)
 {
 	struct import *in = data;
-	_cleanup_free_ char *file = monitor_file(in, in->monitors[0].ready && !in->monitors[1].ready);
+	bool second = in->monitors[0].ready && !in->monitors[1].ready;
 	struct err *e = NULL;
 
-	refuse_busy(in, file, &e);
+	foreign_refuse_busy(&in->found, json_get_str(in->stored, "name"), second, &e);
 	asked(in, e);
 }
 
@@ -279,32 +240,15 @@ static enum verdict ask(struct op *op, void *arg)
 	};
 	static const struct qmp_ops talk_ops = { .ready = on_ready, .event = on_event, .gone = on_gone };
 	struct import *in = arg;
-	int fds[ARRAY_SIZE(in->monitors)] = { -1, -1 };
-	struct err *e = NULL;
 
 	if (!in->found.pid)
 		return OP_DONE;
-	if (in->found.control < 0)
-		return op_fail(
-			op, ERR_UNSUPPORTED,
-			"process %d runs, and 'document[0]' does not tell where its monitors are; shut its guest down "
-			"and import then",
-			in->found.pid);
-	for (size_t i = 0; i < ARRAY_SIZE(fds) && !e; i++) {
-		_cleanup_free_ char *file = monitor_file(in, i);
-
-		fds[i] = connect_to(in, file, &e);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(fds) && e; i++)
-		fd_close(fds[i]);
-	if (e)
-		return op_fail_err(op, e);
 	in->op = op;
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(in->monitors); i++) {
 		struct talk *m = &in->monitors[i];
 
 		m->in = in;
-		m->q = qmp_new(in->job->d->loop, fds[i], i > 0, &talk_ops, m);
+		m->q = qmp_new(in->job->d->loop, TAKE_FD(in->found.monitors[i]), i > 0, &talk_ops, m);
 	}
 	return op_wait(op, &ops, in);
 }
@@ -387,7 +331,7 @@ static enum verdict put(struct op *op, void *arg)
 		return op_fail_err(op, e);
 	settle_machine(in);
 	record = foreign_record(in->stored, &in->found, &answers, &e);
-	if (!record || !foreign_put(&in->job->d->rt, in->job->name, record, &in->found, in->ganeti.control, &e))
+	if (!record || !foreign_put(&in->job->d->rt, in->job->name, record, &in->found, &e))
 		return op_fail_err(op, e);
 	return OP_DONE;
 }

@@ -5,6 +5,7 @@
 #include "runtime/argv.h"
 #include "runtime/ganeti.h"
 #include "runtime/record.h"
+#include "storage/remote_fs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -93,6 +94,92 @@ static bool take(struct foreign *f, pid_t pid, const struct foreign_wanted *want
 	return true;
 }
 
+/* ---- its monitors ---- */
+
+static const struct {
+	const char *ours, *theirs;
+} sockets[] = { { "qmp.sock", "qmp" }, { "qmp2.sock", "kvmd" }, { "serial.sock", "serial" } };
+
+static char *socket_file(const char *name, unsigned which)
+{
+	return xasprintf("%s.%s", name, sockets[which].theirs);
+}
+
+bool foreign_refuse_busy(const struct foreign *f, const char *name, unsigned which, struct err **e)
+{
+	return err_set(
+		e, ERR_BUSY,
+		"process %d runs, and '%s/%s.%s' does not answer: a monitor has one client at a time; end Ganeti's "
+		"daemons on this host (ganeti-noded, ganeti-kvmd) and its watcher, and whoever else is connected, and "
+		"import again",
+		f->pid, f->control, name, sockets[which].theirs);
+}
+
+/* Who listens there is who was found. */
+static int connect_to(const struct foreign *f, int dir, const char *name, unsigned which, struct err **e)
+{
+	_cleanup_free_ char *file = socket_file(name, which);
+	_cleanup_err_ struct err *why = NULL;
+	_cleanup_close_ int fd = dirs_connect(dir, file, &why);
+	struct ucred peer = { 0 };
+	socklen_t size = sizeof(peer);
+
+	if (fd < 0 && why->class == ERR_NOT_FOUND)
+		err_set(e, ERR_UNSUPPORTED,
+			"process %d runs and has no monitor '%s/%s', which drover needs; shut its guest down and "
+			"import then",
+			f->pid, f->control, file);
+	else if (fd < 0)
+		foreign_refuse_busy(f, name, which, e);
+	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid && peer.pid != f->pid)
+		err_set(e, ERR_WRONG_STATE, "'%s/%s' is the monitor of process %d, not of %d", f->control, file,
+			peer.pid, f->pid);
+	else
+		return TAKE_FD(fd);
+	return -1;
+}
+
+/* droverd connects them again whenever a connection is lost, and does not wait for whom a link leads to. */
+static bool check_local(const struct foreign *f, int dir, const char *name, struct err **e)
+{
+	struct statfs fs;
+
+	if (fstatfs(dir, &fs) < 0)
+		return err_set_errno(e, ERR_GENERIC, errno, "cannot tell the file system of '%s'", f->control);
+	if (fs_is_remote(&fs))
+		return err_set(e, ERR_UNSUPPORTED,
+			       "process %d runs, and its monitors in '%s' are on a file system that a server or a "
+			       "program answers for; shut its guest down and import then",
+			       f->pid, f->control);
+	for (unsigned i = 0; i < ARRAY_SIZE(sockets); i++) {
+		_cleanup_free_ char *file = socket_file(name, i);
+		struct stat st;
+
+		if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode))
+			return err_set(e, ERR_UNSUPPORTED,
+				       "process %d runs, and '%s/%s' is no socket; shut its guest down and import then",
+				       f->pid, f->control, file);
+	}
+	return true;
+}
+
+static bool connect_all(struct foreign *f, int dir, const char *name, struct err **e)
+{
+	if (dir < 0)
+		return err_set(e, ERR_UNSUPPORTED,
+			       "process %d runs, and 'document[0]' does not tell where its monitors are; shut its "
+			       "guest down and import then",
+			       f->pid);
+	if (!check_local(f, dir, name, e))
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(f->monitors); i++) {
+		f->monitors[i] = connect_to(f, dir, name, i, e);
+		if (f->monitors[i] < 0)
+			return false;
+	}
+	return true;
+}
+
 /* Who listens on its monitor, whatever the file says; 0: nobody. */
 static pid_t listener(int control, const char *name)
 {
@@ -104,19 +191,30 @@ static pid_t listener(int control, const char *name)
 	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
 }
 
+static char *path_of(int dir)
+{
+	_cleanup_free_ char *name = xasprintf("/proc/self/fd/%d", dir);
+	char target[PATH_MAX];
+	ssize_t n = readlink(name, target, sizeof(target) - 1);
+
+	target[n > 0 ? n : 0] = '\0';
+	return xstrdup(target);
+}
+
 bool foreign_find(const struct foreign_wanted *wanted, struct foreign *f, struct err **e)
 {
 	_cleanup_err_ struct err *failure = NULL;
 	pid_t pid = wanted->pidfile ? read_pid(wanted->pidfile, &failure) : 0;
+	_cleanup_close_ int dir = -1;
 
 	if (failure) {
 		err_keep_first(e, TAKE_PTR(failure));
 		return false;
 	}
-	f->control = wanted->control ? open(wanted->control, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	if (take(f, pid, wanted, &failure) ||
-	    (!failure && take(f, listener(f->control, wanted->name), wanted, &failure)))
-		return true;
+	dir = wanted->control ? open(wanted->control, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	f->control = dir < 0 ? NULL : path_of(dir);
+	if (take(f, pid, wanted, &failure) || (!failure && take(f, listener(dir, wanted->name), wanted, &failure)))
+		return connect_all(f, dir, wanted->name, e);
 	if (failure)
 		err_keep_first(e, TAKE_PTR(failure));
 	return !*e;
@@ -126,7 +224,9 @@ void foreign_clear(struct foreign *f)
 {
 	free(f->binary);
 	json_object_put(f->cmd);
-	closep(&f->control);
+	free(f->control);
+	for (size_t i = 0; i < ARRAY_SIZE(f->monitors); i++)
+		closep(&f->monitors[i]);
 	*f = (struct foreign)FOREIGN_NONE;
 }
 
@@ -273,11 +373,7 @@ struct json_object *foreign_record(struct json_object *stored, const struct fore
 
 static bool link_sockets(int dir, const char *name, const char *control, struct err **e)
 {
-	static const struct {
-		const char *ours, *theirs;
-	} sockets[] = { { "qmp.sock", "qmp" }, { "qmp2.sock", "kvmd" }, { "serial.sock", "serial" } };
-
-	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(sockets); i++) {
 		_cleanup_free_ char *path = xasprintf("%s/%s.%s", control, name, sockets[i].theirs);
 
 		if (symlinkat(path, dir, sockets[i].ours) < 0)
@@ -286,10 +382,9 @@ static bool link_sockets(int dir, const char *name, const char *control, struct 
 	return true;
 }
 
-static bool fill(int dir, const char *name, struct json_object *record, const struct foreign *f, const char *control,
-		 struct err **e)
+static bool fill(int dir, const char *name, struct json_object *record, const struct foreign *f, struct err **e)
 {
-	if (!link_sockets(dir, name, control, e) || !file_write_json(dir, "runtime.json", record, 0600, e) ||
+	if (!link_sockets(dir, name, f->control, e) || !file_write_json(dir, "runtime.json", record, 0600, e) ||
 	    !process_adopt(dir, f->pid, e))
 		return false;
 	return process_start_time(f->pid) == f->start_time ||
@@ -297,7 +392,7 @@ static bool fill(int dir, const char *name, struct json_object *record, const st
 }
 
 bool foreign_put(struct runtime *rt, const char *name, struct json_object *record, const struct foreign *f,
-		 const char *control, struct err **e)
+		 struct err **e)
 {
 	_cleanup_free_ char *tmp = xasprintf(RECORD_NEW "%s", name);
 	_cleanup_close_ int dir = -1;
@@ -308,7 +403,7 @@ bool foreign_put(struct runtime *rt, const char *name, struct json_object *recor
 	if (mkdirat(parent, tmp, 0711) < 0)
 		return err_set_errno(e, ERR_GENERIC, errno, "cannot make its run directory");
 	dir = file_open_dir(parent, tmp, e);
-	if (dir < 0 || !fill(dir, name, record, f, control, e))
+	if (dir < 0 || !fill(dir, name, record, f, e))
 		return false;
 	if (renameat(parent, tmp, parent, name) == 0)
 		return true;

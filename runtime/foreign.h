@@ -24,16 +24,20 @@ struct foreign {
 	uint64_t start_time;     /* with the pid: who it is */
 	char *binary;            /* what it runs, by a path that can be run again */
 	struct json_object *cmd; /* its argv */
-	int control;             /* the directory; -1: none */
+	char *control;           /* the directory, by a path without links */
+	int monitors[2];         /* connected; -1: taken, or it does not run */
 };
-#define FOREIGN_NONE          \
-	{                     \
-		.control = -1 \
+#define FOREIGN_NONE                   \
+	{                              \
+		.monitors = { -1, -1 } \
 	}
 
-/* Finds it. Reads what the wanted names, so only in file_look(). False: it cannot be told, or is another machine of that
- * name. */
+/* Finds it, and connects its monitors. Reads what the wanted names, so only in file_look(). False: it cannot be told, or is
+ * another machine of that name; its monitors are not there, somebody else's, or others have them; or they lie where droverd
+ * might wait for somebody who has died when it connects them again. */
 bool foreign_find(const struct foreign_wanted *wanted, struct foreign *f, struct err **e);
+/* Its monitor WHICH does not answer: Busy. */
+bool foreign_refuse_busy(const struct foreign *f, const char *name, unsigned which, struct err **e);
 void foreign_clear(struct foreign *f);
 
 /* What QEMU said of itself, each NULL if it did not. */
@@ -49,7 +53,7 @@ struct json_object *foreign_record(struct json_object *stored, const struct fore
 				   struct err **e);
 /* Makes the run directory of NAME, whole. WrongState if there is one. */
 bool foreign_put(struct runtime *rt, const char *name, struct json_object *record, const struct foreign *f,
-		 const char *control, struct err **e);
+		 struct err **e);
 /* Whether there is one, which names this process. */
 bool foreign_is_put(const struct runtime *rt, const char *name, pid_t pid, uint64_t start_time);
 /* Removes it, if it names this process; the process goes on. */

@@ -7,6 +7,7 @@
  * when it is gone, the kernel ends it if it can.
  */
 #include "storage/open_wire.h"
+#include "storage/remote_fs.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdalign.h>
 #include <stdbool.h>
@@ -259,15 +259,12 @@ static void open_line(const char *path, unsigned flags)
 /* Somebody who does not answer would keep droverd waiting, which looks for the socket again when its process is gone. */
 static void check_local(int dir)
 {
-	static const unsigned long remote[] = { NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,  SMB2_SUPER_MAGIC, CIFS_SUPER_MAGIC,
-						FUSE_SUPER_MAGIC, CEPH_SUPER_MAGIC, AFS_FS_MAGIC,     V9FS_MAGIC };
 	struct statfs st;
 
 	if (fstatfs(dir, &st) < 0)
 		fail(errno, "cannot tell its file system");
-	for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++)
-		if ((unsigned long)st.f_type == remote[i])
-			refuse("is on a file system that a server or a program answers for");
+	if (fs_is_remote(&st))
+		refuse("is on a file system that a server or a program answers for");
 }
 
 /* What is there already: a socket of ours that has outlived its process goes, anything else stays. */

@@ -5,6 +5,9 @@
  */
 #include "ganeti.h"
 
+#include "dead_fs.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -12,6 +15,7 @@
 #include <unistd.h>
 
 static struct ganeti_command command;
+static struct dead_fs *dead_fs;
 
 /* A paused machine with two disks behind a controller of SCSI, as by default, and its runtime file. */
 static char *scsi_machine(void)
@@ -43,6 +47,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+	dead_fs = dead_fs_free(dead_fs);
 	node_tear_down();
 	command_clear(&command);
 }
@@ -68,18 +73,65 @@ static void expect_adopted(void)
 	ck_assert_int_eq(int_at(shown, "runtime.disks.1.hvinfo.scsi-id"), 3);
 }
 
-/* Who listens at FILE has one client already. */
+/* A client of who listens at FILE; -1: no more of them can wait there. */
 static int occupy(const char *file)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	_cleanup_free_ char *path = node_path("ctrl/" VM ".%s", file);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	ck_assert_uint_lt(strlen(path), sizeof(addr.sun_path));
 	memcpy(addr.sun_path, path, strlen(path));
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	return fd;
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
+	ck_assert_int_eq(errno, EAGAIN);
+	close(fd);
+	return -1;
 }
+
+/* Others have the second monitor, and who comes now cannot even wait. */
+START_TEST(crowded)
+{
+	enum { CROWD = 64 };
+	_cleanup_free_ char *text = scsi_machine();
+	_cleanup_json_ struct json_object *e = NULL;
+	int fds[CROWD], n = 0;
+
+	command_run(&command);
+	while ((fds[n] = occupy("kvmd")) >= 0)
+		ck_assert_int_lt(++n, CROWD);
+	e = node_refused("Busy", text);
+	ck_assert_ptr_nonnull(strstr(str_at(e, "desc"), "ganeti-kvmd"));
+	while (n)
+		close(fds[--n]);
+	expect_none();
+}
+END_TEST
+
+/* Where the monitors are somebody does not answer: nobody waits for him but the import, at most, and droverd does not make
+ * itself depend on him. */
+START_TEST(server_is_dead)
+{
+	_cleanup_free_ char *text = scsi_machine(), *control = node_path("ctrl"), *other = node_path("conf");
+	_cleanup_free_ char *monitor = node_path("ctrl/" VM ".kvmd"), *there = node_path("conf/" VM ".kvmd");
+	_cleanup_json_ struct json_object *e = NULL;
+
+	command_run(&command);
+	if (_i) {
+		ck_assert_int_eq(unlink(monitor), 0);
+		ck_assert_int_eq(symlink(there, monitor), 0);
+	}
+	dead_fs = dead_fs_new(_i ? other : control);
+	if (!dead_fs) {
+		printf("no FUSE here\n");
+		return;
+	}
+	node_restart("droverd", NULL);
+	e = node_refused("Unsupported", text);
+	ck_assert_ptr_nonnull(strstr(str_at(e, "desc"), _i ? "is no socket" : "answers for"));
+	expect_none();
+}
+END_TEST
 
 /* Ganeti's daemons have a monitor, or another has the name. */
 START_TEST(refused)
@@ -410,6 +462,8 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, refused);
+	tcase_add_test(tc, crowded);
+	tcase_add_loop_test(tc, server_is_dead, 0, 2);
 	tcase_add_test(tc, no_process);
 	tcase_add_test(tc, ide);
 	tcase_add_loop_test(tc, display, 0, ARRAY_SIZE(displays));
