@@ -37,7 +37,7 @@ void machine_state_unref(struct machine_state *state)
 	free(state);
 }
 
-/* Work of the thread pool in the directory of an instance. */
+/* Work of a thread in the directory of an instance. */
 struct work {
 	struct machine_state *state;
 	int dir; /* of the instance */
@@ -141,17 +141,20 @@ static bool read_record(const struct work *w, struct uefi *f, struct err **e)
 		       f->code);
 }
 
-static bool write_record(const struct work *w, struct err **e)
+static bool write_record(void *data, struct err **e)
 {
+	const struct work *w = data;
 	_cleanup_json_ struct json_object *o = firmware_to_json(&w->state->firmware);
-	_cleanup_close_ int dir = file_open_dir(w->dir, w->fresh, e);
 	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int dir = -1;
 
 	json_add_int(o, "version", VERSION);
 	text = json_print(o);
+	dir = make_fresh(w, e) ? file_open_dir(w->dir, w->fresh, e) : -1;
 	return dir >= 0 && file_write(dir, RECORD, text, 0600, true, e);
 }
 
+/* Looks only: the descriptors may lie beside a QEMU that a file server has. */
 static bool choose(void *data, struct err **e)
 {
 	const struct work *w = data;
@@ -165,8 +168,7 @@ static bool choose(void *data, struct err **e)
 	state->nvram_is_new = !is_there(w, w->kind);
 	if (!state->nvram_is_new)
 		return read_record(w, &state->firmware, e);
-	return firmware_choose(&state->firmware, w->wanted, w->machine, dirs, e) && make_fresh(w, e) &&
-	       write_record(w, e);
+	return firmware_choose(&state->firmware, w->wanted, w->machine, dirs, e);
 }
 
 /* What a QEMU that was unpacked elsewhere brings along: "/opt/qemu/share/qemu/firmware" of "/opt/qemu/bin/qemu". */
@@ -197,7 +199,7 @@ static enum verdict firmware_look(struct op *op, void *arg)
 	w->wanted = (enum firmware)hv->firmware;
 	w->machine = xstrdup(machine ? machine : hv->machine_version);
 	w->prefix = descriptors_of(p->binary);
-	return file_work(op, choose, w, work_free);
+	return file_look(op, choose, w, work_free);
 }
 
 static void blame(struct op *op, const char *parameter)
@@ -210,7 +212,25 @@ static void blame(struct op *op, const char *parameter)
 	err_name_param(&op->err, parameter);
 }
 
-static enum verdict firmware_leave(struct op *op, void *arg)
+static enum verdict firmware_blame(struct op *op, void *arg)
+{
+	blame(op, "hvparams.firmware");
+	return OP_DONE;
+}
+
+static enum verdict firmware_note(struct op *op, void *arg)
+{
+	const struct prepare *p = arg;
+	struct err *e = NULL;
+	struct work *w;
+
+	if (!p->state->nvram_is_new)
+		return OP_DONE;
+	w = work_new(p, kind_of(p), &e);
+	return w ? file_work(op, write_record, w, work_free) : op_fail_err(op, e);
+}
+
+static enum verdict firmware_forget(struct op *op, void *arg)
 {
 	const struct prepare *p = arg;
 
@@ -236,12 +256,6 @@ static enum verdict nvram_make(struct op *op, void *arg)
 	if (!program)
 		return op_fail(op, ERR_NOT_FOUND, "'qemu-img' is not in PATH; install the package qemu-utils");
 	return child_run(op, argv, ERR_STORAGE, NULL);
-}
-
-static enum verdict nvram_leave(struct op *op, void *arg)
-{
-	blame(op, "hvparams.firmware");
-	return OP_DONE; /* it goes with the directory */
 }
 
 const struct uefi *machine_state_firmware(const struct prepare *p)
@@ -397,8 +411,10 @@ static enum verdict state_lose(struct op *op, void *arg)
 	return w ? file_work(op, lose, w, work_free) : OP_DONE; /* gone with the instance */
 }
 
-static const struct step step_look = { "choose the firmware", firmware_look, firmware_leave, .timeout_ms = DISK_MS };
-static const struct step step_nvram = { "make the NVRAM", nvram_make, nvram_leave, .timeout_ms = CONVERT_MS };
+static const struct step step_look = { "choose the firmware", firmware_look, firmware_blame, .timeout_ms = DISK_MS };
+static const struct step step_note = { "note the firmware", firmware_note, firmware_forget, .timeout_ms = DISK_MS };
+/* What is left of it goes with the directory. */
+static const struct step step_nvram = { "make the NVRAM", nvram_make, firmware_blame, .timeout_ms = CONVERT_MS };
 static const struct step step_tpm = { "make the state of the TPM", tpm_make, tpm_leave, .timeout_ms = DISK_MS };
 static const struct step step_keep = { "keep the state of the machine", state_keep, state_lose, .timeout_ms = DISK_MS };
 
@@ -410,6 +426,7 @@ void machine_state_plan(struct op *op, struct prepare *p)
 	p->state->refs = 1;
 	if (hv->firmware != FIRMWARE_BIOS) {
 		op_add(op, &step_look, p);
+		op_add(op, &step_note, p);
 		op_add(op, &step_nvram, p);
 	}
 	if (hv->tpm)

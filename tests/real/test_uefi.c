@@ -3,6 +3,7 @@
  * UEFI and the TPM, as QEMU and the kernel see them, with guests that are not run: what flash there is and whose, who the
  * TPM is and when it ends, what is kept with the instance, and what of a start that failed is not.
  */
+#include "dead_fs.h"
 #include "guest.h"
 
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 
 static struct rig *rig;
 static struct client *client;
+static struct dead_fs *dead_fs;
 
 static void set_up(void)
 {
@@ -23,6 +25,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+	dead_fs = dead_fs_free(dead_fs);
 	client_free(client);
 	rig_free(rig);
 }
@@ -430,6 +433,50 @@ START_TEST(test_missing_program)
 }
 END_TEST
 
+static bool chooses(const char *name)
+{
+	_cleanup_json_ struct json_object *o = client_ok(client, "query-instance", "{'instance': '%s'}", name);
+
+	return has(o, "operation.step") && str_eq(str_at(o, "operation.step"), "choose the firmware");
+}
+
+/* The firmware of a QEMU of its own is on a server that does not answer: however many starts wait for it, what others write
+ * is written. */
+START_TEST(test_server_is_dead)
+{
+	enum { STARTS = 5 }; /* more than the pool has threads */
+	_cleanup_free_ char *alone = xasprintf("%s/alone", rig->root), *share = xasprintf("%s/share", alone);
+	_cleanup_free_ char *qemu = rig_qemu(), *world = NULL;
+	int ids[STARTS];
+
+	host_run("mkdir -p '%s/bin' '%s' && ln -s '%s' '%s/bin/qemu'", alone, share, qemu, alone);
+	dead_fs = dead_fs_new(share);
+	if (!dead_fs) {
+		puts("no FUSE here");
+		return;
+	}
+	rig_restart(rig, &client);
+	for (int i = 0; i < STARTS; i++) {
+		_cleanup_free_ char *name = xasprintf("dead%d", i);
+
+		client_define(client, name, "'hvparams': {'firmware': 'uefi', 'kvm_path': '%s/bin/qemu'}", alone);
+		ids[i] = client_send(client, "instance-start", "{'instance': '%s'}", name);
+		while (!chooses(name))
+			usleep(1000);
+	}
+	define("'firmware': 'bios'");
+	for (int i = 0; i < STARTS; i++) {
+		_cleanup_free_ char *name = xasprintf("dead%d", i);
+
+		ck_assert(chooses(name));
+		json_object_put(client_ok(client, "instance-stop", "{'instance': '%s'}", name));
+		json_object_put(client_reply(client, ids[i]));
+	}
+	world = rig_world_at_rest(rig, false);
+	ck_assert_msg(!strstr(world, "uefi"), "%s", world);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("UEFI and TPM");
@@ -444,6 +491,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_refused);
 	tcase_add_test(tc, test_failed_start);
 	tcase_add_test(tc, test_strange_state);
+	tcase_add_test(tc, test_server_is_dead);
 	tcase_add_loop_test(tc, test_missing_program, 0, ARRAY_SIZE(lacks));
 	suite_add_tcase(s, tc);
 	return s;
