@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#define SD_JOURNAL_SUPPRESS_LOCATION 1
 #include "base/log.h"
 
 #include "base/text.h"
 
+#include <endian.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <systemd/sd-journal.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static struct {
 	const char *program;
 	int level;
-	bool journal;
-} logger = { .program = "drover", .level = LOG_INFO };
+	int journal; /* a socket for it; -1: stderr is not the journal's */
+} logger = { .program = "drover", .level = LOG_INFO, .journal = -1 };
 
 static const struct {
 	const char *name;
@@ -44,7 +47,9 @@ void log_init(const char *program, int level)
 {
 	logger.program = program;
 	logger.level = level;
-	logger.journal = stderr_is_journal();
+	logger.journal = fd_close(logger.journal);
+	if (stderr_is_journal())
+		logger.journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
 void log_set_level(int level)
@@ -65,6 +70,26 @@ int log_level_from_name(const char *name)
 	return -1;
 }
 
+/* Its own protocol: libsystemd waits for room. TEXT may have several lines. */
+static void journal_send(int level, const char *instance, const char *text)
+{
+	static const struct sockaddr_un journal = { AF_UNIX, "/run/systemd/journal/socket" };
+	_cleanup_free_ char *rest = xasprintf("\nPRIORITY=%d\nSYSLOG_IDENTIFIER=%s\n%s%s%s", level, logger.program,
+					      instance ? "DROVER_INSTANCE=" : "", instance ? instance : "",
+					      instance ? "\n" : "");
+	uint64_t len = htole64(strlen(text));
+	struct iovec iov[] = { { (char *)(uintptr_t) "MESSAGE\n", strlen("MESSAGE\n") },
+			       { &len, sizeof(len) },
+			       { (char *)(uintptr_t)text, strlen(text) },
+			       { rest, strlen(rest) } };
+	const struct msghdr msg = { .msg_name = (void *)(uintptr_t)&journal,
+				    .msg_namelen = sizeof(journal),
+				    .msg_iov = iov,
+				    .msg_iovlen = ARRAY_SIZE(iov) };
+
+	sendmsg(logger.journal, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 void log_write(int level, const char *instance, const char *fmt, ...)
 {
 	_cleanup_free_ char *raw = NULL, *text = NULL;
@@ -76,11 +101,8 @@ void log_write(int level, const char *instance, const char *fmt, ...)
 	raw = xvasprintf(fmt, ap);
 	va_end(ap);
 	text = text_escape(raw);
-	if (logger.journal) {
-		if (instance)
-			sd_journal_send("MESSAGE=%s", text, "PRIORITY=%i", level, "DROVER_INSTANCE=%s", instance, NULL);
-		else
-			sd_journal_send("MESSAGE=%s", text, "PRIORITY=%i", level, NULL);
+	if (logger.journal >= 0) {
+		journal_send(level, instance, text);
 	} else if (instance) {
 		fprintf(stderr, "%s: %s: %s\n", logger.program, instance, text);
 	} else {

@@ -311,6 +311,7 @@ for text in '"state": *"shutoff"' '"reason": *"admin"'; do
 	grep -q "$text" "$work/var/lib/drover/instances/web/state.json" || fail "droverd has not seen the guest's end: no $text"
 done
 is /run/drover/instances/left/runtime.json "$(cat "$work/var/at-stop")"
+grep -q ' serves /run/drover/drover.sock' <(journal -t droverd PRIORITY=6) || fail "droverd's own words are not in the journal"
 grep -q 'web: shutoff' <(journal -u drover-guests.service) || fail "the unit has not said what it did"
 awk '
 /Stopped .*shutting down guests/ { guests = NR }
