@@ -4,8 +4,8 @@
  *
  * Levels are syslog's. Library code (everything left of daemon/) logs at debug only; the engine
  * logs one line per step, the dispatcher one per change requested. Control bytes in a message are
- * escaped, for QEMU's and the guest's words may be in it. Never fails, never blocks on a journal: what one that stands still has
- * no room for is lost.
+ * escaped, for QEMU's and the guest's words may be in it. Never fails, never blocks on a journal:
+ * what one that stands still has no room for is lost.
  */
 #ifndef DROVER_BASE_LOG_H
 #define DROVER_BASE_LOG_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * instance-argv: pure, but for what has to be known of the binary, of KVM and of who would use it; what is asked of the first
- * two is known from then on.
+ * instance-argv: pure, but for what has to be known of the binary, of KVM and of who would use it; what is asked of the
+ * first two is known from then on.
  */
 #include "daemon/ask.h"
 #include "daemon/commands.h"

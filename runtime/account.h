@@ -16,8 +16,8 @@ struct account {
 	unsigned refs; /* changed on the loop only */
 };
 
-/* Adds to OP the step that looks it up; uid and gid hold from its end on. The caller's, to be ended with account_unref();
- * NULL: HV has another security_model, and there is no step. */
+/* Adds to OP the step that looks it up; uid and gid hold from its end on. The caller's, to be ended with
+ * account_unref(); NULL: HV has another security_model, and there is no step. */
 struct account *account_plan(struct op *op, const struct hvparams *hv);
 void account_unref(void *data);
 

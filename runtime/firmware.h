@@ -25,8 +25,8 @@ struct uefi {
 /* Rules: uefi-secure is for Q35 machines, and a PC without ACPI starts none. */
 bool firmware_check(const struct hvparams *hv, struct err **e);
 
-/* Reads the descriptors of DIRS, a NULL-terminated list by rising precedence, in line: only beside the loop. MACHINE is a versioned
- * name. NotFound, naming hvparams.firmware. */
+/* Reads the descriptors of DIRS, a NULL-terminated list by rising precedence, in line: only beside the loop. MACHINE
+ * is a versioned name. NotFound, naming hvparams.firmware. */
 bool firmware_choose(struct uefi *f, enum firmware kind, const char *machine, const char *const *dirs, struct err **e);
 /* What one descriptor says; false: it is none that we understand. For tests. */
 bool firmware_parse(const char *text, size_t len, const char *machine, enum firmware kind, struct uefi *f,

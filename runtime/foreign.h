@@ -32,9 +32,9 @@ struct foreign {
 		.monitors = { -1, -1 } \
 	}
 
-/* Finds it, and connects its monitors. Reads what the wanted names, so only in file_look(). False: it cannot be told, or is
- * another machine of that name; its monitors are not there, somebody else's, or others have them; or they lie where droverd
- * might wait for somebody who has died when it connects them again. */
+/* Finds it, and connects its monitors. Reads what the wanted names, so only in file_look(). False: it cannot be told,
+ * or is another machine of that name; its monitors are not there, somebody else's, or others have them; or they lie
+ * where droverd might wait for somebody who has died when it connects them again. */
 bool foreign_find(const struct foreign_wanted *wanted, struct foreign *f, struct err **e);
 /* Its monitor WHICH does not answer: Busy. */
 bool foreign_refuse_busy(const struct foreign *f, const char *name, unsigned which, struct err **e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * File systems that a server or a program answers for: who looks at one waits for somebody who may have died. For drover-open
- * too, which links nothing.
+ * File systems that a server or a program answers for: who looks at one waits for somebody who may have died. For
+ * drover-open too, which links nothing.
  */
 #ifndef DROVER_STORAGE_REMOTE_FS_H
 #define DROVER_STORAGE_REMOTE_FS_H

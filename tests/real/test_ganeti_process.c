@@ -112,8 +112,8 @@ START_TEST(crowded)
 }
 END_TEST
 
-/* Where the monitors are somebody does not answer: nobody waits for him but the import, at most, and droverd does not make
- * itself depend on him. */
+/* Where the monitors are somebody does not answer: nobody waits for him but the import, at most, and droverd does not
+ * make itself depend on him. */
 START_TEST(server_is_dead)
 {
 	_cleanup_free_ char *text = scsi_machine(), *control = node_path("ctrl"), *other = node_path("conf");

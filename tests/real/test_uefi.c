@@ -440,8 +440,8 @@ static bool chooses(const char *name)
 	return has(o, "operation.step") && str_eq(str_at(o, "operation.step"), "choose the firmware");
 }
 
-/* The firmware of a QEMU of its own is on a server that does not answer: however many starts wait for it, what others write
- * is written. */
+/* The firmware of a QEMU of its own is on a server that does not answer: however many starts wait for it, what others
+ * write is written. */
 START_TEST(test_server_is_dead)
 {
 	enum { STARTS = 5 }; /* more than the pool has threads */
