@@ -397,19 +397,43 @@ static bool detach_all(struct choice *c, struct err **e)
 
 /* ---- the records ---- */
 
+/* A device without a type has that of hvparams as they are stored, which the machine that runs may not have yet. */
+static void say_type(const struct definition *def, struct json_object *element)
+{
+	const char *id = device_id_of(element);
+
+	for (size_t i = 0; i < def->disks.n; i++) {
+		const struct disk *d = definition_disk(def, i);
+
+		if (str_eq(d->hvinfo.id, id) && d->media != MEDIA_FLOPPY)
+			json_add_str(element, "type", disk_types[disk_type_of(d, &def->hvparams)]);
+	}
+	for (size_t i = 0; i < def->nics.n; i++) {
+		const struct nic *n = definition_nic(def, i);
+
+		if (str_eq(n->hvinfo.id, id))
+			json_add_str(element, "type", nic_types[nic_type_of(n, &def->hvparams)]);
+	}
+}
+
 /* The machine as it will be, with the new devices behind the others. */
-static struct json_object *running_of(const struct choice *c, struct json_object *stored)
+static struct json_object *running_of(const struct choice *c, struct json_object *stored, struct err **e)
 {
 	struct json_object *o = NULL;
+	struct definition def;
 
+	if (!definition_decode(stored, &def, e))
+		return NULL;
 	json_object_deep_copy(json_get_typed(c->inst->record, "definition", json_type_object), &o, NULL);
 	for (size_t i = 0; i < json_length(c->attach); i++) {
 		const char *list = NULL, *id = json_object_get_string(json_object_array_get_idx(c->attach, i));
 		struct json_object *element = definition_find_device(stored, id, &list), *copy = NULL;
 
 		json_object_deep_copy(element, &copy, NULL);
+		say_type(&def, copy);
 		json_object_array_add(list_made(o, list), copy);
 	}
+	definition_clear(&def);
 	return o;
 }
 
@@ -515,10 +539,10 @@ static bool check_running(const struct choice *c, struct json_object *running, s
 
 static bool keep(struct choice *c, struct json_object *stored, struct err **e)
 {
-	_cleanup_json_ struct json_object *running = c->live ? running_of(c, stored) : NULL;
+	_cleanup_json_ struct json_object *running = c->live ? running_of(c, stored, e) : NULL;
 	struct json_object *r, *after;
 
-	if (running && !check_running(c, running, e))
+	if (c->live && (!running || !check_running(c, running, e)))
 		return false;
 	r = json_object_new_object();
 	after = definition_without(stored, c->leave);

@@ -4,6 +4,8 @@
 #include "runtime/display.h"
 #include "runtime/pending.h"
 
+#include <string.h>
+
 static bool has_same_accel(const struct hvparams *a, const struct hvparams *b)
 {
 	return accel_of(a) == accel_of(b);
@@ -54,11 +56,31 @@ static struct json_object *hvparams_in(struct json_object *definition)
 	return json_get_typed(definition, "hvparams", json_type_object);
 }
 
+static bool lists(struct json_object *list, const char *path)
+{
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		if (str_eq(json_get_str(json_object_array_get_idx(list, i), "path"), path))
+			return true;
+	return false;
+}
+
+/* The type of a device, which says something else where it is another device. */
+static bool is_type_alone(struct json_object *list, const char *path)
+{
+	const char *end = strstr(path, "].type");
+	_cleanup_free_ char *driver = end ? xasprintf("%.*s].hvinfo.driver", (int)(end - path), path) : NULL;
+
+	return driver && !lists(list, driver);
+}
+
 static void leave_out(struct json_object *list, const struct hvparams *a, const struct hvparams *b)
 {
-	for (size_t i = json_object_array_length(list); i-- > 0;)
-		if (is_same(json_get_str(json_object_array_get_idx(list, i), "path"), a, b))
+	for (size_t i = json_object_array_length(list); i-- > 0;) {
+		const char *path = json_get_str(json_object_array_get_idx(list, i), "path");
+
+		if (is_same(path, a, b) || is_type_alone(list, path))
 			json_object_array_del_idx(list, i, 1);
+	}
 }
 
 struct json_object *definition_pending(struct json_object *running, struct json_object *wanted)

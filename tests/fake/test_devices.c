@@ -336,6 +336,62 @@ START_TEST(another_type_waits)
 }
 END_TEST
 
+static const struct {
+	const char *running, *next; /* of hvparams */
+	const char *command, *device;
+	const char *list, *driver;
+	int nodes;
+} types[] = {
+	{ "", "'disk_type': 'scsi-hd'", "disk-attach", "'disk': {'name': 'x', 'path': '@/one'}", "disks", "scsi-hd",
+	  3 },
+	/* the rules are those of the type that it has, not of the one that others run with */
+	{ "'disk_type': 'ide'", "'disk_type': null", "disk-attach",
+	  "'disk': {'name': 'x', 'path': '@/one', 'mode': 'ro'}", "disks", "virtio-blk-pci", 3 },
+	{ "'nic_type': 'e1000'", "'nic_type': null", "nic-attach", "'nic': {'name': 'x', 'mode': 'user', 'mtu': 1400}",
+	  "nics", "virtio-net-pci", 0 },
+	/* and so are the nodes below it */
+	{ "'disk_type': 'scsi-block'", "'disk_type': null", "disk-attach",
+	  "'disk': {'name': 'x', 'path': '@/one', 'throttle': {'iops_total': 50}}", "disks", "virtio-blk-pci", 3 },
+	{ "'cdrom_disk_type': 'paravirtual'", "'cdrom_disk_type': 'scsi-cd'", "disk-attach",
+	  "'disk': {'name': 'x', 'path': '@/one', 'media': 'cdrom'}", "disks", "scsi-cd", 3 },
+};
+
+/* A card or a disk without a type of its own is the same in both records, from the moment on at which it is attached. */
+START_TEST(type_that_waits)
+{
+	_cleanup_free_ char *first = xasprintf("'patch': {'hvparams': {%s}}", types[_i].running);
+	_cleanup_free_ char *later = xasprintf("'patch': {'hvparams': {%s}}", types[_i].next);
+	_cleanup_free_ char *place = xasprintf("%s.0.hvinfo", types[_i].list), *runs = xasprintf("runtime.%s", place);
+	_cleanup_free_ char *nodes = xasprintf("runtime.%s.0.nodes", types[_i].list);
+	_cleanup_free_ char *wanted = xasprintf("definition.%s", place);
+	_cleanup_json_ struct json_object *o = NULL, *shown = NULL, *after = NULL;
+
+	set("fake.unplug=" A_ID "/ignore");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	json_object_put(done("instance-modify", first));
+	json_object_put(client_ok(stage.c, "instance-start", WEB));
+	json_object_put(done("instance-modify", later));
+	o = done(types[_i].command, types[_i].device);
+	shown = stage_show("web");
+	ck_assert_str_eq(str_at(at(shown, runs), "driver"), types[_i].driver);
+	ck_assert(json_object_equal(at(shown, runs), at(shown, wanted)));
+	ck_assert_int_eq(types[_i].nodes ? (int)json_object_array_length(at(shown, nodes)) : 0, types[_i].nodes);
+	ck_assert_msg(!strstr(json_object_to_json_string(at(shown, "pending")), "[x]"), "%s",
+		      json_object_to_json_string(at(shown, "pending")));
+
+	/* the next droverd takes it, and gives it back, as what it is */
+	stage_restart();
+	stage_settle();
+	json_object_put(
+		done("disk-attach", "'disk': {'uuid': '" A "', 'name': 'y', 'path': '@/two', 'type': 'paravirtual'}"));
+	json_object_put(fails("Timeout", "devices-change", "'detach': ['x', 'y'], 'timeout': 0.1"));
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	json_object_put(client_ok(stage.c, "instance-start", WEB));
+	after = stage_show("web");
+	ck_assert(json_object_equal(at(after, runs), at(shown, runs)));
+}
+END_TEST
+
 /* ---- the firmware's order ---- */
 
 static void set_bootable(const char *more, const char *start)
@@ -458,6 +514,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, not_pluggable_later, 0, (int)ARRAY_SIZE(colds));
 	tcase_add_loop_test(t, another_machine_waits, 0, (int)ARRAY_SIZE(waiting));
 	tcase_add_test(t, another_type_waits);
+	tcase_add_loop_test(t, type_that_waits, 0, (int)ARRAY_SIZE(types));
 	tcase_add_loop_test(t, place_in_order_is_taken, 0, (int)ARRAY_SIZE(orders));
 	tcase_add_test(t, place_in_order_stays);
 	tcase_add_test(t, rates_of_a_card);
