@@ -259,7 +259,9 @@ const struct command cmd_devices_change = {
 	DEVICE_COMMAND(change_rows, struct change_args),
 	.doc = "Attaches and detaches several devices, all of them or none. The guest first lets go of what is "
 	       "detached; if "
-	       "one of the steps fails those before it are taken back in reverse.",
+	       "one of the steps fails those before it are taken back in reverse. What is attached may have the name "
+	       "of "
+	       "what is detached, which is called by its id meanwhile.",
 	.returns = "{changed, live, disks, nics}",
 	.plan = change,
 	.result = change_result,

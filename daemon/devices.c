@@ -89,6 +89,31 @@ static const struct step step_keep = { "keep the definition", NULL, see_before }
 static const struct step step_put = { "write the definition", put_between, put_before, .timeout_ms = WRITE_MS };
 static const struct step step_take = { "take it over", take_between };
 
+/* ---- names ---- */
+
+static void name_leavers(const struct change *c, bool back)
+{
+	json_object_object_foreach(resolved(c->job, "renamed", json_type_object), id, name)
+		device_record_rename(c->inst, id, back ? json_object_get_string(name) : id);
+}
+
+static enum verdict give_names(struct op *op, void *arg)
+{
+	name_leavers(arg, false); /* which is written with those that get their names */
+	return OP_DONE;
+}
+
+static enum verdict take_names(struct op *op, void *arg)
+{
+	const struct change *c = arg;
+	struct err *e = NULL;
+
+	name_leavers(c, true);
+	return c->inst->run_dir < 0 || !c->inst->record || record_save(c->inst, &e) ? OP_DONE : op_fail_err(op, e);
+}
+
+static const struct step step_names = { "give names away", give_names, take_names };
+
 /* ---- taking from the guest ---- */
 
 static enum verdict wait_for_guest(struct op *op, void *arg)
@@ -261,6 +286,7 @@ static bool add_memory(struct op *op, struct change *c, struct err **e)
 static bool plan_live(struct op *op, struct change *c, struct err **e)
 {
 	struct json_object *running = resolved(c->job, "running", json_type_object);
+	struct json_object *renamed = resolved(c->job, "renamed", json_type_object);
 	size_t attached = json_length(c->attach), detached = json_length(c->detach);
 	struct plug *p = NULL;
 
@@ -276,6 +302,8 @@ static bool plan_live(struct op *op, struct change *c, struct err **e)
 		return false;
 	if (p) {
 		plug_qemu_plan(op, p);
+		if (renamed && json_object_object_length(renamed) > 0)
+			op_add(op, &step_names, c);
 		plug_record_plan(op, p);
 	}
 	if (!json_object_equal(c->before, c->between)) {

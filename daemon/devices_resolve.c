@@ -29,6 +29,7 @@ struct choice {
 	struct json_object *names;           /* parameters that named them, by id */
 	struct json_object *all[2];          /* ids that the result tells of, by list */
 	struct json_object *leave;           /* ids that leave the definition */
+	struct json_object *renamed;         /* names that a new device gets of one that leaves, by its id */
 };
 
 static struct json_object *list_in(struct json_object *o, const char *name)
@@ -84,6 +85,28 @@ void devices_find(const struct instance *inst, const char *only, const char *tex
 		*runs = find_by(inst->record, only, by, text);
 		*there = find_by(inst->stored, only, by, text);
 	}
+}
+
+/* What TEXT detaches: RUNS of the guest, THERE of the definition; its id, or NULL. */
+static const char *find_leaver(const struct choice *c, const char *text, struct json_object **runs,
+			       struct json_object **there)
+{
+	devices_find(c->inst, c->wish->only, text, runs, there);
+	if (*there && !c->live)
+		*runs = NULL; /* another may run by the same name; it is not asked for */
+	return device_id_of(*runs ? *runs : *there);
+}
+
+static bool is_leaver(const struct choice *c, const char *id)
+{
+	for (size_t i = 0; i < json_length(c->wish->detach); i++) {
+		struct json_object *runs, *there;
+		const char *text = json_object_get_string(json_object_array_get_idx(c->wish->detach, i));
+
+		if (str_eq(find_leaver(c, text, &runs, &there), id))
+			return true;
+	}
+	return false;
 }
 
 static struct json_object *find_member(struct json_object *list, const char *member, const char *text)
@@ -188,8 +211,9 @@ static bool is_same(const struct choice *c, const char *list, struct json_object
 			return true;
 		break;
 	}
-	return devices_fail_at(e, ERR_EXISTS, parameter, "'%s' has a device with this uuid, and other members",
-			       c->inst->name);
+	return devices_fail_at(e, ERR_EXISTS, parameter, "'%s' has a device with this uuid, and other members%s",
+			       c->inst->name,
+			       is_leaver(c, device_id_of(there)) ? "; detach it first, in a request of its own" : "");
 }
 
 /* Whether the device ID of DEFINITION can come, or go, while what runs runs. */
@@ -199,6 +223,23 @@ static bool is_possible(const struct choice *c, struct json_object *definition, 
 	struct json_object *running = json_get_typed(c->inst->record, "definition", json_type_object);
 
 	return plug_is_possible(running, definition, id, parameter, e);
+}
+
+/* Whether a new device can have the name of DEVICE (may be NULL), which leaves in the same change and is called by its id
+ * until it has. */
+static bool gives_name(struct choice *c, struct json_object *device)
+{
+	const char *id = device_id_of(device);
+	struct json_object *element = id ? definition_find_device(c->definition, id, NULL) : NULL;
+
+	if (!device)
+		return true;
+	if (!is_leaver(c, id))
+		return false;
+	json_add_str(c->renamed, id, json_get_str(device, "name"));
+	if (element)
+		json_add_str(element, "name", id);
+	return true;
 }
 
 static bool attach_one(struct choice *c, size_t l, struct json_object *given, const char *parameter, bool *fresh,
@@ -238,7 +279,8 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 	runs = find_member(list_in(c->inst->record, lists[l]), "name", name);
 	if (runs && device_record_state(runs) == DEVICE_DETACH_PENDING)
 		return devices_fail_at(e, ERR_BUSY, called, "the guest has not let go of another '%s' yet", name);
-	if (runs || find_member(list_in(c->inst->stored, lists[l]), "name", name))
+	there = find_member(list_in(c->inst->stored, lists[l]), "name", name);
+	if (!gives_name(c, runs) || !gives_name(c, there))
 		return devices_fail_at(e, ERR_EXISTS, called, "'%s' has a device called '%s'", c->inst->name, name);
 	*fresh = true;
 	return true;
@@ -345,7 +387,7 @@ static bool detach_one(struct choice *c, const char *text, const char *parameter
 	const char *only = c->wish->only, *id, *list = NULL;
 	struct json_object *there, *runs;
 
-	devices_find(c->inst, only, text, &runs, &there);
+	id = find_leaver(c, text, &runs, &there);
 	if (!there && !runs)
 		return devices_fail_at(e, ERR_NOT_FOUND, parameter, "'%s' has no %s '%s'", c->inst->name,
 				       !only                  ? "device" :
@@ -359,9 +401,6 @@ static bool detach_one(struct choice *c, const char *text, const char *parameter
 		return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter, "'%s' is the disk of '%s'; empty that",
 				       json_get_str(there, "name"),
 				       media_param_of(c->inst->stored, json_get_str(there, "name")));
-	if (there && !c->live)
-		runs = NULL; /* another may run by the same name; it is not asked for */
-	id = device_id_of(runs ? runs : there);
 	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
 		for (size_t i = 0; i < json_length(c->all[l]); i++)
 			if (str_eq(json_object_get_string(json_object_array_get_idx(c->all[l], i)), id))
@@ -432,6 +471,11 @@ static struct json_object *running_of(const struct choice *c, struct json_object
 		json_object_deep_copy(element, &copy, NULL);
 		say_type(&def, copy);
 		json_object_array_add(list_made(o, list), copy);
+	}
+	json_object_object_foreach(c->renamed, leaver, name) {
+		(void)name;
+		if (definition_find_device(o, leaver, NULL))
+			json_add_str(definition_find_device(o, leaver, NULL), "name", leaver);
 	}
 	definition_clear(&def);
 	return o;
@@ -557,6 +601,7 @@ static bool keep(struct choice *c, struct json_object *stored, struct err **e)
 	json_add(r, "nics", json_object_get(c->all[1]));
 	json_add(r, "shown", shown_of(c));
 	json_add(r, "names", json_object_get(c->names));
+	json_add(r, "renamed", json_object_get(c->renamed));
 	if (c->live)
 		json_add_int(r, "first-set", fdsets_claim(c->inst, plug_sets(running, c->attach)));
 	json_add_bool(r, "changed",
@@ -620,6 +665,7 @@ bool devices_resolve(struct job *job, struct instance *inst, const struct device
 	c.detach = json_object_new_array();
 	c.leave = json_object_new_array();
 	c.names = json_object_new_object();
+	c.renamed = json_object_new_object();
 	c.all[0] = json_object_new_array();
 	c.all[1] = json_object_new_array();
 	ok = choose(&c, e);
@@ -628,6 +674,7 @@ bool devices_resolve(struct job *job, struct instance *inst, const struct device
 	json_object_put(c.detach);
 	json_object_put(c.leave);
 	json_object_put(c.names);
+	json_object_put(c.renamed);
 	json_object_put(c.all[0]);
 	json_object_put(c.all[1]);
 	return ok;

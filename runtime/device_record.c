@@ -180,6 +180,31 @@ void device_record_remove(struct instance *inst, const char *id)
 	remove_device(json_get_typed(inst->record, "definition", json_type_object), id);
 }
 
+/* In one list of those that have names. */
+static void rename_in(struct json_object *list, const char *id, const char *name)
+{
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		const char *its = device_id_of(o);
+
+		if (str_eq(its, id))
+			json_add_str(o, "name", name);
+		else if (its && str_eq(json_get_str(o, "name"), name))
+			json_add_str(o, "name", its);
+	}
+}
+
+void device_record_rename(struct instance *inst, const char *id, const char *name)
+{
+	struct json_object *definition = json_get_typed(inst->record, "definition", json_type_object);
+	const char *list = NULL;
+
+	if (!device_record_find(inst, id, &list))
+		return;
+	rename_in(list_of(inst->record, list), id, name);
+	rename_in(list_of(definition, list), id, name);
+}
+
 /* ---- the end of the process ---- */
 
 struct leaving {

@@ -23,6 +23,8 @@ void device_record_set_state(struct instance *inst, const char *id, enum device_
 /* SHOWN of LIST, whose element in the definition is ELEMENT; in place of what has the same id. Consumes SHOWN. */
 void device_record_put(struct instance *inst, const char *list, struct json_object *shown, struct json_object *element);
 void device_record_remove(struct instance *inst, const char *id);
+/* From now on it is called NAME; another one that is called so is called by its id. */
+void device_record_rename(struct instance *inst, const char *id, const char *name);
 
 /* The id of an element of a stored definition, or of what is shown of a device; NULL if it has none. */
 const char *device_id_of(struct json_object *o);

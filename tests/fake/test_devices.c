@@ -12,22 +12,29 @@
 #define A "11111111-22a7-4067-a566-7e0ca8386133"
 #define A_ID "disk-11111111-22a7-4067"
 #define B "22222222-22a7-4067-a566-7e0ca8386133"
+#define B_ID "disk-22222222-22a7-4067"
 #define MAC "52:54:00:3a:91:03"
 
 static const char *images; /* their directory */
 
-static void set(const char *words)
+static void set_with(const char *fault, const char *words)
 {
 	char sector[513];
 
-	stage_set("%s", "");
+	stage_set("%s", fault);
 	memset(sector, 'x', sizeof(sector));
 	sector[sizeof(sector) - 1] = '\0';
 	stage_write("one", sector);
 	stage_write("two", sector);
+	stage_write("three", sector);
 	stage_define("web", "%s", words);
 	json_object_put(client_ok(stage.c, "instance-start", "{'instance': 'web'}"));
 	images = stage.r->root;
+}
+
+static void set(const char *words)
+{
+	set_with("", words);
 }
 
 /* Words with the directory of the images for "@". The caller's. */
@@ -114,6 +121,10 @@ static const struct {
 	{ "NotFound", "devices-change", "'detach': ['x', 'y']", "detach[1]", "no device 'y'" },
 	{ "Exists", "disk-attach", "'disk': {'path': '@/two', 'name': 'x'}", "disk.name" },
 	{ "Exists", "disk-attach", "'disk': {'uuid': '" A "', 'path': '@/two'}", "disk" },
+	{ "Exists", "devices-change", "'attach': {'disks': [{'uuid': '" A "', 'path': '@/two'}]}, 'detach': ['x']",
+	  "attach.disks[0]", "detach it first, in a request of its own" },
+	{ "Exists", "devices-change", "'attach': {'disks': [{'name': 'x', 'path': '@/two'}]}, 'detach': ['" MAC "']",
+	  "attach.disks[0].name" },
 	{ "InvalidParameter", "devices-change",
 	  "'attach': {'disks': [{'path': '@/two', 'bootindex': 1}, {'path': '@/two', 'bootindex': 1}]}",
 	  "attach.disks[1].bootindex", "1 is attach.disks[0]'s already" },
@@ -219,6 +230,99 @@ START_TEST(group_changes_hands)
 	json_object_put(done("devices-change", "'detach': ['" B "']"));
 	check_first(NULL, NULL);
 	ck_assert(!is_there("/objects", "group-g"));
+}
+END_TEST
+
+#define REPLACE(more) "'attach': {'disks': [{'uuid': '" B "', 'name': 'x', 'path': '@/two'}" more "]}, 'detach': ['x']"
+
+static void attach_x(void)
+{
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'name': 'x', 'path': '@/one'}"));
+}
+
+static void set_x(const char *words)
+{
+	set(words);
+	attach_x();
+}
+
+/* What the first in both records is, and is called. */
+static void check_x(const char *uuid)
+{
+	_cleanup_json_ struct json_object *o = stage_show("web");
+
+	check_first(uuid, uuid);
+	ck_assert_str_eq(str_at(o, "runtime.disks.0.name"), "x");
+	ck_assert_str_eq(str_at(o, "definition.disks.0.name"), "x");
+}
+
+/* One disk for another, by the same name. */
+START_TEST(replaced)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+
+	set_x("");
+	o = done("devices-change", REPLACE(""));
+	ck_assert_int_eq((int)json_object_array_length(at(o, "disks")), 2);
+	ck_assert_str_eq(str_at(o, "disks.0.uuid"), B);
+	ck_assert_str_eq(str_at(o, "disks.1.name"), "x");
+	check_x(B);
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	json_object_put(done("devices-change",
+			     "'attach': {'disks': [{'uuid': '" A "', 'name': 'x', 'path': '@/one'}]}, "
+			     "'detach': ['x']"));
+	check_first(NULL, A);
+}
+END_TEST
+
+/* QEMU refuses the new one: the old one is given back, and so is its name. */
+START_TEST(not_replaced)
+{
+	_cleanup_free_ char *before = NULL;
+
+	set_x("fake.error=device_add#2:GenericError:no");
+	before = stage_gear();
+	json_object_put(fails("QemuError", "devices-change", REPLACE("")));
+	check_x(A);
+	stage_check_gear(before);
+}
+END_TEST
+
+/* droverd dies when both are in the record, the guest has the old one, and the definition has both as well. */
+START_TEST(replacing_dies)
+{
+	_cleanup_free_ char *args = NULL;
+
+	set_with("devices-change/wait for the guest/before/kill", "");
+	attach_x();
+	args = filled(REPLACE(""));
+	client_send(stage.c, "devices-change", "{'instance': 'web', %s}", args);
+	rig_wait(stage.r);
+	client_free(TAKE_PTR(stage.c));
+	free(TAKE_PTR(stage.r->fault));
+	stage_restart();
+	stage_settle();
+	check_x(A);
+	json_object_put(done("devices-change", REPLACE("")));
+	check_x(B);
+}
+END_TEST
+
+/* The guest has the new one by then, and does not let go of it. */
+START_TEST(half_replaced)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+
+	set_x("fake.error=device_add#3:GenericError:no fake.unplug=" B_ID "/ignore");
+	json_object_put(fails("QemuError", "devices-change", REPLACE(", {'path': '@/three'}") ", 'timeout': 1"));
+	check_x(A);
+	o = stage_show("web");
+	ck_assert_str_eq(str_at(o, "runtime.disks.1.name"), B_ID);
+	ck_assert_str_eq(str_at(o, "runtime.disks.1.state"), "detach-pending");
+	stage_restart();
+	stage_settle();
+	json_object_put(done("disk-detach", "'disk': 'x'"));
+	check_first(B, NULL);
 }
 END_TEST
 
@@ -509,6 +613,10 @@ static Suite *suite(void)
 	tcase_add_test(t, nodes_are_no_list);
 	tcase_add_test(t, half_recorded);
 	tcase_add_test(t, group_changes_hands);
+	tcase_add_test(t, replaced);
+	tcase_add_test(t, not_replaced);
+	tcase_add_test(t, replacing_dies);
+	tcase_add_test(t, half_replaced);
 	tcase_add_test(t, places_of_what_runs);
 	tcase_add_test(t, address_of_what_runs);
 	tcase_add_loop_test(t, not_pluggable_later, 0, (int)ARRAY_SIZE(colds));

@@ -23,7 +23,7 @@ static const struct {
 	{ "disk-attach", "'disk': {'uuid': '" OTHER "', 'path': 'ROOT/two', 'type': 'scsi-hd'}", " " DISK " " OTHER },
 	{ "disk-detach", "'disk': 'one'", "" },
 	{ "devices-change",
-	  "'attach': {'disks': [{'uuid': '" OTHER "', 'path': 'ROOT/two'}], 'nics': [{'uuid': '" NIC
+	  "'attach': {'disks': [{'uuid': '" OTHER "', 'name': 'one', 'path': 'ROOT/two'}], 'nics': [{'uuid': '" NIC
 	  "', 'mac': '52:54:00:3a:91:03', 'mode': 'user'}]}, 'detach': ['one']",
 	  " " OTHER " " NIC },
 };

@@ -125,12 +125,12 @@ static void check_change(void)
 	one = hot_address("b");
 	gone = hot_said("GUEST-DEL");
 	hot_changes("DEVICE_DETACHED", 2, "devices-change",
-		    "'attach': {'disks': [{'name': 'd', 'path': '@/three', 'type': 'scsi-hd'}]}, 'detach': ['a', 'c']");
+		    "'attach': {'disks': [{'name': 'a', 'path': '@/three', 'type': 'scsi-hd'}]}, 'detach': ['a', 'c']");
 	guest_await(hot.rig, VM, "GUEST-DEL", gone + 2);
 	hot_says("GUEST-ADD block sda 6144\r", d);
 	hot_expect_records();
 	hot_expect_address("b", one);
-	hot_changes("DEVICE_DETACHED", 2, "devices-change", "'detach': ['b', 'd']");
+	hot_changes("DEVICE_DETACHED", 2, "devices-change", "'detach': ['b', 'a']");
 	guest_await(hot.rig, VM, "GUEST-DEL", gone + 4);
 	hot_expect_records();
 	hot_expect_world(before);
@@ -182,9 +182,10 @@ static void check_all_or_none(void)
 	hot_expect_world(before);
 	ck_assert_uint_eq(hot_said("GUEST-DEL"), gone);
 	json_object_put(e);
-	e = hot_fails("StorageError", "devices-change",
-		      "'attach': {'disks': [{'path': '@/one', 'type': 'scsi-hd'}, {'path': '@/taken'}]}, 'detach': "
-		      "['stays']");
+	e = hot_fails(
+		"StorageError", "devices-change",
+		"'attach': {'disks': [{'name': 'stays', 'path': '@/one', 'type': 'scsi-hd'}, {'path': '@/taken'}]}, "
+		"'detach': ['stays']");
 	ck_assert_str_eq(str_at(e, "parameter"), "attach.disks[1].path");
 	ck_assert(json_object_get_boolean(at(e, "undone")));
 	after = hot_both_records();
