@@ -25,9 +25,17 @@
 	"'nic': {'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'name': 'more', 'mac': '52:54:00:3a:91:03', " \
 	"'mode': 'user'}"
 #define SCSI ", 'type': 'scsi-hd'"
-#define BOTH                                                                                            \
-	"'attach': {'disks': [{'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more'}], " \
+#define BOTH_AND(more)                                                                                          \
+	"'attach': {'disks': [{'uuid': '11111111-22a7-4067-a566-7e0ca8386133', 'path': 'ROOT/more'" more "}], " \
 	"'nics': [{'uuid': '22222222-66a8-4e6d-8b7e-ec4f69751396', 'mac': '52:54:00:3a:91:03', 'mode': 'user'}]}"
+#define BOTH BOTH_AND("")
+#define GROUPED(uuid, name, group)                                                                                 \
+	"{'uuid': '" uuid "-22a7-4067-a566-7e0ca8386133', 'name': '" name "', 'path': 'ROOT/more', 'mode': 'ro', " \
+	"'throttle': {'iops_total': 50, 'group': '" group "'}}"
+#define LAST_IN_G GROUPED("33333333", "last", "g")
+#define FIRST_IN_H GROUPED("44444444", "stays", "h")
+#define SECOND_IN_H GROUPED("55555555", "joins", "h")
+#define FIRST_IN_I GROUPED("66666666", "alone", "i")
 #define SILENT_GUEST .words = "fake.unplug=disk-932df161-22a7-4067/ignore", .class = "Timeout"
 
 static struct plan plans[] = {
@@ -131,7 +139,10 @@ static struct plan plans[] = {
 	{ "resize a disk without a process", DEFINED, "disk-resize", .every = 9, .apart = true,
 	  .args = "'disk': 'disk0', 'size': '64M'" },
 	{ "change devices", RUNNING, "devices-change", .every = 9, .stays_asked = true,
-	  .args = BOTH ", 'detach': ['disk0', 'nic0']" },
+	  .args = BOTH_AND(", 'name': 'disk0'") ", 'detach': ['disk0', 'nic0']" },
+	{ "change disks that share limits", RUNNING, "devices-change", .every = 20, .stays_asked = true,
+	  .lead = "devices-change", .lead_args = ", 'attach': {'disks': [" LAST_IN_G ", " FIRST_IN_H "]}",
+	  .args = "'attach': {'disks': [" SECOND_IN_H ", " FIRST_IN_I "]}, 'detach': ['last']" },
 	{ "change devices, the second of which QEMU refuses", RUNNING, "devices-change", .every = 9,
 	  .class = "QemuError", .words = "fake.error=device_add#2:GenericError:no", .args = BOTH },
 	{ "change devices of a silent guest", RUNNING, "devices-change", SILENT_GUEST, .every = 9, .stays_asked = true,
@@ -223,7 +234,8 @@ static char *back_ends(void)
 static char *describe(pid_t pid)
 {
 	static const char *const about[] = { "disk-", "nic-", "devices-" };
-	_cleanup_free_ char *nodes = NULL, *names = NULL, *sets = NULL, *disks = NULL, *cards = NULL, *netdevs = NULL;
+	_cleanup_free_ char *nodes = NULL, *names = NULL, *sets = NULL, *disks = NULL, *cards = NULL, *netdevs = NULL,
+			    *objects = NULL;
 	_cleanup_json_ struct json_object *o = NULL;
 	struct json_object *runtime;
 	bool wanted = false;
@@ -236,12 +248,13 @@ static char *describe(pid_t pid)
 		return xstrdup("");
 	nodes = answer("query-named-block-nodes", "{'flat': true}", "node-name");
 	names = answer("qom-list", "{'path': '/machine/peripheral'}", "name");
+	objects = answer("qom-list", "{'path': '/objects'}", "name");
 	netdevs = back_ends();
 	/* One that stands still keeps its sets until it goes on. */
 	sets = scene.p->from == PAUSED ? xstrdup("") : answer("query-fdsets", "{}", "fdset-id");
 	disks = json_print(json_object_object_get(runtime, "disks"));
 	cards = json_print(json_object_object_get(runtime, "nics"));
-	return xasprintf("disks %s\nnics %s\n%s\n%s\n%s\n%s\n", disks, cards, nodes, names, sets, netdevs);
+	return xasprintf("disks %s\nnics %s\n%s\n%s\n%s\n%s\n%s\n", disks, cards, nodes, names, objects, sets, netdevs);
 }
 
 static const struct machine machine = { .binary = "fake-qemu", .kernel = make_kernel, .describe = describe };
