@@ -25,6 +25,14 @@ static void thing_clear(void *data)
 	json_object_put(t->ids);
 }
 
+/* scsi-block has neither filter nor group, an empty drive no nodes. */
+static bool has_filter(struct json_object *disk)
+{
+	struct json_object *nodes = json_get_typed(disk, "nodes", json_type_array);
+
+	return nodes && json_object_array_length(nodes) > 1;
+}
+
 /* Whether a disk that is not among IDS is in this group too. */
 static bool is_shared(const struct instance *inst, const char *group, struct json_object *ids)
 {
@@ -36,7 +44,8 @@ static bool is_shared(const struct instance *inst, const char *group, struct jso
 
 		for (size_t k = 0; k < json_object_array_length(ids); k++)
 			going |= str_eq(device_id_of(disk), json_object_get_string(json_object_array_get_idx(ids, k)));
-		if (!going && str_eq(json_get_str(json_get_typed(disk, "throttle", json_type_object), "group"), group))
+		if (!going && has_filter(disk) &&
+		    str_eq(json_get_str(json_get_typed(disk, "throttle", json_type_object), "group"), group))
 			return true;
 	}
 	return false;
@@ -73,8 +82,7 @@ static void add_disk(struct op *op, struct instance *inst, struct json_object *s
 
 	for (size_t i = 0; nodes && i < json_object_array_length(nodes); i++)
 		add(op, inst, "blockdev-del", "node-name", json_object_get_string(json_object_array_get_idx(nodes, i)));
-	/* scsi-block has neither filter nor group, an empty drive no nodes. */
-	if (nodes && json_object_array_length(nodes) > 1 && !json_get_str(throttle, "group"))
+	if (has_filter(shown) && !json_get_str(throttle, "group"))
 		add(op, inst, "object-del", "id", id);
 }
 

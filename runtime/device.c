@@ -103,6 +103,7 @@ static char *throttle_group(const struct disk *d)
 	return d->throttle.group ? xasprintf("group-%s", d->throttle.group) : xstrdup(d->hvinfo.id);
 }
 
+/* Once for all that share it. An empty drive has no limits yet, whatever is said of it. */
 static void add_throttle_group(const struct definition *def, size_t disk, struct parts *parts)
 {
 	const struct disk *d = definition_disk(def, disk);
@@ -110,7 +111,8 @@ static void add_throttle_group(const struct definition *def, size_t disk, struct
 	struct json_object *o;
 
 	for (size_t i = 0; d->throttle.group && i < disk; i++)
-		if (str_eq(definition_disk(def, i)->throttle.group, d->throttle.group))
+		if (disk_has_source(definition_disk(def, i)) &&
+		    str_eq(definition_disk(def, i)->throttle.group, d->throttle.group))
 			return;
 	o = json_object_new_object();
 	json_add_str(o, "qom-type", "throttle-group");

@@ -233,6 +233,24 @@ START_TEST(group_changes_hands)
 }
 END_TEST
 
+/* An empty drive is in no group, so it neither makes one nor keeps it. */
+START_TEST(group_of_an_empty_drive)
+{
+	static const char throttle[] = "'throttle': {'iops_total': 50, 'group': 'g'}";
+	_cleanup_free_ char *drive = xasprintf("'disk': {'media': 'cdrom', %s}, 'live': false", throttle);
+	_cleanup_free_ char *disk = xasprintf("'disk': {'uuid': '" A "', 'name': 'x', 'path': '@/one', %s}", throttle);
+
+	set("");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	json_object_put(done("disk-attach", drive));
+	json_object_put(client_ok(stage.c, "instance-start", WEB));
+	json_object_put(done("disk-attach", disk));
+	ck_assert(is_there("/objects", "group-g"));
+	json_object_put(done("disk-detach", "'disk': 'x'"));
+	ck_assert(!is_there("/objects", "group-g"));
+}
+END_TEST
+
 #define REPLACE(more) "'attach': {'disks': [{'uuid': '" B "', 'name': 'x', 'path': '@/two'}" more "]}, 'detach': ['x']"
 
 static void attach_x(void)
@@ -613,6 +631,7 @@ static Suite *suite(void)
 	tcase_add_test(t, nodes_are_no_list);
 	tcase_add_test(t, half_recorded);
 	tcase_add_test(t, group_changes_hands);
+	tcase_add_test(t, group_of_an_empty_drive);
 	tcase_add_test(t, replaced);
 	tcase_add_test(t, not_replaced);
 	tcase_add_test(t, replacing_dies);
