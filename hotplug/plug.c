@@ -543,16 +543,20 @@ static enum verdict remove_device(struct op *op, void *arg)
 	return unplug(op, a->p->inst, d->id);
 }
 
-/* What comes behind it on the way back: now it is known whether the guest let go. */
+/* What comes behind it on the way back: now it is known whether the guest let go, or said that it does not, which takes the
+ * wish back. */
 static enum verdict see_removed(struct op *op, void *arg)
 {
 	const struct about *a = arg;
 	struct device *d = &a->p->devices[a->i];
+	struct json_object *shown = device_record_find(a->p->inst, d->id, NULL);
+	bool pending = unplug_is_pending(a->p->inst, d->id);
 
-	d->kept = unplug_is_pending(a->p->inst, d->id);
+	d->kept = pending || (shown && device_record_state(shown) == DEVICE_ATTACHED);
 	if (!d->kept)
 		return OP_DONE;
-	log_write(LOG_WARNING, a->p->inst->name, "the guest has not let go of '%s'; it goes when it does", d->id);
+	log_write(LOG_WARNING, a->p->inst->name, "the guest has not let go of '%s'; it %s", d->id,
+		  pending ? "goes when it does" : "has to be detached");
 	if (op->err)
 		err_add(op->err, "undone", json_object_new_boolean(false));
 	return OP_DONE;

@@ -532,6 +532,30 @@ START_TEST(kept_on_the_way_back)
 }
 END_TEST
 
+/* The same, and a guest that says that it keeps it: then it has it, and what it is made of stays, until it is detached. */
+START_TEST(refused_on_the_way_back)
+{
+	_cleanup_json_ struct json_object *e = NULL, *o = NULL;
+
+	stage_set("%s", "");
+	stage_define("web", "%s", "fake.unplug=refuse fake.error=device_add#2:GenericError:no");
+	stage_start("web");
+	stage_write("one", "an image");
+	e = client_error(stage.c, "QemuError", "devices-change",
+			 "{'instance': 'web', 'attach': {'disks': [{'uuid': '" DISK "', 'name': 'one', 'path': "
+			 "'%s/one'}], 'nics': [{'uuid': '" NIC "', 'mode': 'user'}]}}",
+			 stage.r->root);
+	ck_assert(!json_get_bool(e, "undone", true));
+	stage_await_quiet();
+	o = stage_show("web");
+	ck_assert(!has(o, "drift.0"));
+	ck_assert_str_eq(str_at(o, "runtime.disks.0.state"), "attached");
+	ck_assert(!has(o, "definition.disks.0"));
+	ck_assert(!has(o, "runtime.nics.0"));
+	json_object_put(client_error(stage.c, "GuestRefused", "disk-detach", "{'instance': 'web', 'disk': 'one'}"));
+}
+END_TEST
+
 /* One has left, and the other does not: so the first is given back. */
 START_TEST(given_back)
 {
@@ -597,6 +621,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, stopped_while_it_waits, 0, 2);
 	tcase_add_test(t, cancelled_while_it_waits);
 	tcase_add_test(t, kept_on_the_way_back);
+	tcase_add_test(t, refused_on_the_way_back);
 	tcase_add_test(t, given_back);
 	tcase_add_test(t, not_recorded);
 	suite_add_tcase(s, t);
