@@ -111,7 +111,7 @@ static void on_limit(uv_timer_t *timer)
 	child_kill(a->child, SIGKILL);
 }
 
-static enum verdict claim(struct apart *a, struct err **e)
+static bool claim(struct apart *a, struct err **e)
 {
 	const struct definition *def = &a->plug->def;
 	uid_t uid = a->inst->uid;
