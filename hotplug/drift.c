@@ -3,7 +3,7 @@
 
 #include "runtime/device_record.h"
 
-/* What is compared, in the order in which QEMU is asked: KEY of each that it lists. */
+/* What is compared: KEY of each that QEMU lists. */
 enum kind { DEVICES, NODES, OBJECTS, KIND_COUNT };
 
 static const struct {
@@ -113,17 +113,12 @@ static struct json_object *recorded(const struct instance *inst, enum kind kind,
 /* One comparison, which knows what the record was when it was begun. */
 struct question {
 	struct instance *inst;
-	unsigned changes;
-	enum kind kind;                        /* that is asked for */
-	struct json_object *there[KIND_COUNT]; /* of those before */
+	unsigned changes, open; /* open: so many answers are to come */
+	struct answer {
+		struct question *q;
+		struct json_object *there; /* or NULL: it is no list */
+	} answers[KIND_COUNT];
 };
-
-static void question_free(struct question *q)
-{
-	for (size_t i = 0; i < KIND_COUNT; i++)
-		json_object_put(q->there[i]);
-	free(q);
-}
 
 static struct json_object *names_in(struct json_object *ret, const char *key)
 {
@@ -142,9 +137,12 @@ static void conclude(const struct question *q)
 	if (!inst->record || q->changes != inst->device_changes)
 		return;
 	for (enum kind k = 0; k < KIND_COUNT; k++) {
-		_cleanup_json_ struct json_object *names = recorded(inst, k, q->there[k]);
+		struct json_object *there = q->answers[k].there;
+		_cleanup_json_ struct json_object *names = there ? recorded(inst, k, there) : NULL;
 
-		compare(list, kinds[k].what, names, q->there[k]);
+		if (!there)
+			return;
+		compare(list, kinds[k].what, names, there);
 	}
 	if (json_object_equal(inst->drift, list) || (!inst->drift && json_object_array_length(list) == 0))
 		return;
@@ -153,35 +151,19 @@ static void conclude(const struct question *q)
 	inst->rt->ops->drifted(inst, inst->rt->data);
 }
 
-static void ask(struct question *q);
-
 static void on_listed(struct json_object *ret, const struct err *e, void *data)
 {
-	struct question *q = data;
+	struct answer *a = data;
+	struct question *q = a->q;
 
-	if (!json_object_is_type(ret, json_type_array) || qmp_is_gone(q->inst->qmp)) {
-		question_free(q);
+	if (json_object_is_type(ret, json_type_array))
+		a->there = names_in(ret, kinds[a - q->answers].key);
+	if (--q->open > 0)
 		return;
-	}
-	q->there[q->kind] = names_in(ret, kinds[q->kind].key);
-	if (++q->kind < KIND_COUNT) {
-		ask(q);
-		return;
-	}
 	conclude(q);
-	question_free(q);
-}
-
-static void ask(struct question *q)
-{
-	struct json_object *args = json_object_new_object();
-
-	if (kinds[q->kind].path)
-		json_add_str(args, "path", kinds[q->kind].path);
-	else
-		json_add_bool(args, "flat", true);
-	if (!qmp_send(q->inst->qmp, kinds[q->kind].command, args, -1, on_listed, q))
-		question_free(q);
+	for (enum kind k = 0; k < KIND_COUNT; k++)
+		json_object_put(q->answers[k].there);
+	free(q);
 }
 
 void drift_check(struct instance *inst)
@@ -193,7 +175,18 @@ void drift_check(struct instance *inst)
 	q = xcalloc(1, sizeof(*q));
 	q->inst = inst;
 	q->changes = inst->device_changes;
-	ask(q);
+	q->open = KIND_COUNT;
+	for (enum kind k = 0; k < KIND_COUNT; k++) {
+		struct json_object *args = json_object_new_object();
+
+		if (kinds[k].path)
+			json_add_str(args, "path", kinds[k].path);
+		else
+			json_add_bool(args, "flat", true);
+		q->answers[k].q = q;
+		if (!qmp_send(inst->qmp, kinds[k].command, args, -1, on_listed, &q->answers[k]))
+			on_listed(NULL, NULL, &q->answers[k]);
+	}
 }
 
 void drift_forget(struct instance *inst)
