@@ -230,7 +230,7 @@ static bool is_possible(const struct choice *c, struct json_object *definition, 
 static bool gives_name(struct choice *c, struct json_object *device)
 {
 	const char *id = device_id_of(device);
-	struct json_object *element = id ? definition_find_device(c->definition, id, NULL) : NULL;
+	struct json_object *element = device ? definition_find_device(c->definition, id, NULL) : NULL;
 
 	if (!device)
 		return true;
@@ -615,6 +615,13 @@ bool devices_are_known(const struct instance *inst, struct err **e)
 	if (!inst->stored || inst->broken)
 		return err_set(e, ERR_WRONG_STATE, "the definition of '%s' cannot be read: %s", inst->name,
 			       inst->broken ? inst->broken->desc : "there is none");
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++)
+		for (size_t i = 0; i < json_length(list_in(inst->record, lists[l])); i++)
+			if (!device_id_of(json_object_array_get_idx(list_in(inst->record, lists[l]), i)))
+				return err_set(e, ERR_WRONG_STATE,
+					       "what '%s' runs with is not known: its record has no id of %s[%zu]; "
+					       "stop it first",
+					       inst->name, lists[l], i);
 	return instance_is_known(inst, e);
 }
 

@@ -294,6 +294,28 @@ static char *new_uuid(void)
 	return xstrdup(text);
 }
 
+bool definition_is_whole(const struct definition *def, struct err **e)
+{
+	const struct {
+		const char *list, *member;
+		size_t n;
+		member_fn *get;
+	} rows[] = {
+		{ "disks", "uuid", def->disks.n, disk_uuid }, { "disks", "name", def->disks.n, disk_name },
+		{ "nics", "uuid", def->nics.n, nic_uuid },    { "nics", "name", def->nics.n, nic_name },
+		{ "nics", "mac", def->nics.n, nic_mac },
+	};
+
+	for (size_t r = 0; r < ARRAY_SIZE(rows); r++)
+		for (size_t i = 0; i < rows[r].n; i++) {
+			_cleanup_free_ char *path = xasprintf("%s[%zu].%s", rows[r].list, i, rows[r].member);
+
+			if (!*rows[r].get(def, i))
+				return err_set_param(e, path, "required");
+		}
+	return slots_are_assigned(def, e);
+}
+
 static char *new_mac(const struct definition *def, const struct definition_context *ctx)
 {
 	for (;;) {

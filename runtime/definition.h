@@ -38,6 +38,8 @@ struct definition_context {
 /* Decodes and checks GIVEN over all members. */
 bool definition_decode(struct json_object *given, struct definition *def, struct err **e);
 void definition_clear(struct definition *def);
+/* Whether nothing is missing that definition_store() adds to devices; InvalidParameter, naming it. */
+bool definition_is_whole(const struct definition *def, struct err **e);
 /* What is stored of GIVEN: its members with sizes in bytes, and what it did not say: uuids, names, addresses of cards,
  * hvinfo, layout. The caller owns it. */
 struct json_object *definition_store(struct json_object *given, const struct definition_context *ctx, struct err **e);

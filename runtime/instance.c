@@ -377,6 +377,8 @@ struct instance *instance_load(struct runtime *rt, const char *name)
 	if (dir >= 0 && file_read_json(dir, "definition.json", &stored, &e) && definition_decode(stored, &def, &e)) {
 		if (!str_eq(def.name, name) || !def.uuid)
 			err_set(&e, ERR_GENERIC, "'definition.json' is that of '%s'", def.name);
+		else
+			definition_is_whole(&def, &e);
 		definition_clear(&def);
 	}
 	if (e) {

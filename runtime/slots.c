@@ -542,6 +542,19 @@ bool slots_assign(struct definition *def, const struct definition *old, const st
 	return ok;
 }
 
+bool slots_are_assigned(const struct definition *def, struct err **e)
+{
+	size_t n = def->disks.n + def->nics.n;
+	struct seat *seats = make_seats(def, NULL, NULL);
+	bool ok = true;
+
+	for (size_t i = 0; i < n && ok; i++)
+		ok = (str_eq(seats[i].info->driver, seats[i].driver) && str_eq(seats[i].info->id, seats[i].id)) ||
+		     fail(e, &seats[i], "id", "must be %s, of a %s", seats[i].id, seats[i].driver);
+	free_seats(seats, n);
+	return ok;
+}
+
 bool slots_has_place(const struct definition *def, const char *id)
 {
 	_cleanup_free_ struct map *map = xcalloc(1, sizeof(*map));

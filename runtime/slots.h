@@ -16,6 +16,8 @@
  * is full, InvalidParameter naming "disks[1].hvinfo.addr" for a place that is taken or does not exist. */
 bool slots_assign(struct definition *def, const struct definition *old, const struct definition *running,
 		  bool next_start, struct err **e);
+/* Whether each device of DEF, which have uuids, says in hvinfo what it is and what it is called, as slots_assign() leaves it. */
+bool slots_are_assigned(const struct definition *def, struct err **e);
 /* Whether the place of the device ID of DEF is one that the machine has for such a device. */
 bool slots_has_place(const struct definition *def, const char *id);
 /* The map, as query-instance shows it: [{bus, first, last, free, used: {addr: id}}], of the machine that is RUNNING (may be

@@ -201,6 +201,31 @@ START_TEST(half_recorded)
 }
 END_TEST
 
+/* One that does not say by which id QEMU knows a device. */
+START_TEST(recorded_without_an_id)
+{
+	_cleanup_json_ struct json_object *record = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	set("");
+	json_object_put(done("disk-attach", "'disk': {'uuid': '" A "', 'name': 'x', 'path': '@/one'}"));
+	stage_kill();
+	text = rig_file(stage.r, "run/instances/web/runtime.json");
+	record = json_tokener_parse(text);
+	json_object_object_del(at(record, "disks.0"), "hvinfo");
+	stage_write("run/instances/web/runtime.json", json_object_to_json_string(record));
+	stage_restart();
+	stage_settle();
+	json_object_put(fails("WrongState", "disk-detach", "'disk': 'x'"));
+	json_object_put(fails("WrongState", "disk-detach", "'disk': 'x', 'live': false"));
+	json_object_put(fails("WrongState", "disk-resize", "'disk': 'x', 'size': '64M'"));
+	json_object_put(fails("WrongState", "devices-change",
+			      "'attach': {'disks': [{'name': 'x', 'path': '@/two'}]}, 'detach': ['nothing']"));
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+	json_object_put(done("disk-detach", "'disk': 'x'"));
+}
+END_TEST
+
 /* Whether QEMU has an object, or a device. */
 static bool is_there(const char *path, const char *name)
 {
@@ -630,6 +655,7 @@ static Suite *suite(void)
 	tcase_add_test(t, block_is_no_lock);
 	tcase_add_test(t, nodes_are_no_list);
 	tcase_add_test(t, half_recorded);
+	tcase_add_test(t, recorded_without_an_id);
 	tcase_add_test(t, group_changes_hands);
 	tcase_add_test(t, group_of_an_empty_drive);
 	tcase_add_test(t, replaced);

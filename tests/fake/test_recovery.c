@@ -363,6 +363,10 @@ END_TEST
 
 /* ---- other files ---- */
 
+#define ONE_DISK(members)                                                                      \
+	"{\"name\": \"bad\", \"uuid\": \"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10\", \"disks\": [" \
+	"{\"name\": \"disk0\", \"path\": \"/dev/null\", " members "}]}"
+
 START_TEST(definition_is_damaged)
 {
 	static const char *const texts[] = {
@@ -373,6 +377,14 @@ START_TEST(definition_is_damaged)
 		"{\"name\": \"other\", \"uuid\": \"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10\"}",
 		"{\"name\": \"bad\", \"uuid\": \"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10\", \"vcpus\": \"many\"}",
 		"{\"name\": \"bad\", \"uuid\": \"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10\", \"layout\": 99}",
+		/* Edited by hand: a disk that sits nowhere, one that is no device of QEMU's, a card without an address. */
+		ONE_DISK("\"uuid\": \"932df160-22a7-4067-a566-7e0ca8386133\""),
+		ONE_DISK(
+			"\"uuid\": \"932df160-22a7-4067-a566-7e0ca8386133\", \"hvinfo\": {\"driver\": \"foo\", \"id\": "
+			"\"disk-932df160-22a7-4067\"}"),
+		"{\"name\": \"bad\", \"uuid\": \"5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10\", \"nics\": [{\"name\": "
+		"\"nic0\", "
+		"\"uuid\": \"932df160-22a7-4067-a566-7e0ca8386133\"}]}",
 	};
 	pid_t pid;
 
