@@ -147,15 +147,11 @@ void scene_make(const char *name);
 char *scene_definition(const struct plan *p, const char *description);
 /* "'instance': …", as it is called where P begins. */
 const char *scene_web(const struct plan *p);
-/* For what nobody tells of: "for (int64_t end = look_until(); !CONDITION && look_again(end);)". */
-int64_t look_until(void);
-bool look_again(int64_t end);
 bool log_says(const char *what);
 void await_log(const char *what);
 
 /* matrix_world.c */
 char *world(void);
-bool is_settled(void);
 void settle(void);
 pid_t lock_holder(const char *name);
 /* What is told of the instance is what the kernel says of it. */

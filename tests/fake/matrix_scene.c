@@ -4,15 +4,12 @@
 #include "base/file.h"
 #include "netns.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 struct scene scene;
@@ -142,27 +139,6 @@ void scene_set_faults(const char *fault)
 	write_below("", "faults", fault);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-int64_t look_until(void)
-{
-	return now_ms() + RIG_DEADLINE_MS;
-}
-
-bool look_again(int64_t end)
-{
-	enum { LOOK_US = 2000 };
-
-	usleep(LOOK_US);
-	return now_ms() < end;
-}
-
 bool log_says(const char *what)
 {
 	_cleanup_free_ char *text = rig_file(scene.r, "steps");
@@ -179,32 +155,13 @@ void await_log(const char *what)
 
 /* ---- droverd ---- */
 
-/* Descriptors of droverd, but those that libuv keeps from the first file on that was watched, and the first pipe. */
-static unsigned count_fds(void)
-{
-	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", scene.r->pid);
-	DIR *dir = opendir(path);
-	struct dirent *d;
-	unsigned n = 0;
-
-	while ((d = readdir(dir))) {
-		char target[PATH_MAX];
-		ssize_t len = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
-
-		target[len > 0 ? len : 0] = '\0';
-		n += len > 0 && !str_eq(target, "anon_inode:inotify") && !str_eq(target, "/dev/null");
-	}
-	closedir(dir);
-	return n;
-}
-
 void scene_check_fds(void)
 {
 	_cleanup_free_ char *with_fds = NULL;
-	unsigned fds = count_fds();
+	unsigned fds = rig_own_fds(scene.r);
 
 	for (int64_t end = look_until(); fds != scene.fds && look_again(end);)
-		fds = count_fds();
+		fds = rig_own_fds(scene.r);
 	if (fds == scene.fds)
 		return;
 	with_fds = rig_world(scene.r, true);
@@ -241,7 +198,7 @@ static void begin(void)
 	if (!if_nametoindex(BRIDGE))
 		netns_bridge(BRIDGE);
 	scene_restart();
-	scene.fds = count_fds();
+	scene.fds = rig_own_fds(scene.r);
 }
 
 void scene_close(void)

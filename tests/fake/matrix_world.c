@@ -4,14 +4,10 @@
 #include "base/file.h"
 #include "runtime/confine.h"
 #include "runtime/definition.h"
-#include "runtime/process.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* ---- what there is ---- */
 
@@ -21,18 +17,14 @@ static bool counts(const char *line)
 	return *line && !strstr(line, "/state.json");
 }
 
-static bool is_still(const char *files)
-{
-	return rig_is_still(files) && !(scene.p->apart && strstr(files, "process qemu-system"));
-}
-
+/* A QEMU without a machine ends with its droverd, a moment later. */
 static char *still_world(void)
 {
-	char *files = rig_world(scene.r, false);
+	char *files = rig_still_world(scene.r, false);
 
-	for (int64_t end = look_until(); !is_still(files) && look_again(end);) {
+	for (int64_t end = look_until(); scene.p->apart && strstr(files, "process qemu-system") && look_again(end);) {
 		free(files);
-		files = rig_world(scene.r, false);
+		files = rig_still_world(scene.r, false);
 	}
 	return files;
 }
@@ -124,122 +116,27 @@ char *world(void)
 
 pid_t lock_holder(const char *name)
 {
-	_cleanup_free_ char *path = xasprintf("%s/run/instances/web", scene.r->root);
-	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return dir < 0 ? 0 : process_lock_holder(dir, name);
-}
-
-/* Nothing is under way, and what droverd knows is what is. */
-bool is_settled(void)
-{
-	_cleanup_json_ struct json_object *jobs = client_ok(scene.c, "query-jobs", NULL);
-	_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL);
-
-	for (size_t i = 0; i < json_object_array_length(jobs); i++)
-		if (!str_eq(str_at(json_object_array_get_idx(jobs, i), "status"), "concluded"))
-			return false;
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		struct json_object *o = json_object_array_get_idx(list, i);
-		pid_t pid = (pid_t)json_get_int(o, "pid", 0);
-
-		if (str_eq(str_at(o, "state"), "nostate") || pid != lock_holder("qemu.lock") ||
-		    has(o, "operation.step"))
-			return false;
-	}
-	return true;
+	return rig_lock_holder(scene.r, "web", name);
 }
 
 void settle(void)
 {
-	_cleanup_json_ struct json_object *jobs = NULL, *list = NULL;
-	bool settled = is_settled();
-
-	for (int64_t end = look_until(); !settled && look_again(end);)
-		settled = is_settled();
-	if (settled)
-		return;
-	jobs = client_ok(scene.c, "query-jobs", NULL);
-	list = client_ok(scene.c, "query-instances", NULL);
-	ck_abort_msg("does not settle: %s %s, qemu.lock held by %d", json_object_to_json_string(jobs),
-		     json_object_to_json_string(list), lock_holder("qemu.lock"));
-}
-
-/* A guest that lets go of a device when it likes is cleared up after by an operation of droverd's own. */
-static struct json_object *await_no_operation(const char *name)
-{
-	struct json_object *o = client_ok(scene.c, "query-instance", "{'instance': '%s'}", name);
-
-	for (int64_t end = look_until(); has(o, "operation.step") && look_again(end);) {
-		json_object_put(o);
-		o = client_ok(scene.c, "query-instance", "{'instance': '%s'}", name);
-	}
-	ck_assert_msg(!has(o, "operation.step"), "an operation is left: %s", json_object_to_json_string(o));
-	return o;
+	rig_settle(scene.r, scene.c);
 }
 
 void check_agreement(void)
 {
-	_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL), *o = NULL;
-	const char *name;
-	pid_t pid;
+	_cleanup_json_ struct json_object *list = client_ok(scene.c, "query-instances", NULL);
 
-	if (json_object_array_length(list) == 0) {
+	if (json_object_array_length(list) == 0)
 		ck_assert_int_eq(lock_holder("qemu.lock"), 0);
-		return;
-	}
-	name = str_at(json_object_array_get_idx(list, 0), "name");
-	o = await_no_operation(name);
-	pid = lock_holder("qemu.lock");
-	/* It may end between the two looks. */
-	for (int64_t end = look_until(); json_get_int(o, "pid", 0) != pid && look_again(end);) {
-		json_object_put(o);
-		o = await_no_operation(name);
-		pid = lock_holder("qemu.lock");
-	}
-	if (pid) {
-		ck_assert_int_eq(int_at(o, "pid"), pid);
-		ck_assert_int_eq(int_at(o, "runtime.process.pid"), pid);
-		ck_assert(process_start_time(pid) == (uint64_t)int_at(o, "runtime.process.start-time"));
-		ck_assert_int_ne(lock_holder("lock"), 0);
-		ck_assert_str_eq(str_at(o, "monitor"), "ok");
-	} else {
-		ck_assert(!has(o, "pid"));
-		ck_assert_msg(str_eq(str_at(o, "state"), "shutoff") || str_eq(str_at(o, "state"), "crashed"),
-			      "it is %s", str_at(o, "state"));
-		ck_assert(json_object_object_get(o, "runtime") == NULL);
-	}
-}
-
-/* As process 1 we see all that is left: droverd, and what the world tells of. */
-static bool are_strangers(void)
-{
-	_cleanup_free_ char *is = world();
-	unsigned known = 2, all = 0;
-	DIR *proc = opendir("/proc");
-	struct dirent *d;
-
-	for (const char *p = is; (p = strstr(p, "process ")); p++)
-		known++;
-	while ((d = readdir(proc))) {
-		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
-		char state = '\0';
-
-		if (pid > 0)
-			state = process_run_state(pid);
-		all += state && state != 'Z';
-	}
-	closedir(proc);
-	return all != known;
+	else
+		rig_check_agreement(scene.r, scene.c, str_at(json_object_array_get_idx(list, 0), "name"));
 }
 
 void check_strangers(void)
 {
-	bool are = getpid() == 1 && are_strangers();
-
-	for (int64_t end = look_until(); are && look_again(end);)
-		are = are_strangers();
-	ck_assert(!are);
+	rig_check_strangers(scene.r);
 }
 
 /* Nothing holds the uid that is given first, on this root. */

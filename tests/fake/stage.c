@@ -2,25 +2,15 @@
 #include "stage.h"
 
 #include "base/file.h"
-#include "runtime/process.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-/* When QEMU has answered all, descriptors are closed in moments; a test that counts them fails in each of its rows. */
-enum { POLL_US = 5000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US, FDS_MS = 10000 };
+/* When QEMU has answered all, its gear is as it stays in moments; a test that looks at it fails in each of its rows. */
+enum { GEAR_MS = 10000 };
 
 struct stage stage;
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void stage_set(const char *fault, ...)
 {
@@ -96,17 +86,14 @@ pid_t stage_pid(const char *name)
 
 void stage_await_pid(const char *name)
 {
-	for (int i = 0; i < POLLS && !stage_pid(name); i++)
-		usleep(POLL_US);
+	for (int64_t end = look_until(); !stage_pid(name) && look_again(end);)
+		;
 	ck_assert_int_ne(stage_pid(name), 0);
 }
 
 pid_t stage_holder(const char *name)
 {
-	_cleanup_free_ char *path = xasprintf("%s/run/instances/%s", stage.r->root, name);
-	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return dir < 0 ? 0 : process_lock_holder(dir, "qemu.lock");
+	return rig_lock_holder(stage.r, name, "qemu.lock");
 }
 
 static char *gear_answer(const char *command, const char *args)
@@ -122,9 +109,8 @@ static char *settled_sets(void)
 {
 	char *sets = gear_answer("query-fdsets", "{}");
 
-	for (int i = 0; i < POLLS && strstr(sets, "\"opaque\""); i++) {
+	for (int64_t end = look_until(); strstr(sets, "\"opaque\"") && look_again(end);) {
 		free(sets);
-		usleep(POLL_US);
 		sets = gear_answer("query-fdsets", "{}");
 	}
 	return sets;
@@ -148,16 +134,15 @@ static char *gear(void)
 char *stage_gear(void)
 {
 	char *text;
+	bool same = false;
 
 	stage_await_quiet();
 	text = gear();
-	for (int i = 0; i < POLLS; i++) {
+	for (int64_t end = look_until(); !same && look_again(end);) {
 		_cleanup_free_ char *before = text;
 
-		usleep(POLL_US);
 		text = gear();
-		if (str_eq(text, before))
-			break;
+		same = str_eq(text, before);
 	}
 	return text;
 }
@@ -166,34 +151,12 @@ void stage_check_gear(const char *expected)
 {
 	char *text = stage_gear();
 
-	for (int64_t end = now_ms() + FDS_MS; !str_eq(text, expected) && now_ms() < end;) {
+	for (int64_t end = look_for(GEAR_MS); !str_eq(text, expected) && look_again(end);) {
 		free(text);
-		usleep(POLL_US);
 		text = gear();
 	}
 	ck_assert_str_eq(text, expected);
 	free(text);
-}
-
-/* An answer in between: then it is not in the midst of writing a file both times. */
-unsigned stage_fds(void)
-{
-	unsigned fds = process_fds(stage.r->pid), before = 0;
-
-	for (int i = 0; i < POLLS && fds != before; i++) {
-		before = fds;
-		usleep(POLL_US);
-		json_object_put(client_ok(stage.c, "query-instances", NULL));
-		fds = process_fds(stage.r->pid);
-	}
-	return fds;
-}
-
-void stage_check_fds(unsigned fds)
-{
-	for (int64_t end = now_ms() + FDS_MS; process_fds(stage.r->pid) != fds && now_ms() < end;)
-		usleep(POLL_US);
-	ck_assert_uint_eq(process_fds(stage.r->pid), fds);
 }
 
 void stage_check_state(const char *name, const char *state, const char *reason)
@@ -204,22 +167,9 @@ void stage_check_state(const char *name, const char *state, const char *reason)
 		      str_at(o, "state"), str_at(o, "reason"));
 }
 
-/* Behind a reply droverd still writes what it has seen since. */
-static char *still_world(void)
-{
-	char *all = rig_world(stage.r, false);
-
-	for (int i = 0; i < POLLS && !rig_is_still(all); i++) {
-		free(all);
-		usleep(POLL_US);
-		all = rig_world(stage.r, false);
-	}
-	return all;
-}
-
 char *stage_world(void)
 {
-	_cleanup_free_ char *all = still_world();
+	_cleanup_free_ char *all = rig_still_world(stage.r, false);
 	char *text = xstrdup(""), *save = NULL;
 
 	for (char *line = strtok_r(all, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -244,46 +194,25 @@ void stage_check_unchanged(void)
 	ck_assert_msg(str_eq(now, stage.before), "the world is\n%sand was\n%s", now, stage.before);
 }
 
-static bool is_settled(void)
-{
-	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
-	_cleanup_json_ struct json_object *jobs = client_ok(stage.c, "query-jobs", NULL);
-
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		struct json_object *o = json_object_array_get_idx(list, i);
-
-		if (has(o, "operation.job-id") || str_eq(str_at(o, "state"), "nostate") ||
-		    json_get_int(o, "pid", 0) != stage_holder(str_at(o, "name")))
-			return false;
-	}
-	for (size_t i = 0; i < json_object_array_length(jobs); i++)
-		if (!str_eq(str_at(json_object_array_get_idx(jobs, i), "status"), "concluded"))
-			return false;
-	return true;
-}
-
 void stage_settle(void)
 {
-	for (int i = 0; i < POLLS && !is_settled(); i++)
-		usleep(POLL_US);
-	ck_assert_msg(is_settled(), "something goes on and on");
+	rig_settle(stage.r, stage.c);
 }
 
 void stage_await_text(const char *file, const char *text)
 {
-	for (int i = 0; i < POLLS; i++) {
+	for (int64_t end = look_until(); look_again(end);) {
 		_cleanup_free_ char *all = rig_file(stage.r, "%s", file);
 
 		if (all && strstr(all, text))
 			return;
-		usleep(POLL_US);
 	}
 	ck_abort_msg("'%s' never says '%s'", file, text);
 }
 
 struct json_object *stage_await_answer(const char *command)
 {
-	for (int i = 0; i < POLLS; i++) {
+	for (int64_t end = look_until(); look_again(end);) {
 		struct json_object *list = client_ok(stage.c, "query-trace", "{'instance': 'web'}");
 
 		for (size_t k = 0; k < json_object_array_length(list); k++) {
@@ -293,7 +222,6 @@ struct json_object *stage_await_answer(const char *command)
 				return list;
 		}
 		json_object_put(list);
-		usleep(POLL_US);
 	}
 	ck_abort_msg("no answer to '%s'", command);
 }
@@ -317,12 +245,11 @@ static bool is_answered(struct json_object *trace)
 
 void stage_await_quiet(void)
 {
-	for (int i = 0; i < POLLS; i++) {
+	for (int64_t end = look_until(); look_again(end);) {
 		_cleanup_json_ struct json_object *trace = client_ok(stage.c, "query-trace", "{'instance': 'web'}");
 
 		if (is_answered(trace))
 			return;
-		usleep(POLL_US);
 	}
 	ck_abort_msg("QEMU does not answer");
 }

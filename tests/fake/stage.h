@@ -39,9 +39,6 @@ struct json_object *stage_show(const char *name);
 char *stage_gear(void);
 /* Fails the test unless it becomes that: behind a reply QEMU is still asked to close descriptors, which is recorded. */
 void stage_check_gear(const char *expected);
-/* How many descriptors droverd holds while it does nothing; fails the test unless it comes to so many. */
-unsigned stage_fds(void);
-void stage_check_fds(unsigned fds);
 /* Fails the test unless state and reason are these now. */
 void stage_check_state(const char *name, const char *state, const char *reason);
 

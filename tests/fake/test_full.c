@@ -170,7 +170,7 @@ START_TEST(a_device_leaves_when_there_is_room)
 		client_error(stage.c, "Timeout", "disk-detach", "{'instance': 'web', 'disk': 'one', 'timeout': 0.01}"));
 	stage_settle();
 	stage_await_quiet();
-	fds = stage_fds();
+	fds = rig_fds_at_rest(stage.r, stage.c);
 	fill();
 	stage_write("go", "");
 	for (int tries = 0; asked(record) < TRIES; tries++) {
@@ -181,7 +181,7 @@ START_TEST(a_device_leaves_when_there_is_room)
 	unlink(record);
 	o = show_pending();
 	ck_assert_str_eq(str_at(o, "definition.disks.0.name"), "one");
-	stage_check_fds(fds);
+	rig_expect_fds(stage.r, fds);
 	make_room();
 	json_object_put(client_event(stage.c, "DEVICE_DETACHED"));
 	stage_settle();

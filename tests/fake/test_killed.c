@@ -90,7 +90,7 @@ static void scene_open(const struct plan *p)
 	/* Its thread pool is there from the first file on that it writes: no part of a plan. */
 	client_define(stage.c, "other", "%s", "");
 	json_object_put(client_ok(stage.c, "instance-undefine", "{'instance': 'other'}"));
-	scene.fds = web_fds();
+	scene.fds = rig_own_fds(stage.r);
 	if (p->from >= WAS_ON)
 		web_ask("instance-start", "");
 	if (p->from == WAS_ON)

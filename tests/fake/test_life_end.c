@@ -162,10 +162,10 @@ START_TEST(an_end_before_a_start_is_recorded)
 	start_behind_an_end();
 	check_last("shutoff", "admin");
 	stage_await_quiet();
-	fds = stage_fds();
+	fds = rig_fds_at_rest(stage.r, stage.c);
 	for (int i = 0; i < 3; i++)
 		start_behind_an_end();
-	stage_check_fds(fds);
+	rig_expect_fds(stage.r, fds);
 }
 END_TEST
 

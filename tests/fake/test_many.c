@@ -454,15 +454,15 @@ START_TEST(definitions)
 	stage_set("%s", "");
 	stage_mark();
 	rss = process_rss(stage.r->pid);
-	fds = stage_fds();
+	fds = rig_fds_at_rest(stage.r, stage.c);
 	each_definition(n, true);
 	check_definitions(n, NULL);
 	check_memory("defined", rss, n);
-	stage_check_fds(fds);
+	rig_expect_fds(stage.r, fds);
 	stage_restart();
 	check_definitions(n, NULL);
 	check_memory("read", rss, n);
-	stage_check_fds(fds);
+	rig_expect_fds(stage.r, fds);
 	/* One that cannot be read is shown as such, and hinders no other. */
 	good = rig_file(stage.r, "%s", file);
 	stage_write(file, "{\"name\": \"d0007\", ");
@@ -475,7 +475,7 @@ START_TEST(definitions)
 	check_definitions(n, NULL);
 	each_definition(n, false);
 	stage_check_unchanged();
-	stage_check_fds(fds);
+	rig_expect_fds(stage.r, fds);
 }
 END_TEST
 

@@ -183,14 +183,14 @@ START_TEST(no_place)
 	attach(1, 1, "");
 	before = stage_show("web");
 	stage_await_quiet();
-	fds = stage_fds();
+	fds = rig_fds_at_rest(stage.r, stage.c);
 	e = refuse("InvalidParameter", 2, wrong[_i].more);
 	ck_assert_msg(has(e, "parameter") && str_eq(str_at(e, "parameter"), wrong[_i].parameter), "%s: %s",
 		      wrong[_i].more, json_object_to_json_string(e));
 	after = stage_show("web");
 	ck_assert(json_object_equal(at(before, "definition"), at(after, "definition")));
 	ck_assert(json_object_equal(at(before, "runtime.disks"), at(after, "runtime.disks")));
-	stage_check_fds(fds);
+	rig_expect_fds(stage.r, fds);
 	attach(2, 1, "");
 }
 END_TEST

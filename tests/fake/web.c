@@ -3,18 +3,14 @@
 
 #include "base/file.h"
 #include "netns.h"
-#include "runtime/process.h"
 #include "stage.h"
 
 #include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define BRIDGE "br0"
-
-enum { POLL_US = 5000, POLLS = RIG_DEADLINE_MS * 1000 / POLL_US };
 
 char *web_definition(const char *description)
 {
@@ -59,24 +55,6 @@ void web_write(void)
 		if (*p == '\'')
 			*p = '"';
 	stage_write("lib/instances/web/definition.json", text);
-}
-
-unsigned web_fds(void)
-{
-	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", stage.r->pid);
-	DIR *dir = opendir(path);
-	struct dirent *d;
-	unsigned n = 0;
-
-	while ((d = readdir(dir))) {
-		char target[PATH_MAX];
-		ssize_t len = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
-
-		target[len > 0 ? len : 0] = '\0';
-		n += len > 0 && !str_eq(target, "anon_inode:inotify") && !str_eq(target, "/dev/null");
-	}
-	closedir(dir);
-	return n;
 }
 
 void web_ask(const char *command, const char *more)
@@ -149,53 +127,18 @@ unsigned web_count(const char *text, const char *part)
 
 /* ---- what has to hold ---- */
 
-/* A guest that lets go of a device when it likes is cleared up after by an operation of droverd's own. */
-static struct json_object *await_no_operation(void)
-{
-	struct json_object *o = client_ok(stage.c, "query-instance", "{" WEB "}");
-
-	for (int i = 0; i < POLLS && has(o, "operation.step"); i++) {
-		usleep(POLL_US);
-		json_object_put(o);
-		o = client_ok(stage.c, "query-instance", "{" WEB "}");
-	}
-	ck_assert_msg(!has(o, "operation.step"), "an operation is left: %s", json_object_to_json_string(o));
-	return o;
-}
-
 void web_check_agreement(void)
 {
-	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL), *o = NULL;
+	_cleanup_json_ struct json_object *list = client_ok(stage.c, "query-instances", NULL);
 	_cleanup_free_ char *is = NULL;
-	pid_t pid;
+	pid_t pid = 0;
 
-	if (json_object_array_length(list) == 0) {
-		is = stage_world();
-		ck_assert_uint_eq(web_count(is, "process "), 0);
-		return;
-	}
-	ck_assert_uint_eq(json_object_array_length(list), 1);
-	o = await_no_operation();
-	pid = stage_holder(str_at(o, "name"));
-	/* It may end between the two looks. */
-	for (int i = 0; i < POLLS && json_get_int(o, "pid", 0) != pid; i++) {
-		usleep(POLL_US);
-		json_object_put(o);
-		o = await_no_operation();
-		pid = stage_holder(str_at(o, "name"));
-	}
+	ck_assert_uint_le(json_object_array_length(list), 1);
+	if (json_object_array_length(list) > 0)
+		pid = rig_check_agreement(stage.r, stage.c, str_at(json_object_array_get_idx(list, 0), "name"));
 	is = stage_world();
 	ck_assert_uint_eq(web_count(is, "process fake-qemu\n"), pid ? 1 : 0);
 	ck_assert_uint_eq(web_count(is, "process drover-launch\n"), pid ? 1 : 0);
-	if (!pid) {
-		ck_assert(!has(o, "pid"));
-		ck_assert(json_object_object_get(o, "runtime") == NULL);
-		return;
-	}
-	ck_assert_int_eq(int_at(o, "pid"), pid);
-	ck_assert_int_eq(int_at(o, "runtime.process.pid"), pid);
-	ck_assert(process_start_time(pid) == (uint64_t)int_at(o, "runtime.process.start-time"));
-	ck_assert_str_eq(str_at(o, "monitor"), "ok");
 }
 
 void web_check_logs(void)
@@ -220,31 +163,9 @@ void web_check_logs(void)
 	closedir(dir);
 }
 
-/* As process 1 we see all that is left: droverd, and what the world tells of. */
-static bool are_strangers(void)
-{
-	_cleanup_free_ char *is = stage_world();
-	unsigned all = 0;
-	DIR *proc = opendir("/proc");
-	struct dirent *d;
-
-	while ((d = readdir(proc))) {
-		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
-		char state = '\0';
-
-		if (pid > 0)
-			state = process_run_state(pid);
-		all += state && state != 'Z';
-	}
-	closedir(proc);
-	return all != 2 + web_count(is, "process ");
-}
-
 void web_check_strangers(void)
 {
-	for (int i = 0; i < POLLS && getpid() == 1 && are_strangers(); i++)
-		usleep(POLL_US);
-	ck_assert(getpid() != 1 || !are_strangers());
+	rig_check_strangers(stage.r);
 }
 
 void web_check_life_goes_on(const char *nothing, unsigned fds)
@@ -263,8 +184,9 @@ void web_check_life_goes_on(const char *nothing, unsigned fds)
 	web_check_logs();
 	is = web_world();
 	ck_assert_msg(str_eq(is, nothing), "a machine leaves\n%sinstead of\n%s", is, nothing);
-	for (int i = 0; i < POLLS && web_fds() != fds; i++)
-		usleep(POLL_US);
+	for (int64_t end = look_until(); rig_own_fds(stage.r) != fds && look_again(end);)
+		;
 	all = rig_world(stage.r, true);
-	ck_assert_msg(web_fds() == fds, "droverd holds %u descriptors instead of %u:\n%s", web_fds(), fds, all);
+	ck_assert_msg(rig_own_fds(stage.r) == fds, "droverd holds %u descriptors instead of %u:\n%s",
+		      rig_own_fds(stage.r), fds, all);
 }

@@ -24,8 +24,6 @@ void web_ask(const char *command, const char *more);
 char *web_world(void);
 /* How often PART is in a text. */
 unsigned web_count(const char *text, const char *part);
-/* Descriptors of droverd, but those that libuv keeps from the first file that was watched, and the first pipe, on. */
-unsigned web_fds(void);
 
 /* What is told of the instance is what the kernel says of it, and it has at most one process. */
 void web_check_agreement(void);

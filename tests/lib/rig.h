@@ -106,15 +106,33 @@ void client_define(struct client *c, const char *name, const char *extra, ...) _
 char *rig_world(struct rig *r, bool daemon);
 /* Whether a world is one to compare: no file in it is just being written, and no helper has been told to end. */
 bool rig_is_still(const char *world);
+/* The same once it is. The caller's. */
+char *rig_still_world(struct rig *r, bool daemon);
 /* The same once nothing of it is under way: droverd saves records and closes what it needs no more behind its answers.
  * The caller's. */
 char *rig_world_at_rest(struct rig *r, bool daemon);
 /* It is, or comes to be, as BEFORE. */
 void rig_expect_world(struct rig *r, bool daemon, const char *before);
-/* Number of open descriptors of a process; the same once it stays so; it is, or comes to be, N. */
+/* Number of open descriptors of a process. */
 unsigned process_fds(pid_t pid);
-unsigned process_fds_at_rest(pid_t pid);
-void process_expect_fds(pid_t pid, unsigned n);
+/* Those of droverd while it does nothing; it has, or comes to have, N. */
+unsigned rig_fds_at_rest(struct rig *r, struct client *c);
+void rig_expect_fds(struct rig *r, unsigned n);
+/* The same but those that libuv keeps from the first file that was watched, and the first pipe, on. */
+unsigned rig_own_fds(struct rig *r);
+/* For what nobody tells of: "for (int64_t end = look_until(); !CONDITION && look_again(end);)"; for so long. */
+int64_t look_until(void);
+int64_t look_for(int ms);
+bool look_again(int64_t end);
+/* Who holds the lock FILE of an instance; 0: nobody. */
+pid_t rig_lock_holder(struct rig *r, const char *name, const char *file);
+/* Whether no operation is under way, and what is known of each process is what its lock says; waits until it is so. */
+bool rig_is_settled(struct rig *r, struct client *c);
+void rig_settle(struct rig *r, struct client *c);
+/* What is told of the instance is, or comes to be, what the kernel says of it; its process, or 0. */
+pid_t rig_check_agreement(struct rig *r, struct client *c, const char *name);
+/* There is no process, or comes to be none, but droverd and those of the world. */
+void rig_check_strangers(struct rig *r);
 /* Resident memory in KiB. */
 unsigned process_rss(pid_t pid);
 /* Whose parent has died is ours, as process 1, and its remains would be found by each later look at /proc, and hold a

@@ -15,7 +15,7 @@
 enum { LOOK_MS = 5 };
 
 /* How often something without an event may be looked at. */
-static void look_again(int *tries, const char *what)
+static void try_again(int *tries, const char *what)
 {
 	ck_assert_msg(++*tries < RIG_DEADLINE_MS / LOOK_MS, "in vain: %s", what);
 	usleep(LOOK_MS * 1000);
@@ -60,7 +60,7 @@ unsigned guest_said(struct rig *r, const char *name, const char *text)
 
 void guest_await(struct rig *r, const char *name, const char *text, unsigned times)
 {
-	for (int tries = 0; guest_said(r, name, text) < times; look_again(&tries, text))
+	for (int tries = 0; guest_said(r, name, text) < times; try_again(&tries, text))
 		;
 }
 
@@ -109,11 +109,11 @@ char *guest_shell(struct rig *r, const char *name, const char *line)
 	for (int tries = 0;
 	     guest_said(r, name, "/ # ") < guest_said(r, name, "GUEST-UP") + guest_said(r, name, "\nEND") ||
 	     !guest_said(r, name, "/ # ");
-	     look_again(&tries, "a prompt"))
+	     try_again(&tries, "a prompt"))
 		drain(fd);
 	for (const char *p = typed; *p; p++)
 		ck_assert_int_eq(send(fd, p, 1, MSG_NOSIGNAL), 1);
-	for (int tries = 0; !(text = between(r, name, begin, end)); look_again(&tries, typed))
+	for (int tries = 0; !(text = between(r, name, begin, end)); try_again(&tries, typed))
 		drain(fd);
 	return text;
 }
@@ -154,7 +154,7 @@ void guest_expect(struct client *c, const char *name, const char *state, const c
 
 struct json_object *guest_settle(struct client *c, const char *name)
 {
-	for (int tries = 0;; look_again(&tries, "its operations end")) {
+	for (int tries = 0;; try_again(&tries, "its operations end")) {
 		struct json_object *o = guest_query(c, name);
 
 		if (!has(o, "operation") && int_at(o, "queued") == 0)
@@ -261,7 +261,7 @@ char *guest_run_state(struct rig *r, const char *name)
 
 void guest_await_run_state(struct rig *r, const char *name, const char *status)
 {
-	for (int tries = 0;; look_again(&tries, status)) {
+	for (int tries = 0;; try_again(&tries, status)) {
 		_cleanup_free_ char *now = guest_run_state(r, name);
 
 		if (str_eq(now, status))
@@ -338,13 +338,6 @@ unsigned long process_vcpu_ticks(pid_t pid)
 		sum += d->d_name[0] == '.' ? 0 : thread_ticks(pid, d->d_name);
 	closedir(dir);
 	return sum;
-}
-
-pid_t guest_lock_holder(struct rig *r, const char *name, const char *file)
-{
-	_cleanup_close_ int dir = instance_dir(r, name);
-
-	return process_lock_holder(dir, file);
 }
 
 int guest_main(Suite *(*make)(void))

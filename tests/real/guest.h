@@ -51,8 +51,6 @@ unsigned long process_vcpu_ticks(pid_t pid);
 char *process_field(pid_t pid, const char *file, const char *field);
 /* The same of the status of a thread; NULL: it has ended. */
 char *thread_field(pid_t pid, const char *tid, const char *field);
-/* The process that holds the lock FILE of an instance; 0: nobody. */
-pid_t guest_lock_holder(struct rig *r, const char *name, const char *file);
 
 /* rig_main(), or status 77 where there is no test guest. */
 int guest_main(Suite *(*make)(void));

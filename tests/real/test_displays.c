@@ -308,7 +308,7 @@ START_TEST(test_socket)
 	views(SCREEN, "vnc %s", path);
 	/* Also of who died when nobody looked. */
 	rig_kill(rig);
-	pid = guest_lock_holder(rig, "a", "qemu.lock");
+	pid = rig_lock_holder(rig, "a", "qemu.lock");
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	process_await_end(pid);
 	client_free(TAKE_PTR(client));

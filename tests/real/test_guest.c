@@ -75,8 +75,8 @@ static void check_identity(struct life *l)
 {
 	_cleanup_json_ struct json_object *shown = guest_query(l->c, "web1");
 
-	ck_assert_int_eq(guest_lock_holder(l->r, "web1", "qemu.lock"), l->pid);
-	ck_assert_int_eq(guest_lock_holder(l->r, "web1", "lock"), parent_of(l->pid));
+	ck_assert_int_eq(rig_lock_holder(l->r, "web1", "qemu.lock"), l->pid);
+	ck_assert_int_eq(rig_lock_holder(l->r, "web1", "lock"), parent_of(l->pid));
 	ck_assert_int_eq(int_at(shown, "runtime.process.pid"), l->pid);
 	ck_assert_str_eq(str_at(shown, "monitor"), "ok");
 }
@@ -190,7 +190,7 @@ static void check_new_daemon(struct life *l, void (*end)(struct rig *r))
 	client_free(TAKE_PTR(l->c));
 	end(l->r);
 	ck_assert(process_runs(l->pid));
-	ck_assert_int_eq(guest_lock_holder(l->r, "web1", "qemu.lock"), l->pid);
+	ck_assert_int_eq(rig_lock_holder(l->r, "web1", "qemu.lock"), l->pid);
 	rig_start(l->r);
 	l->c = client_new(l->r);
 	after = guest_query(l->c, "web1");

@@ -73,7 +73,7 @@ static bool settled_running(struct client *c)
 		pid_t pid = (pid_t)int_at(o, "pid");
 
 		ck_assert(process_runs(pid));
-		ck_assert_int_eq(guest_lock_holder(rig, "web1", "qemu.lock"), pid);
+		ck_assert_int_eq(rig_lock_holder(rig, "web1", "qemu.lock"), pid);
 		ck_assert_str_eq(str_at(o, "monitor"), "ok");
 		return true;
 	}

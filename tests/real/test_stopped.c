@@ -292,7 +292,7 @@ START_TEST(test_lives)
 			continue;
 		}
 		ck_assert_str_eq(before, world);
-		process_expect_fds(rig->pid, fds);
+		rig_expect_fds(rig, fds);
 		ck_assert_msg(process_rss(rig->pid) <= rss + RSS_MARGIN_KIB, "%u KiB after life %d, %u after %d",
 			      process_rss(rig->pid), i + 1, rss, WARM + 1);
 	}

@@ -314,7 +314,7 @@ START_TEST(test_server_dies)
 	guest_await(rig, "web1", "GUEST-ADD block vda", 1);
 	free(guest_shell(rig, "web1", "true"));
 	json_object_put(guest_settle(client, "web1"));
-	fds = process_fds_at_rest(rig->pid);
+	fds = rig_fds_at_rest(rig, client);
 	server_end(server);
 	begun = guest_shell(
 		rig, "web1",
@@ -331,7 +331,7 @@ START_TEST(test_server_dies)
 	guest_expect(client, "web1", "running", "resumed");
 	expect_content("raw", 4096, "late");
 	json_object_put(guest_settle(client, "web1"));
-	process_expect_fds(rig->pid, fds);
+	rig_expect_fds(rig, fds);
 	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
 }
 END_TEST

@@ -2,7 +2,6 @@
 /*
  * The instances of a round and what they may be: disks, cards, policies, and QEMUs that do as scripts say (script.h).
  */
-#include "runtime/process.h"
 #include "soak.h"
 
 #include <fcntl.h>
@@ -238,10 +237,7 @@ char *machine_draw_definition(struct chance *c, struct machine *m)
 
 pid_t machine_holder(const char *name, const char *file)
 {
-	_cleanup_free_ char *path = xasprintf("%s/run/instances/%s", round_.r->root, name);
-	_cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return dir < 0 ? 0 : process_lock_holder(dir, file);
+	return rig_lock_holder(round_.r, name, file);
 }
 
 pid_t machine_process(const struct machine *m, const char *file)

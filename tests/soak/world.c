@@ -254,29 +254,9 @@ static char *complain_of_processes(void)
 
 /* ---- droverd ---- */
 
-/* But the one that libuv keeps from the first file on that was watched. */
-static unsigned count_fds(void)
-{
-	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", round_.r->pid);
-	DIR *dir = opendir(path);
-	struct dirent *d;
-	unsigned n = 0;
-
-	while (dir && (d = readdir(dir))) {
-		char target[PATH_MAX];
-		ssize_t len = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
-
-		target[len > 0 ? len : 0] = '\0';
-		n += len > 0 && !str_eq(target, "anon_inode:inotify") && !str_eq(target, "/dev/null");
-	}
-	if (dir)
-		closedir(dir);
-	return n;
-}
-
 static char *complain_of_droverd(void)
 {
-	unsigned fds = count_fds(), rss = process_rss(round_.r->pid), least, most;
+	unsigned fds = rig_own_fds(round_.r), rss = process_rss(round_.r->pid), least, most;
 
 	round_.fds = round_.fds ? round_.fds : fds; /* of the one that has nothing to do */
 	least = most = round_.fds;
@@ -405,7 +385,7 @@ void world_clear(void)
 	is = world_now();
 	if (!str_eq(is, round_.before))
 		ck_abort_msg("all has been removed, and the world is\n%sand was\n%s", is, round_.before);
-	fds = count_fds();
+	fds = rig_own_fds(round_.r);
 	if (fds != round_.fds)
 		ck_abort_msg("droverd has %u descriptors, and had %u", fds, round_.fds);
 }
