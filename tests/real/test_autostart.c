@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What starts when the host has booted: in its order, once, and whatever becomes of the others. */
 #include "guest.h"
+#include "one_rig.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
-
-static struct rig *rig;
-static struct client *client;
-
-static void set_up(void)
-{
-	rig = rig_new("droverd");
-	rig_start(rig);
-	client = client_new(rig);
-}
-
-static void tear_down(void)
-{
-	client_free(client);
-	rig_free(rig);
-}
 
 static void define(const char *name, const char *autostart, const char *more)
 {

@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The agent in a real guest: what it tells, when it is gone or hangs, and the ladder that ends the guest. */
 #include "guest.h"
+#include "one_rig.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
-
-static struct rig *rig;
-static struct client *client;
-
-static void set_up(void)
-{
-	rig = rig_new("droverd");
-	rig_start(rig);
-	client = client_new(rig);
-}
-
-static void tear_down(void)
-{
-	client_free(client);
-	rig_free(rig);
-}
 
 /* The next life of droverd. */
 static void restart(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How a real guest's process ends, and what is said of it: by the guest, by us, by nobody's word, before it began. */
 #include "guest.h"
+#include "one_rig.h"
 
 #include "base/file.h"
 
@@ -8,22 +9,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
-
-static struct rig *rig;
-static struct client *client;
-
-static void set_up(void)
-{
-	rig = rig_new("droverd");
-	rig_start(rig);
-	client = client_new(rig);
-}
-
-static void tear_down(void)
-{
-	client_free(client);
-	rig_free(rig);
-}
 
 /* The next life of droverd. */
 static void restart(void)

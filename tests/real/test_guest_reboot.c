@@ -1,24 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* instance-reboot, as a real guest sees it: in the same process, in a new one, or not at all. */
 #include "guest.h"
+#include "one_rig.h"
 
 #include <signal.h>
-
-static struct rig *rig;
-static struct client *client;
-
-static void set_up(void)
-{
-	rig = rig_new("droverd");
-	rig_start(rig);
-	client = client_new(rig);
-}
-
-static void tear_down(void)
-{
-	client_free(client);
-	rig_free(rig);
-}
 
 START_TEST(test_same_process)
 {

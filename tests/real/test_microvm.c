@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A guest on a microvm: it has its disk, card, agent and power button, and nothing is plugged while it runs. */
 #include "guest.h"
+#include "one_rig.h"
 
 #include <stdio.h>
 
 #define VM "web1"
 #define MAC "52:54:00:3a:91:02"
-
-static struct rig *rig;
-static struct client *client;
-
-static void set_up(void)
-{
-	rig = rig_new("droverd");
-	rig_start(rig);
-	client = client_new(rig);
-}
-
-static void tear_down(void)
-{
-	client_free(client);
-	rig_free(rig);
-}
 
 static void refused(const char *command, const char *args, const char *parameter)
 {

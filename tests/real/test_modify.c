@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* instance-modify and instance-rename: what is told, what is on the disk, what a real QEMU keeps and what it gets. */
 #include "guest.h"
+#include "one_rig.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,22 +10,6 @@
 #include <unistd.h>
 
 #define UUID "5f1c2f0e-8a55-4a6e-9f53-0c2b6a1d9e10"
-
-static struct rig *rig;
-static struct client *client;
-
-static void set_up(void)
-{
-	rig = rig_new("droverd");
-	rig_start(rig);
-	client = client_new(rig);
-}
-
-static void tear_down(void)
-{
-	client_free(client);
-	rig_free(rig);
-}
 
 static void restart(void)
 {

@@ -1,24 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Machines without ACPI: nothing on PCI comes or goes, and there is no power button. */
 #include "guest.h"
+#include "one_rig.h"
 
 #include <string.h>
-
-static struct rig *rig;
-static struct client *client;
-
-static void set_up(void)
-{
-	rig = rig_new("droverd");
-	rig_start(rig);
-	client = client_new(rig);
-}
-
-static void tear_down(void)
-{
-	client_free(client);
-	rig_free(rig);
-}
 
 static const char *const machines[] = { "pc", "q35" };
 

@@ -6,6 +6,7 @@
 #include "bare.h"
 #include "definitions.h"
 #include "guest.h"
+#include "one_rig.h"
 #include "param_cases.h"
 
 #include <stdio.h>
@@ -122,22 +123,6 @@ START_TEST(test_values)
 END_TEST
 
 /* ---- what the host lacks ---- */
-
-static struct rig *rig;
-static struct client *client;
-
-static void set_up(void)
-{
-	rig = rig_new("droverd");
-	rig_start(rig);
-	client = client_new(rig);
-}
-
-static void tear_down(void)
-{
-	client_free(client);
-	rig_free(rig);
-}
 
 static const struct {
 	const char *hvparams, *class, *parameter;

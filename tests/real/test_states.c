@@ -4,6 +4,7 @@
  * watches, and by the next one when it was not there. And what is to follow by itself from an end.
  */
 #include "guest.h"
+#include "one_rig.h"
 #include "tiny.h"
 
 #include "base/file.h"
@@ -12,22 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
-
-static struct rig *rig;
-static struct client *client;
-
-static void set_up(void)
-{
-	rig = rig_new("droverd");
-	rig_start(rig);
-	client = client_new(rig);
-}
-
-static void tear_down(void)
-{
-	client_free(client);
-	rig_free(rig);
-}
 
 static void restart(void)
 {
