@@ -340,6 +340,22 @@ unsigned long process_vcpu_ticks(pid_t pid)
 	return sum;
 }
 
+struct json_object *guest_refused(struct rig *r, struct client *c, const char *name, const char *class)
+{
+	struct json_object *e = client_error(c, class, "instance-start", "{'instance': '%s'}", name);
+	_cleanup_free_ char *before = NULL, *run = xasprintf("run/instances/%s", name);
+
+	json_object_put(guest_settle(c, name));
+	before = rig_world_at_rest(r, true);
+	ck_assert(json_object_get_boolean(at(e, "undone")));
+	json_object_put(client_error(c, class, "instance-start", "{'instance': '%s'}", name));
+	json_object_put(guest_settle(c, name));
+	rig_expect_world(r, true, before);
+	ck_assert_msg(!strstr(before, run) && !strstr(before, "operations/"), "left: %s", before);
+	guest_expect(c, name, "shutoff", "failed");
+	return e;
+}
+
 int guest_main(Suite *(*make)(void))
 {
 	if (!rig_guest()) {

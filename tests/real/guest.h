@@ -52,6 +52,9 @@ char *process_field(pid_t pid, const char *file, const char *field);
 /* The same of the status of a thread; NULL: it has ended. */
 char *thread_field(pid_t pid, const char *tid, const char *field);
 
+/* A start is refused with CLASS, each time, and leaves nothing; the first error, the caller's. */
+struct json_object *guest_refused(struct rig *r, struct client *c, const char *name, const char *class);
+
 /* rig_main(), or status 77 where there is no test guest. */
 int guest_main(Suite *(*make)(void));
 
