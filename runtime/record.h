@@ -26,7 +26,7 @@ void record_order(struct json_object *shown, int64_t bootindex);
 /* What runtime.json says of any QEMU, whoever started it. The JSON is borrowed, but for what `taken` holds. */
 struct record_run {
 	const struct definition *def;
-	struct json_object *definition; /* which it runs; DEF is decoded from it, or from what differs in its machine */
+	struct json_object *definition; /* which it runs; DEF is the same, but maybe for the machine's name */
 	struct {
 		struct json_object *cmd, *disks, *nics, *process, *displays;
 	} taken;
