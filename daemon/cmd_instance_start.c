@@ -49,6 +49,23 @@ bool job_knows(struct job *job, const struct instance *inst, struct err **e)
 	return false;
 }
 
+/* Whether the process that there is is what was asked for; else WrongState, with what would make it so. */
+static bool is_so_already(const struct instance *inst, bool paused, int once, struct err **e)
+{
+	const char *way = "";
+
+	if (once != BOOT_AS_DEFINED)
+		way = "; what is booted is chosen at its start: stop it first";
+	else if (inst->state == (paused ? STATE_PAUSED : STATE_RUNNING))
+		return true;
+	else if (inst->state == STATE_RUNNING)
+		way = "; 'instance-pause' halts it";
+	else if (inst->state == STATE_PAUSED)
+		way = "; 'instance-resume' lets it go on";
+	return err_set(e, ERR_WRONG_STATE, "'%s' has a process already and is %s (%s)%s", inst->name,
+		       state_name(inst->state), inst->reason, way);
+}
+
 static bool plan(struct job *job, struct err **e)
 {
 	const struct args *args = job->args;
@@ -62,10 +79,7 @@ static bool plan(struct job *job, struct err **e)
 			       inst->broken->desc);
 	if (inst->process && !job->recovered) {
 		job->changed = false;
-		if (inst->state == STATE_RUNNING)
-			return true;
-		return err_set(e, ERR_WRONG_STATE, "'%s' has a process already and is %s (%s)", inst->name,
-			       state_name(inst->state), inst->reason);
+		return is_so_already(inst, args->paused, once, e);
 	}
 	if (!job->recovered && !boot_check_once(&inst->def, once, e))
 		return false;
@@ -82,7 +96,9 @@ const struct command cmd_instance_start = {
 	.compares = true,
 	.params = rows,
 	.args_size = sizeof(struct args),
-	.doc = "Starts the guest. A guest that runs is left as it is.",
+	.doc = "Starts the guest. A guest that runs, or with 'paused' one that is paused, is left as it is; what would "
+	       "have "
+	       "to change it, 'paused' or 'boot', is WrongState.",
 	.returns = "{changed, state}",
 	.subject = subject_instance,
 	.plan = plan,

@@ -401,6 +401,40 @@ START_TEST(no_socket_without_a_note)
 }
 END_TEST
 
+/* ---- what is so already ---- */
+
+/* A start that would have to do something else than start is none, and says what does it. */
+START_TEST(started_already)
+{
+	static const struct {
+		const char *from, *arguments, *way; /* WAY NULL: it is so already */
+	} rows[] = {
+		{ "instance-resume", "", NULL },
+		{ "instance-resume", ", 'paused': false", NULL },
+		{ "instance-resume", ", 'paused': true", "'instance-pause'" },
+		{ "instance-resume", ", 'boot': 'disk'", "stop it first" },
+		{ "instance-pause", ", 'paused': true", NULL },
+		{ "instance-pause", "", "'instance-resume'" },
+		{ "instance-pause", ", 'paused': true, 'boot': 'disk'", "stop it first" },
+	};
+
+	stage_set("%s", "");
+	stage_define("web", "%s", "");
+	stage_start("web");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *arguments = xasprintf("{'instance': 'web'%s}", rows[i].arguments);
+		_cleanup_json_ struct json_object *o = NULL;
+
+		json_object_put(client_ok(stage.c, rows[i].from, WEB));
+		o = rows[i].way ? client_error(stage.c, "WrongState", "instance-start", "%s", arguments) :
+				  client_ok(stage.c, "instance-start", "%s", arguments);
+		ck_assert_msg(rows[i].way ? strstr(str_at(o, "desc"), rows[i].way) != NULL :
+					    !json_get_bool(o, "changed", true),
+			      "row %zu: %s", i, json_object_to_json_string(o));
+	}
+}
+END_TEST
+
 static Suite *make(void)
 {
 	Suite *s = suite_create("start");
@@ -417,6 +451,7 @@ static Suite *make(void)
 	tcase_add_loop_test(tc, children_end_with_droverd, 0, 2);
 	tcase_add_loop_test(tc, no_socket_is_left, 0, 2);
 	tcase_add_test(tc, no_socket_without_a_note);
+	tcase_add_test(tc, started_already);
 	suite_add_tcase(s, tc);
 	return s;
 }
