@@ -4,6 +4,7 @@
 #include "base/param.h"
 #include "cli/text.h"
 
+#include <errno.h>
 #include <langinfo.h>
 #include <poll.h>
 #include <string.h>
@@ -103,6 +104,22 @@ bool cli_output_gone(void)
 	struct pollfd p = { .fd = STDOUT_FILENO };
 
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
+}
+
+bool cli_flush(struct err **e)
+{
+	static const char what[] = "cannot write all of the output";
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return true;
+	if (cli_output_gone())
+		return false;
+	if (!errno) { /* text longer than the buffer has failed earlier; the end of a line will for the same reason */
+		putchar('\n');
+		fflush(stdout);
+	}
+	return errno ? err_set_errno(e, ERR_GENERIC, errno, "%s", what) : err_set(e, ERR_GENERIC, "%s", what);
 }
 
 static void print_prefix(const char *subject)

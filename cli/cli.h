@@ -45,6 +45,8 @@ void cli_print_text(const struct cli *cli, const char *text);
 bool cli_output_gone(void);
 /* The desc of each of RESULT's "warnings", or the text that it is, to stderr. */
 void cli_print_warnings(const struct cli *cli, const char *subject, struct json_object *result);
+/* What was printed goes out. False if not all of it did, now or before; *e says why, unless cli_output_gone(). */
+bool cli_flush(struct err **e);
 /* A file of this program's, not of the daemon's, that it cannot WHAT ("open"), by ERROR. Returns false. */
 bool cli_fail_file(struct err **e, int error, const char *what, const char *path);
 /* Text of our own for people who watch; nothing if stderr is no terminal. */

@@ -190,10 +190,15 @@ static int print_log(struct cli *cli, const char *name)
 	if (!cli_call(cli, "query-log", arguments, &result, &e))
 		return cli_fail(cli, cli->client ? name : NULL, e);
 	text = json_get_str(result, "text");
-	if (cli->json)
+	if (cli->json) {
 		cli_print_json(cli, result);
-	else
-		cli_print_text(cli, text ? text : "");
+		return 0;
+	}
+	cli_print_text(cli, text ? text : "");
+	if (json_get_bool(result, "truncated", false)) {
+		fflush(stdout);
+		cli_note("\n(There is more: 'drover log %s --which console --bytes N'.)\n", name);
+	}
 	return 0;
 }
 

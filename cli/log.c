@@ -161,7 +161,7 @@ static int follow_qemu(struct cli *cli)
 	return e ? cli_fail(cli, cli->client ? cli->args.words[0] : NULL, e) : 0;
 }
 
-/* Prints what comes until the console ends or nobody reads it. */
+/* Prints what comes until the console ends. False where it ends otherwise, with *e unless nobody reads any more. */
 static bool print_stream(struct cli *cli, int fd, const char *first, size_t len, struct err **e)
 {
 	struct log_stream s = { 0 };
@@ -177,11 +177,11 @@ static bool print_stream(struct cli *cli, int fd, const char *first, size_t len,
 			log_stream_print(&s, stdout, first, len);
 		else
 			fwrite(first, 1, len, stdout);
-		if (fflush(stdout) != 0)
-			break;
+		if (!cli_flush(e))
+			return false;
 		poll(p, ARRAY_SIZE(p), -1);
 		if (p[1].revents & (POLLERR | POLLHUP))
-			break;
+			return false;
 		n = recv(fd, data, sizeof(data), MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			break;
@@ -213,7 +213,7 @@ static int follow_console(struct cli *cli)
 		return cli_fail(cli, cli->client ? name : NULL, e);
 	fd = client_detach(TAKE_PTR(cli->client), &first, &len);
 	if (!print_stream(cli, fd, first, len, &e))
-		return cli_fail(cli, name, e);
+		return e ? cli_fail(cli, name, e) : 0;
 	cli_note("\nThis is the end of %s's console.\n", name);
 	return 0;
 }

@@ -24,10 +24,9 @@ static int finish(const struct cli *cli, int status)
 {
 	_cleanup_err_ struct err *e = NULL;
 
-	if ((fflush(stdout) == 0 && !ferror(stdout)) || cli_output_gone())
+	if (cli_flush(&e) || !e || status)
 		return status;
-	err_set(&e, ERR_GENERIC, "cannot write all of the output");
-	return status ? status : cli_fail(cli, NULL, e);
+	return cli_fail(cli, NULL, e);
 }
 
 static int run(struct cli *cli, int argc, char **argv)

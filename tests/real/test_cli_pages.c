@@ -39,6 +39,17 @@ static struct json_object *parse(const char *text)
 	return o;
 }
 
+/* More of a console than any buffer of a reader's. */
+static void pour(int fd)
+{
+	char data[16384];
+
+	memset(data, 'x', sizeof(data));
+	for (int i = 0; i < 4; i++)
+		if (send(fd, data, sizeof(data), MSG_NOSIGNAL) < 0)
+			_exit(0);
+}
+
 /* REPLY to everything but the handshake. */
 static void serve(int fd, const char *reply)
 {
@@ -60,6 +71,8 @@ static void serve(int fd, const char *reply)
 
 			json_add_int(o, "id", json_get_int(request, "id", 0));
 			say(fd, o);
+			if (str_eq(json_get_str(request, "execute"), "console-attach"))
+				pour(fd);
 			json_object_put(request);
 		}
 	}
@@ -307,6 +320,39 @@ START_TEST(test_files)
 				 rows[i].status);
 		ck_assert_str_eq(err, text);
 	}
+}
+END_TEST
+
+/* An output that is full: short, longer than a buffer, and one that never ends. */
+START_TEST(test_output_is_full)
+{
+	static const char *const verbs[] = { "help", "log w --which console --follow", "list", "--json list" };
+	_cleanup_free_ char *drover = rig_program("drover"), *reply = NULL;
+	char name[16384];
+
+	memset(name, 'x', sizeof(name));
+	reply = xasprintf("{\"return\":[{\"name\":\"%.*s\"}]}", (int)sizeof(name), name);
+	lie(reply);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		_cleanup_free_ char *line = xasprintf("exec %s %s > /dev/full", drover, verbs[i]), *err = NULL;
+
+		ck_assert_int_eq(person_script(rig, NULL, NULL, &err, "sh", "-c", line, NULL), 8);
+		ck_assert_msg(strstr(err, "cannot write all of the output: No space left on device"), "%s: %s",
+			      verbs[i], err);
+	}
+}
+END_TEST
+
+/* The end of a long log is said to be one. */
+START_TEST(test_log_has_more)
+{
+	struct person *p;
+
+	lie("{\"return\":{\"text\":\"login: \",\"truncated\":true}}");
+	p = person_come(rig, "drover", "console", "w", "--log", NULL);
+	person_await(p, "(There is more: 'drover log w --which console --bytes N'.)\n");
+	ck_assert_int_eq(person_leave(p), 0);
+	person_free(p);
 }
 END_TEST
 
@@ -620,6 +666,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_password);
 	tcase_add_test(tc, test_password_of_nobody);
 	tcase_add_test(tc, test_screenshot);
+	tcase_add_test(tc, test_output_is_full);
+	tcase_add_test(tc, test_log_has_more);
 	tcase_add_test(tc, test_addresses);
 	tcase_add_test(tc, test_complete_display);
 	tcase_add_test(tc, test_no_daemon);
