@@ -11,13 +11,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static unsigned terminal_width(void)
+unsigned cli_width(int fd)
 {
 	struct winsize size;
 	const char *columns = getenv("COLUMNS");
 	long n;
 
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	n = columns ? strtol(columns, NULL, 10) : 0;
 	return n > 0 && n < 10000 ? (unsigned)n : 80;
@@ -25,7 +25,7 @@ static unsigned terminal_width(void)
 
 void cli_measure(struct cli *cli)
 {
-	cli->screen.width = cli->screen.tty ? terminal_width() : 0;
+	cli->screen.width = cli->screen.tty ? cli_width(STDOUT_FILENO) : 0;
 }
 
 void cli_init(struct cli *cli)

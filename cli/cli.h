@@ -24,6 +24,8 @@ void cli_init(struct cli *cli);
 void cli_clear(struct cli *cli);
 /* Looks again how wide the terminal is. */
 void cli_measure(struct cli *cli);
+/* How wide the terminal behind FD is, 80 if that cannot be known. */
+unsigned cli_width(int fd);
 
 /* Connects if that was not done yet. NULL with *e set when there is no daemon. */
 struct client *cli_client(struct cli *cli, struct err **e);

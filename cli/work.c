@@ -94,8 +94,7 @@ static void draw_line(struct work *w, struct json_object *job)
 {
 	double seconds = watch_clock() - w->since;
 	_cleanup_free_ char *line = work_line(w->subject, job, seconds);
-	unsigned width = w->cli->screen.width ? w->cli->screen.width : 80;
-	_cleanup_free_ char *cut = text_cut(line, width - 1, "~");
+	_cleanup_free_ char *cut = text_cut(line, cli_width(STDERR_FILENO) - 1, "~");
 
 	if (seconds < patience || w->cli->screen.dumb)
 		return;
@@ -218,6 +217,17 @@ static bool follow(struct work *w, struct json_object **ret, struct err **e)
 	}
 }
 
+/* Nobody is there to tell what becomes of a job that was begun; the next droverd takes it up, or back. */
+static void tell_where(const struct work *w, struct err *e)
+{
+	_cleanup_free_ char *hint = xasprintf("'drover jobs' shows it as %s when droverd is back", w->id);
+
+	if (e->class != ERR_UNAVAILABLE)
+		return;
+	err_prefix(e, "'%s' may go on", w->cli->args.verb->command);
+	err_add(e, "hint", json_object_new_string(hint));
+}
+
 static bool run(struct work *w, struct json_object *arguments, struct json_object **ret, struct err **e)
 {
 	struct sigaction action = { .sa_handler = on_interrupt };
@@ -233,7 +243,11 @@ static bool run(struct work *w, struct json_object *arguments, struct json_objec
 	if (w->old.sa_handler != SIG_IGN)
 		sigaction(SIGINT, &action, NULL);
 	client_on_event(w->cli->client, note_status, w);
-	ok = cli_call(w->cli, w->cli->args.verb->command, arguments, &accepted, e) && follow(w, ret, e);
+	ok = cli_call(w->cli, w->cli->args.verb->command, arguments, &accepted, e);
+	if (ok && !follow(w, ret, e)) {
+		tell_where(w, *e);
+		ok = false;
+	}
 	client_on_event(w->cli->client, NULL, NULL);
 	sigaction(SIGINT, &w->old, NULL);
 	clear_line(w);

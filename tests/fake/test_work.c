@@ -133,15 +133,45 @@ START_TEST(test_script_gets_the_reply)
 }
 END_TEST
 
+/* What it had begun may go on: it says so, and as what it is found again. */
 START_TEST(test_daemon_ends)
 {
 	_cleanup_person_ struct person *p = slow_start();
+	_cleanup_json_ struct json_object *list = NULL;
+	const char *hint;
+	char id[64] = "";
 
 	person_await(p, "web: instance-start: ");
-	rig_kill(stage.r);
+	stage_kill();
 	ck_assert_int_eq(person_leave(p), 19);
+	ck_assert_msg(strstr(person_saw(p), "'instance-start' may go on: the daemon at "), "%s", person_saw(p));
 	ck_assert_ptr_nonnull(strstr(person_saw(p), "closed the connection"));
 	ck_assert(person_terminal_is_sane(p));
+	hint = strstr(person_saw(p), "hint: 'drover jobs' shows it as ");
+	ck_assert_msg(hint && sscanf(hint, "hint: 'drover jobs' shows it as %63[a-z0-9-]", id) == 1, "%s",
+		      person_saw(p));
+	stage_write("go", "");
+	stage_restart();
+	list = client_ok(stage.c, "query-jobs", NULL);
+	ck_assert_str_eq(str_at(list, "0.id"), id);
+}
+END_TEST
+
+/* The line is as wide as the terminal that it is drawn on, wherever the output goes. */
+START_TEST(test_narrow)
+{
+	_cleanup_free_ char *go = stage_text("ROOT/go"), *drover = rig_program("drover");
+	_cleanup_free_ char *line = xasprintf("stty cols 30; exec %s start web > /dev/null", drover);
+	_cleanup_person_ struct person *p = NULL;
+
+	stage_define("web", "fake.hold=cont:%s", go);
+	p = person_come(stage.r, "sh", "-c", line, NULL);
+	person_await(p, "web: instance-start: ");
+	person_await(p, "\r\033[K");
+	stage_write("go", "");
+	ck_assert_int_eq(person_leave(p), 0);
+	ck_assert_ptr_null(strchr(person_saw(p), ']')); /* the end of the bar, in a line of 80 columns */
+	ck_assert_ptr_nonnull(strchr(person_saw(p), '~'));
 }
 END_TEST
 
@@ -159,6 +189,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_leave);
 	tcase_add_test(tc, test_script_gets_the_reply);
 	tcase_add_test(tc, test_daemon_ends);
+	tcase_add_test(tc, test_narrow);
 	suite_add_tcase(s, tc);
 	return s;
 }
