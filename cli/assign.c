@@ -165,6 +165,15 @@ bool assign_word(struct json_object *o, const char *word, struct err **e)
 	return parse_value(key, text, len, json, &value, e) && place(o, key, value, e);
 }
 
+bool assign_guess(struct err **e, const char *key, const char *word)
+{
+	_cleanup_free_ char *hint = strchr(word, '=') ? NULL : xasprintf("did you mean '%s=%s'?", key, word);
+
+	if (hint && e && *e)
+		err_add(*e, "hint", json_object_new_string(hint));
+	return false;
+}
+
 /* Does TEXT begin with "KEY=" or "KEY:="? */
 static bool is_assignment(const char *text)
 {

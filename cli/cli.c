@@ -176,6 +176,10 @@ void cli_note(const char *fmt, ...)
 #define NIC_MEMBERS "'drover help nic' describes every member"
 #define NO_LIVE "--no-live changes the definition, for the next start"
 #define RUNNING "; stop " /* what can be done, but not while it runs */
+#define PATH_OF_DAEMON "droverd opens it, on the host that it runs on: make sure of the path there"
+#define START "'drover start {}' starts it"
+#define OTHER_STATE "takes no change of devices"
+#define NO_RECORD " runs with is not known"
 #define REFUSED "nothing was changed; let the guest stop using it, then detach it again"
 
 /* The first row that fits counts. {} stands for the subject, or NAME where there is none. */
@@ -197,22 +201,39 @@ static const struct {
 	{ ERR_NOT_FOUND, "define", NULL, NULL },
 	{ ERR_NOT_FOUND, "display-password", NULL, "'drover show {}' shows its displays", .says = "has no display" },
 	{ ERR_NOT_FOUND, "screenshot", "parameter", "without --display it is the first graphics card" },
-	{ ERR_NOT_FOUND, "disk attach", "step", NULL }, /* an image; the error names it */
+	{ ERR_NOT_FOUND, "disk attach", "step", PATH_OF_DAEMON },
 	{ ERR_NOT_FOUND, "disk detach", "parameter", "'drover show {}' shows its disks" },
 	{ ERR_NOT_FOUND, "disk resize", "parameter", "'drover show {}' shows its disks" },
 	{ ERR_NOT_FOUND, "nic detach", "parameter", "'drover show {}' shows its cards" },
 	{ ERR_NOT_FOUND, NULL, "step", "'drover show {}' shows the definition that names it" },
 	{ ERR_NOT_FOUND, NULL, NULL, "'drover list' shows what there is" },
+	{ ERR_BUSY, NULL, NULL, "there is room as soon as one of them leaves (^] in its terminal)",
+	  .says = " are attached to the " },
 	{ ERR_BUSY, "console", NULL, "'drover console {} --take' takes it over, --ro only watches" },
 	{ ERR_BUSY, NULL, "parameter",
 	  "'drover show {}' shows it as detach-pending; it leaves when the guest answers or the process ends" },
 	{ ERR_BUSY, NULL, NULL, "an end of 'drover events', a console or a client makes room", .says = "sessions" },
 	{ ERR_BUSY, NULL, NULL, "'drover jobs' shows what is under way; try again when it has ended" },
-	{ ERR_WRONG_STATE, "disk attach", NULL, NO_LIVE },
-	{ ERR_WRONG_STATE, "disk detach", NULL, NO_LIVE },
-	{ ERR_WRONG_STATE, "nic attach", NULL, NO_LIVE },
-	{ ERR_WRONG_STATE, "nic detach", NULL, NO_LIVE },
+	{ ERR_WRONG_STATE, "console", NULL, "'drover console {} --log' prints it, 'drover start {}' starts the machine",
+	  .says = "has no process" },
+	{ ERR_WRONG_STATE, NULL, NULL, START, .says = "has no process" },
+	{ ERR_WRONG_STATE, NULL, NULL, START, .says = "' is shutoff (" },
+	{ ERR_WRONG_STATE, NULL, NULL, "'drover define' replaces it, from a file best", .says = "cannot be read" },
+	{ ERR_WRONG_STATE, "disk attach", NULL, NO_LIVE, .says = OTHER_STATE },
+	{ ERR_WRONG_STATE, "disk detach", NULL, NO_LIVE, .says = OTHER_STATE },
+	{ ERR_WRONG_STATE, "nic attach", NULL, NO_LIVE, .says = OTHER_STATE },
+	{ ERR_WRONG_STATE, "nic detach", NULL, NO_LIVE, .says = OTHER_STATE },
+	{ ERR_WRONG_STATE, "disk attach", NULL, NO_LIVE, .says = NO_RECORD },
+	{ ERR_WRONG_STATE, "disk detach", NULL, NO_LIVE, .says = NO_RECORD },
+	{ ERR_WRONG_STATE, "nic attach", NULL, NO_LIVE, .says = NO_RECORD },
+	{ ERR_WRONG_STATE, "nic detach", NULL, NO_LIVE, .says = NO_RECORD },
+	{ ERR_WRONG_STATE, "disk attach", NULL, NO_LIVE, .says = "with 'live' false" },
+	{ ERR_WRONG_STATE, "nic attach", NULL, NO_LIVE, .says = "with 'live' false" },
 	{ ERR_WRONG_STATE, "undefine", NULL, "'drover undefine {} --force' stops it first", .says = "say force" },
+	{ ERR_WRONG_STATE, "rename", NULL, "'drover shutdown {}' asks its guest to end, 'drover stop {}' ends it",
+	  .says = "stop it first" },
+	{ ERR_WRONG_STATE, "start", NULL, "'drover shutdown {}' asks its guest to end, 'drover stop {}' ends it",
+	  .says = "stop it first" },
 	{ ERR_WRONG_STATE, NULL, NULL, "'drover show {}' shows the state" },
 	{ ERR_TIMEOUT, NULL, "stalled",
 	  "QEMU does not answer, nothing was undone: 'drover jobs' follows it, 'drover stop {}' ends QEMU" },
@@ -229,6 +250,8 @@ static const struct {
 	{ ERR_UNSUPPORTED, "nic detach", "parameter", NO_LIVE, .says = RUNNING },
 	{ ERR_UNSUPPORTED, "disk attach", "parameter", DISK_MEMBERS },
 	{ ERR_UNSUPPORTED, "nic attach", "parameter", NIC_MEMBERS },
+	{ ERR_UNSUPPORTED, "screenshot", NULL, "'drover modify {} hvparams.vga=std' gives it one at its next start",
+	  .says = "no graphics card" },
 	{ ERR_UNSUPPORTED, "top", NULL, "'drover list --watch' follows the states, 'drover stats' prints the numbers" },
 	{ ERR_UNSUPPORTED, NULL, NULL, "'drover host' shows what works here, and what the QEMUs can do" },
 	{ ERR_EXISTS, "rename", NULL, "'drover list' shows the names that are taken" },
@@ -256,9 +279,14 @@ static const struct {
 	{ ERR_QEMU, NULL, NULL, "'drover log {}' shows what it said besides" },
 	{ ERR_GAP, "events", NULL, "without --since it starts from now" },
 	{ ERR_GAP, NULL, NULL, "'drover list' shows how things stand now" },
+	{ ERR_INVALID_PARAMETER, NULL, NULL,
+	  "it is JSON: names and text in double quotes, a comma between members and none behind the last",
+	  .says = ", column " },
+	{ ERR_INVALID_PARAMETER, "edit", "parameter", HINT_JSON_TEXT, .says = HINT_SAYS_TEXT },
+	{ ERR_INVALID_PARAMETER, "import", "parameter", HINT_JSON_TEXT, .says = HINT_SAYS_TEXT },
 	{ ERR_INVALID_PARAMETER, NULL, "parameter",
 	  "text that reads as JSON needs quotes, \"VALUE\", and they need those of the shell: KEY='\"VALUE\"'",
-	  .says = "must be text, not " },
+	  .says = HINT_SAYS_TEXT },
 	{ ERR_INVALID_PARAMETER, NULL, "parameter", "'drover rename {} NEW-NAME' gives it another name",
 	  .says = "instance-rename" },
 	{ ERR_INVALID_PARAMETER, "define", "parameter", MEMBERS },
@@ -268,6 +296,7 @@ static const struct {
 	{ ERR_INVALID_PARAMETER, "nic attach", "parameter", NIC_MEMBERS },
 	{ ERR_INVALID_PARAMETER, "send-key", "parameter",
 	  "keys have QEMU's names: ctrl, alt, shift, meta_l, delete, ret, spc, esc, tab, pgup, f1, a, 1" },
+	{ ERR_INVALID_PARAMETER, "start", "parameter", "'drover show {}' shows its disks and cards" },
 	{ ERR_INVALID_PARAMETER, "call", "parameter", "'drover help COMMAND' describes its arguments" },
 };
 
@@ -304,6 +333,8 @@ char *cli_hint(const char *verb, const char *subject, const struct err *e)
 			continue;
 		return hints[i].text ? fill_in(hints[i].text, subject ? subject : "NAME") : NULL;
 	}
+	if (verb && e->class == ERR_INVALID_PARAMETER)
+		return xasprintf("'drover help %s' describes it", verb);
 	return NULL;
 }
 

@@ -45,10 +45,10 @@ void cli_print_table(const struct cli *cli, const struct table *t, const char *n
 void cli_print_text(const struct cli *cli, const char *text);
 /* Nobody will ever read stdout: a pipe whose other end is closed. */
 bool cli_output_gone(void);
-/* The desc of each of RESULT's "warnings", or the text that it is, to stderr. */
-void cli_print_warnings(const struct cli *cli, const char *subject, struct json_object *result);
 /* What was printed goes out. False if not all of it did, now or before; *e says why, unless cli_output_gone(). */
 bool cli_flush(struct err **e);
+/* The desc of each of RESULT's "warnings", or the text that it is, to stderr. */
+void cli_print_warnings(const struct cli *cli, const char *subject, struct json_object *result);
 /* A file of this program's, not of the daemon's, that it cannot WHAT ("open"), by ERROR. Returns false. */
 bool cli_fail_file(struct err **e, int error, const char *what, const char *path);
 /* Text of our own for people who watch; nothing if stderr is no terminal. */
@@ -58,8 +58,11 @@ void cli_note(const char *fmt, ...) _printf_(1, 2);
  * JSON with --json (SUBJECT as a member of that name). SUBJECT, an instance as a rule, may be NULL.
  * Returns the exit status. */
 int cli_fail(const struct cli *cli, const char *subject, const struct err *e);
-/* The hint for an error: what it brings along, else the table's; NULL if there is none. The
- * caller's. */
+/* The hint for an error: what it brings along, else the table's, else for misuse the help of VERB
+ * (NULL: not known yet); NULL if there is none. The caller's. */
 char *cli_hint(const char *verb, const char *subject, const struct err *e);
+/* What the daemon says of a value that should be text; and the hint where it stood in a file. */
+#define HINT_SAYS_TEXT "must be text, not "
+#define HINT_JSON_TEXT "it is JSON, where text stands in double quotes: \"VALUE\""
 
 #endif

@@ -224,7 +224,8 @@ static int help_unknown(struct cli *cli, const char *name)
 	const char *meant = verb_guess(cli_verbs, name);
 	_cleanup_err_ struct err *e = NULL;
 
-	if (topic_may_be_command(name))
+	/* "disk-attach" is a command, however near it is to a verb; none is near to a verb with a dash */
+	if (topic_may_be_command(name) && !(meant && strchr(meant, '-')))
 		return help_topic(cli, name, NULL);
 	if (!meant)
 		meant = topic_guess(NULL, name);

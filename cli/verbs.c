@@ -580,10 +580,11 @@ const struct verb cli_verbs[] = {
 		.name = "call",
 		.usage = "COMMAND [KEY=VALUE...]",
 		.summary = "Send any command of the API.",
-		.detail = "A VALUE is JSON if it reads as JSON, else text. " QUOTES
-			  "KEY:=JSON insists on JSON, KEY=@FILE reads the value from a file (- is the standard input), "
-			  "and dots in KEY make objects within objects: definition.name=web1. The result is printed as "
-			  "JSON.",
+		.detail =
+			"A VALUE is JSON if it reads as JSON, else text. " QUOTES
+			"KEY:=JSON insists on JSON, KEY=@FILE reads the value from a file (- is the standard input), "
+			"and dots in KEY make objects within objects: definition.name=web1. The result is printed as "
+			"JSON. What has no verb is reached so: devices-change, instance-qmp, live of instance-modify.",
 		.min = 1,
 		.max = WORDS_ANY,
 		.run = verb_call,

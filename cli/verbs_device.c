@@ -64,8 +64,10 @@ int verb_attach(struct cli *cli)
 
 	json_add(arguments, kind, device);
 	for (size_t i = 1; i < cli->args.n_words; i++)
-		if (!assign_word(device, cli->args.words[i], &e))
+		if (!assign_word(device, cli->args.words[i], &e)) {
+			assign_guess(&e, str_eq(kind, "disk") ? "path" : "mode", cli->args.words[i]);
 			return cli_fail(cli, cli->args.words[0], e);
+		}
 	return send(cli, arguments);
 }
 

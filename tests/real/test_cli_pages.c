@@ -650,6 +650,9 @@ START_TEST(test_help)
 	ck_assert_ptr_nonnull(strstr(out, "disk attach"));
 	free(err);
 	ck_assert_int_eq(person_script(rig, NULL, NULL, &err, "drover", "help", "states", NULL), 19);
+	free(err);
+	ck_assert_int_eq(person_script(rig, NULL, NULL, &err, "drover", "help", "send-kye", NULL), 2);
+	ck_assert_msg(strstr(err, "did you mean 'send-key'?"), "%s", err);
 }
 END_TEST
 
@@ -663,11 +666,11 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, test_error, 0, ARRAY_SIZE(errors));
 	tcase_add_test(tc, test_misspelt_instance);
 	tcase_add_test(tc, test_files);
+	tcase_add_test(tc, test_output_is_full);
+	tcase_add_test(tc, test_log_has_more);
 	tcase_add_test(tc, test_password);
 	tcase_add_test(tc, test_password_of_nobody);
 	tcase_add_test(tc, test_screenshot);
-	tcase_add_test(tc, test_output_is_full);
-	tcase_add_test(tc, test_log_has_more);
 	tcase_add_test(tc, test_addresses);
 	tcase_add_test(tc, test_complete_display);
 	tcase_add_test(tc, test_no_daemon);

@@ -132,7 +132,7 @@ static const struct {
 	{ "disk detach", "{\"class\":\"NotFound\",\"parameter\":\"disk\"}", "drover show w" },
 	{ "disk resize", "{\"class\":\"NotFound\",\"parameter\":\"disk\"}", "drover show w" },
 	{ "nic detach", "{\"class\":\"NotFound\"}", "drover list" },
-	{ "disk attach", "{\"class\":\"NotFound\",\"step\":\"open the images\"}", NULL },
+	{ "disk attach", "{\"class\":\"NotFound\",\"step\":\"open the images\"}", "droverd opens it" },
 	{ "nic attach",
 	  "{\"class\":\"Unsupported\",\"parameter\":\"nic\",\"desc\":\"'nic': cannot be plugged while the machine "
 	  "runs; stop it first\"}",
@@ -141,7 +141,10 @@ static const struct {
 	  "{\"class\":\"Unsupported\",\"parameter\":\"nic.mode\",\"desc\":\"'nic.mode': must not be 'network': not in "
 	  "this version\"}",
 	  "drover help nic" },
-	{ "disk detach", "{\"class\":\"WrongState\"}", "--no-live" },
+	{ "disk detach", "{\"class\":\"WrongState\"}", "drover show w" },
+	{ "disk detach",
+	  "{\"class\":\"WrongState\",\"desc\":\"'w' is shutdown (guest), which takes no change of devices\"}",
+	  "--no-live" },
 	{ "nic detach", "{\"class\":\"GuestRefused\"}", "nothing was changed" },
 	{ "disk attach", "{\"class\":\"StorageError\",\"desc\":\"it is in use: Failed to get \\\"write\\\" lock\"}",
 	  "fuser" },

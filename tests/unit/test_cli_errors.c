@@ -30,7 +30,7 @@ static const struct row {
 			 "drover: w: there is one (Exists)\nhint: 'drover list' shows the names that are taken\n" },
 	[ERR_WRONG_STATE] = { "pause", "{\"class\": \"WrongState\", \"desc\": \"'w' has no process\"}",
 			      "drover: w: 'w' has no process (WrongState)\n"
-			      "hint: 'drover show w' shows the state\n" },
+			      "hint: 'drover start w' starts it\n" },
 	[ERR_BUSY] = { "start", "{\"class\": \"Busy\", \"desc\": \"too many wait\"}",
 		       "drover: w: too many wait (Busy)\n"
 		       "hint: 'drover jobs' shows what is under way; try again when it has ended\n" },
