@@ -305,9 +305,7 @@ static char *usage_word(const char *usage, size_t n)
 static void offer_word(struct completion *c)
 {
 	bool help = str_eq(c->verb->name, "help");
-	_cleanup_free_ char *word = help                            ? xstrdup("VERB") :
-				    str_eq(c->verb->name, "define") ? xstrdup("NAME") :
-								      usage_word(c->verb->usage, c->n);
+	_cleanup_free_ char *word = help ? xstrdup("VERB") : usage_word(c->verb->usage, c->n);
 
 	for (size_t i = 0; word && i < ARRAY_SIZE(kinds); i++)
 		if (str_eq(kinds[i].word, word))

@@ -11,8 +11,10 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -76,6 +78,7 @@ struct edit {
 	struct cli *cli;
 	const char *name;
 	struct json_object *before; /* the definition as it is stored */
+	bool interrupted;           /* at a question */
 	char *dir, *path;           /* a directory of our own, the text in it */
 };
 
@@ -225,16 +228,41 @@ static bool modify(struct edit *ed, struct json_object *patch, bool dry_run, str
 
 enum next { NEXT_AGAIN, NEXT_END };
 
-/* The first letter of the answer to TEXT, in lower case; EOF at the end of the input. */
-static int ask(const char *text)
+/* Asks TEXT and waits for a line; false if ^C comes first, which ends nothing from the question on. */
+static bool await_answer(const char *text)
+{
+	sigset_t interrupt, before;
+	struct signalfd_siginfo info;
+	struct pollfd p[2] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .events = POLLIN } };
+	bool interrupted;
+
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt, &before);
+	p[1].fd = signalfd(-1, &interrupt, SFD_CLOEXEC | SFD_NONBLOCK);
+	fflush(stdout);
+	fputs(text, stderr);
+	while (poll(p, ARRAY_SIZE(p), -1) < 0 && errno == EINTR)
+		;
+	interrupted = read(p[1].fd, &info, sizeof(info)) == sizeof(info);
+	if (p[1].fd >= 0)
+		close(p[1].fd);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return !interrupted;
+}
+
+/* The first letter of the answer to TEXT, in lower case; EOF at the end of the input, and for ^C. */
+static int ask(struct edit *ed, const char *text)
 {
 	char *line = NULL;
 	size_t size = 0;
-	int answer;
+	int answer = EOF;
 
-	fflush(stdout);
-	fputs(text, stderr);
-	answer = getline(&line, &size, stdin) > 0 ? tolower((unsigned char)*line) : EOF;
+	ed->interrupted = !await_answer(text);
+	if (ed->interrupted)
+		fputc('\n', stderr);
+	else if (getline(&line, &size, stdin) > 0)
+		answer = tolower((unsigned char)*line);
 	free(line);
 	return answer;
 }
@@ -267,12 +295,20 @@ static enum next offer_again(struct edit *ed, const struct err *e, int *status)
 {
 	*status = cli_fail(ed->cli, ed->name, e);
 	if (isatty(STDIN_FILENO) && e->class != ERR_UNAVAILABLE) {
-		int answer = ask("Edit again? [Y/n] ");
+		int answer = ask(ed, "Edit again? [Y/n] ");
 
 		if (answer != 'n' && answer != EOF)
 			return NEXT_AGAIN;
 	}
 	return keep_text(ed);
+}
+
+/* To take the name away is to give no other one. */
+static void hint_of_name(const struct edit *ed, struct err *e)
+{
+	_cleanup_free_ char *hint = xasprintf("put \"name\": \"%s\" back; 'drover rename' changes it", ed->name);
+
+	err_add(e, "hint", json_object_new_string(hint));
 }
 
 /* One round: the editor, the plan, the question, the change. */
@@ -288,8 +324,11 @@ static enum next round_of(struct edit *ed, int *status)
 	if (!after)
 		return offer_again(ed, e, status);
 	patch = edit_patch(ed->before, after);
-	if (!modify(ed, patch, true, &plan, &e))
+	if (!modify(ed, patch, true, &plan, &e)) {
+		if (!json_get_str(after, "name"))
+			hint_of_name(ed, e);
 		return offer_again(ed, e, status);
+	}
 	*status = 0;
 	if (!json_get_bool(plan, "changed", true)) {
 		verb_print(ed->cli, ed->name, plan, xstrdup("unchanged"));
@@ -297,7 +336,7 @@ static enum next round_of(struct edit *ed, int *status)
 	}
 	print_plan(ed, after, plan);
 	if (!args_has(&ed->cli->args, "yes"))
-		answer = ask("Apply? [y]es, [n]o, [e]dit again: ");
+		answer = ask(ed, "Apply? [y]es, [n]o, [e]dit again: ");
 	if (answer == 'e')
 		return NEXT_AGAIN;
 	if (answer != 'y')
@@ -335,5 +374,9 @@ int verb_edit(struct cli *cli)
 	forget_text(&ed);
 	free(ed.dir);
 	free(ed.path);
+	if (ed.interrupted) {
+		signal(SIGINT, SIG_DFL);
+		raise(SIGINT);
+	}
 	return status;
 }

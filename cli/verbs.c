@@ -174,7 +174,8 @@ const struct verb cli_verbs[] = {
 		.summary = "Create or replace an instance's definition.",
 		.detail = "The definition is JSON from FILE or, with -, from the standard input. The word is a file if "
 			  "it is -, contains a / or ends in .json; else it is the name of an instance that the options "
-			  "describe. A VALUE is JSON if it reads as JSON, else text. " QUOTES
+			  "describe. What there is of that name is replaced as a whole; 'drover modify' changes parts. "
+			  "A VALUE is JSON if it reads as JSON, else text. " QUOTES
 			  "PARAM:=JSON insists on JSON, PARAM=@FILE reads the value from a file.",
 		.options = define_options,
 		.max = 1,

@@ -106,6 +106,8 @@ static char *join(struct json_object *list, const char *key)
 	return text;
 }
 
+#define PENDING "pending until the next start: "
+
 char *modify_outcome(struct json_object *result, bool dry_run)
 {
 	_cleanup_free_ char *applied = join(json_get_typed(result, "applied", json_type_array), NULL);
@@ -117,8 +119,7 @@ char *modify_outcome(struct json_object *result, bool dry_run)
 			 !*applied && *pending ? "" :
 			 dry_run               ? "would change " :
 						 "changed ",
-			 applied, *applied && *pending ? "; " : "", *pending ? "pending until the next start: " : "",
-			 pending);
+			 applied, *applied && *pending ? "; " : "", *pending ? PENDING : "", pending);
 }
 
 int verb_modify(struct cli *cli)
@@ -158,9 +159,9 @@ static char *absolute(const char *path)
 	return here ? xasprintf("%s/%s", here, path) : xstrdup(path);
 }
 
-/* Each --disk and --nic is one device. */
+/* Each --disk and --nic is one device; KEY is the member that one has first of all. */
 static bool add_devices(struct json_object *o, const struct args *args, const char *option, const char *member,
-			struct err **e)
+			const char *key, struct err **e)
 {
 	struct json_object *list = json_object_new_array(), *device;
 	const char *word;
@@ -170,8 +171,10 @@ static bool add_devices(struct json_object *o, const struct args *args, const ch
 		device = json_object_new_object();
 		json_object_array_add(list, device);
 		if (!assign_list(device, word, e)) {
+			_cleanup_free_ char *front = xasprintf("--%s %s", option, key);
+
 			json_object_put(list);
-			return false;
+			return assign_guess(e, front, word);
 		}
 	}
 	if (json_object_array_length(list))
@@ -204,7 +207,7 @@ static struct json_object *from_options(const struct args *args, const char *nam
 			return NULL;
 	if (json_object_object_length(hvparams) == 0)
 		json_object_object_del(o, "hvparams");
-	if (!add_devices(o, args, "disk", "disks", e) || !add_devices(o, args, "nic", "nics", e))
+	if (!add_devices(o, args, "disk", "disks", "path", e) || !add_devices(o, args, "nic", "nics", "mode", e))
 		return NULL;
 	return TAKE_PTR(o);
 }
@@ -242,31 +245,67 @@ static struct json_object *definition_of(const struct args *args, const char **s
 	return from_file(args, file, e);
 }
 
+/* Whether the definition is that of a file, not of options. */
+static bool is_from_file(const struct args *args)
+{
+	return args_has(args, "file") || input_is_file(args->words[0]);
+}
+
+/* The instance called NAME as query-instance has it, the caller's; NULL: there is none. */
+static struct json_object *find(struct cli *cli, const char *name)
+{
+	_cleanup_json_ struct json_object *arguments = json_object_new_object(), *o = NULL;
+
+	json_add_str(arguments, "instance", name);
+	if (!name || !cli_call(cli, "query-instance", arguments, &o, NULL) || !str_eq(json_get_str(o, "name"), name))
+		return NULL;
+	return TAKE_PTR(o);
+}
+
+/* REPLACED: there was another definition, of which all is gone that is not in this one. */
+static void print_defined(struct cli *cli, const char *name, struct json_object *result, bool replaced)
+{
+	_cleanup_json_ struct json_object *now = replaced ? find(cli, name) : NULL;
+	_cleanup_free_ char *pending = join(json_get_typed(now, "pending", json_type_array), "path");
+	const char *uuid = json_get_str(result, "uuid");
+
+	verb_print(cli, name, result,
+		   xasprintf("%s%s%s%s%s",
+			     !json_get_bool(result, "changed", true) ? "unchanged" :
+			     replaced                                ? "replaced" :
+								       "defined",
+			     uuid ? ", " : "", uuid ? uuid : "", *pending ? "; " PENDING : "", pending));
+	if (replaced && !is_from_file(&cli->args))
+		fprintf(stderr, "hint: 'drover modify %s KEY=VALUE' changes single members, and leaves the others\n",
+			name);
+}
+
 int verb_define(struct cli *cli)
 {
 	_cleanup_json_ struct json_object *definition = NULL, *arguments = json_object_new_object(), *result = NULL;
+	_cleanup_json_ struct json_object *before = NULL;
 	_cleanup_err_ struct err *e = NULL;
-	const char *subject = NULL, *name, *uuid;
+	const char *subject = NULL, *name;
 
 	definition = definition_of(&cli->args, &subject, &e);
 	if (!definition)
 		return cli_fail(cli, subject, e);
 	name = json_get_str(definition, "name");
+	if (!cli_client(cli, &e))
+		return cli_fail(cli, NULL, e);
+	if (!cli->json)
+		before = find(cli, name);
 	json_add(arguments, "definition", json_object_get(definition));
-	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e))
-		return cli_fail(cli, !cli->client ? NULL : name ? name : subject, e);
-	cli_print_warnings(cli, name, result);
-	if (cli->json) {
-		cli_print_json(cli, result);
-		return 0;
+	if (!cli_call(cli, cli->args.verb->command, arguments, &result, &e)) {
+		if (is_from_file(&cli->args) && strstr(e->desc, HINT_SAYS_TEXT))
+			err_add(e, "hint", json_object_new_string(HINT_JSON_TEXT));
+		return cli_fail(cli, name ? name : subject, e);
 	}
-	uuid = json_get_str(result, "uuid");
-	_cleanup_free_ char *line = xasprintf("%s: %s%s%s", name ? name : subject,
-					      json_get_bool(result, "changed", true) ? "defined" : "unchanged",
-					      uuid ? ", " : "", uuid ? uuid : "");
-	_cleanup_free_ char *plain = text_plain(line, "");
-
-	printf("%s\n", plain);
+	cli_print_warnings(cli, name, result);
+	if (cli->json)
+		cli_print_json(cli, result);
+	else
+		print_defined(cli, name ? name : subject, result, before && json_get_bool(result, "changed", true));
 	return 0;
 }
 

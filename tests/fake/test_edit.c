@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `drover edit` by a person: the plan before the question, and what becomes of a text that cannot be taken. */
+/* `drover edit` by a person: the plan before the question, and what becomes of a text that cannot be taken. `drover define` of
+ * what is there. */
 #include "person.h"
 #include "stage.h"
 
@@ -216,6 +217,87 @@ START_TEST(test_text_is_private)
 }
 END_TEST
 
+/* ^C at a question is the end; what was typed is kept, and where is said. */
+START_TEST(test_interrupted)
+{
+	_cleanup_person_ struct person *p = NULL;
+	_cleanup_free_ char *left = NULL;
+
+	editor_does(TWO_CPUS);
+	p = person_come(stage.r, "drover", "edit", "web", NULL);
+	person_await(p, "Apply?");
+	person_type(p, "\3");
+	person_await(p, "the text is kept in");
+	ck_assert_int_eq(person_leave(p), 128 + 2);
+	ck_assert_int_eq(vcpus(), 1);
+	left = kept();
+	ck_assert_ptr_nonnull(strstr(left, "\"vcpus\": 2"));
+}
+END_TEST
+
+START_TEST(test_without_a_name)
+{
+	_cleanup_person_ struct person *p = NULL;
+
+	editor_does("/\"name\": \"web\"/d");
+	p = person_come(stage.r, "drover", "edit", "web", NULL);
+	person_await(p, "(InvalidParameter)");
+	person_await(p, "hint: put \"name\": \"web\" back");
+	person_await(p, "Edit again?");
+	person_type(p, "n\n");
+	ck_assert_int_eq(person_leave(p), 2);
+}
+END_TEST
+
+static void define(const char *input, const char *word, const char *option, const char *value, char **out, char **err)
+{
+	ck_assert_int_eq(person_script(stage.r, input, out, err, "drover", "define", word, option, value, NULL), 0);
+}
+
+/* What helps in a shell is no help in a file. */
+START_TEST(test_define_needs_text)
+{
+	static const char file[] = "{\"name\": \"new\", \"hvparams\": {\"kernel_args\": 5}}";
+	_cleanup_free_ char *of_file = NULL, *of_shell = NULL;
+
+	ck_assert_int_eq(person_script(stage.r, file, NULL, &of_file, "drover", "define", "-", NULL), 2);
+	ck_assert_msg(strstr(of_file, "hint: it is JSON, where text stands in double quotes"), "%s", of_file);
+	ck_assert_int_eq(person_script(stage.r, NULL, NULL, &of_shell, "drover", "define", "new", "--append", "5",
+				       "--set", "initrd_path=5", NULL),
+			 2);
+	ck_assert_msg(strstr(of_shell, "KEY='\"VALUE\"'"), "%s", of_shell);
+}
+END_TEST
+
+/* A definition in place of another one is whole: what was in that and is not in this waits to go. */
+START_TEST(test_define_replaces)
+{
+	static const char changes[] = "hint: 'drover modify web KEY=VALUE' changes single members";
+	struct {
+		char *out, *err;
+	} said[4];
+
+	define(NULL, "web", "--memory", "64M", &said[0].out, &said[0].err);
+	ck_assert_msg(str_starts(said[0].out, "web: replaced, ") &&
+			      strstr(said[0].out, "; pending until the next start: "),
+		      "%s", said[0].out);
+	ck_assert_ptr_nonnull(strstr(said[0].out, "memory"));
+	ck_assert_msg(strstr(said[0].err, changes), "%s", said[0].err);
+	define(NULL, "web", "--memory", "64M", &said[1].out, &said[1].err);
+	ck_assert_msg(str_starts(said[1].out, "web: unchanged, "), "%s", said[1].out);
+	/* who writes a file means all of it */
+	define("{\"name\": \"web\", \"memory\": \"96M\"}", "-", NULL, NULL, &said[2].out, &said[2].err);
+	ck_assert_msg(str_starts(said[2].out, "web: replaced, "), "%s", said[2].out);
+	define(NULL, "new", NULL, NULL, &said[3].out, &said[3].err);
+	ck_assert_msg(str_starts(said[3].out, "new: defined, ") && !strchr(said[3].out, ';'), "%s", said[3].out);
+	for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+		ck_assert(i == 0 || !strstr(said[i].err, "drover modify"));
+		free(said[i].out);
+		free(said[i].err);
+	}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("drover edit");
@@ -232,6 +314,10 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_nothing_to_keep);
 	tcase_add_test(tc, test_script);
 	tcase_add_test(tc, test_text_is_private);
+	tcase_add_test(tc, test_interrupted);
+	tcase_add_test(tc, test_without_a_name);
+	tcase_add_test(tc, test_define_needs_text);
+	tcase_add_test(tc, test_define_replaces);
 	suite_add_tcase(s, tc);
 	return s;
 }

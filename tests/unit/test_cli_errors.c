@@ -180,6 +180,28 @@ START_TEST(test_define_file_alone)
 }
 END_TEST
 
+/* A value that goes without its key, where there is one key that it can only be. */
+START_TEST(test_forgotten_key)
+{
+	static const struct {
+		const char *argv[6], *meant;
+	} words[] = {
+		{ { "drover", "define", "x", "--nic", "user" }, "--nic mode=user" },
+		{ { "drover", "define", "x", "--disk", "a.qcow2" }, "--disk path=a.qcow2" },
+		{ { "drover", "disk", "attach", "w", "/a.qcow2" }, "path=/a.qcow2" },
+		{ { "drover", "nic", "attach", "w", "user" }, "mode=user" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		_cleanup_free_ char *hint = xasprintf("\nhint: did you mean '%s'?\n", words[i].meant);
+		char text[1024] = "";
+
+		ck_assert_int_eq(run(words[i].argv, 5, text, sizeof(text)), 2);
+		ck_assert_msg(strstr(text, hint), "%s", text);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cli_errors");
@@ -190,6 +212,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_words, 0, ERR_CLASS_COUNT);
 	tcase_add_loop_test(tc, test_json, 0, ERR_CLASS_COUNT);
 	tcase_add_test(tc, test_define_file_alone);
+	tcase_add_test(tc, test_forgotten_key);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
