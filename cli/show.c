@@ -219,9 +219,13 @@ static char *source_of(struct json_object *disk)
 static void show_disks(const struct cli *cli, struct json_object *o)
 {
 	static const struct column columns[] = {
-		{ .title = "NAME", .min = 8 },      { .title = "STATE" }, { .title = "MODE" },
-		{ .title = "SIZE", .right = true }, { .title = "MEDIA" }, { .title = "AT", .min = 9 },
-		{ .title = "SOURCE", .min = 16 },
+		{ .title = "NAME", .min = 8 },
+		{ .title = "STATE" },
+		{ .title = "MODE" },
+		{ .title = "SIZE", .right = true },
+		{ .title = "MEDIA" },
+		{ .title = "AT", .min = 9 },
+		{ .title = "SOURCE", .min = 16, .keep = true },
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	struct json_object *list = devices_of(o, "disks");

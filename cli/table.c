@@ -184,6 +184,45 @@ static size_t column_width(const struct table *t, size_t c, bool *empty)
 	return width;
 }
 
+/* The width that the column needs at least. */
+static size_t least_width(const struct layout *l, size_t i)
+{
+	return l->columns[i].min && l->widths[i] > TABLE_FLOOR ? TABLE_FLOOR : l->widths[i];
+}
+
+/* The column that is left out next. */
+static size_t next_to_drop(const struct layout *l)
+{
+	for (size_t i = l->n - 1; i > 0; i--)
+		if (!l->columns[i].keep)
+			return i;
+	return l->n - 1;
+}
+
+static void drop_column(struct layout *l, size_t i)
+{
+	for (l->n--; i < l->n; i++) {
+		l->at[i] = l->at[i + 1];
+		l->widths[i] = l->widths[i + 1];
+		l->columns[i] = l->columns[i + 1];
+	}
+}
+
+/* Leaves out what has no room even where all are as narrow as they may be. */
+static void drop_columns(struct layout *l, size_t width)
+{
+	size_t least = l->n ? GAP * (l->n - 1) : 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		least += least_width(l, i);
+	while (least > width && l->n > 1) {
+		size_t i = next_to_drop(l);
+
+		least -= GAP + least_width(l, i);
+		drop_column(l, i);
+	}
+}
+
 static void lay_out(const struct table *t, size_t width, struct layout *l)
 {
 	for (size_t c = 0; c < t->n; c++) {
@@ -196,8 +235,10 @@ static void lay_out(const struct table *t, size_t width, struct layout *l)
 		l->widths[l->n] = w;
 		l->columns[l->n++] = t->columns[c];
 	}
-	if (width)
+	if (width) {
+		drop_columns(l, width);
 		table_fit(l->widths, l->columns, l->n, width);
+	}
 }
 
 /* ROW NULL: the titles. */

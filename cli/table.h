@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A table for people: cells in columns, cut to the width of a terminal.
+ * A table for people: cells in columns, cut to the width of a terminal; where that is not enough, columns
+ * are left out, the last ones first, never the first one.
  *
  * Cells are copied and escaped (text_plain) when they are put in, so anything may go into one. An
  * empty cell prints as "-", so that a line always splits into the same number of words unless a
@@ -28,6 +29,7 @@ struct column {
 	const char *title;
 	bool right;    /* aligned */
 	bool optional; /* left out where room is limited and no row has it */
+	bool keep;     /* left out for want of room only when those without this are */
 	unsigned min;  /* cut below this many columns only when all are; 0: never cut */
 };
 

@@ -61,6 +61,16 @@ static void row(struct table *t, struct json_object *o, const char *today)
 		    json_get_bool(o, "descriptor", false) ? " (and a descriptor)" : "");
 }
 
+/* Of an operation one expects something, so scripts are told as well. */
+static void print_none(const char *name, const char *operation)
+{
+	_cleanup_free_ char *line = xasprintf("drover: %s: nothing is kept that was said on behalf of '%s'", name,
+					      operation);
+	_cleanup_free_ char *plain = text_plain(line, "");
+
+	fprintf(stderr, "%s\n", plain);
+}
+
 int verb_trace(struct cli *cli)
 {
 	static const struct column columns[] = {
@@ -68,12 +78,13 @@ int verb_trace(struct cli *cli)
 		{ .title = "QMP" },
 		{ .title = "ID", .right = true },
 		{ .title = "MS", .right = true },
-		{ .title = "NAME", .min = 16 },
-		{ .title = "MESSAGE", .min = 8 },
+		{ .title = "NAME", .min = 16, .keep = true },
+		{ .title = "MESSAGE", .min = 8, .keep = true },
 	};
 	_cleanup_(table_freep) struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	_cleanup_json_ struct json_object *arguments = args_request(&cli->args), *result = NULL;
 	_cleanup_free_ char *today = text_time(time_now(), false);
+	const char *operation = args_get(&cli->args, "operation");
 	int status;
 
 	json_add_str(arguments, "instance", cli->args.words[0]);
@@ -81,6 +92,9 @@ int verb_trace(struct cli *cli)
 		return status;
 	for (size_t i = 0; i < json_length(result); i++)
 		row(t, json_object_array_get_idx(result, i), today);
-	cli_print_table(cli, t, "Nothing was said.\n");
+	if (operation && !table_rows(t))
+		print_none(cli->args.words[0], operation);
+	else
+		cli_print_table(cli, t, "Nothing was said.\n");
 	return 0;
 }

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Text and tables as a terminal gets them. */
+#include "cli/cli.h"
 #include "cli/table.h"
 #include "cli/text.h"
 
 #include "base/json.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Consumes TEXT. */
 static void is(char *text, const char *expected)
@@ -179,11 +183,61 @@ START_TEST(test_table)
 				   "web1     12345  -\n"
 				   "a-long~      -  new\\x0a~\n"
 				   "  bad\\x0a\n");
-	is(print_table(1, false), "NAME    PID  NOTE\n"
-				  "web1  12345  -\n"
-				  "a-l~      -  new~\n"
+	/* where no shrinking is enough the last columns go, and the first one stays */
+	is(print_table(17, false), "NAME    PID  NOTE\n"
+				   "web1  12345  -\n"
+				   "a-l~      -  new~\n"
+				   "  bad\\x0a\n");
+	is(print_table(16, false), "NAME         PID\n"
+				   "web1       12345\n"
+				   "a-long-n~      -\n"
+				   "  bad\\x0a\n");
+	is(print_table(1, false), "NAME\n"
+				  "web1\n"
+				  "a-l~\n"
 				  "  bad\\x0a\n");
 	ck_assert_ptr_nonnull(strstr(colour, "\033[32mweb1\033[0m"));
+}
+END_TEST
+
+/* Colours are for terminals that can show them to people who want them. */
+START_TEST(test_colours)
+{
+	static const struct {
+		const char *term, *no_color;
+		bool colour, dumb;
+	} rows[] = {
+		{ "xterm", NULL, true, false }, { "xterm", "", true, false }, { "xterm", "1", false, false },
+		{ "dumb", NULL, false, true },  { "", NULL, false, true },    { NULL, NULL, false, true },
+	};
+	_cleanup_close_ int pty = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), was = dup(STDOUT_FILENO);
+	int terminal;
+
+	ck_assert(pty >= 0 && grantpt(pty) == 0 && unlockpt(pty) == 0);
+	terminal = open(ptsname(pty), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	ck_assert_int_ge(terminal, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *text = NULL;
+		struct cli cli;
+
+		if (rows[i].term)
+			setenv("TERM", rows[i].term, 1);
+		else
+			unsetenv("TERM");
+		unsetenv("NO_COLOR");
+		if (rows[i].no_color)
+			setenv("NO_COLOR", rows[i].no_color, 1);
+		fflush(stdout);
+		dup2(terminal, STDOUT_FILENO);
+		cli_init(&cli);
+		dup2(was, STDOUT_FILENO);
+		ck_assert(cli.screen.tty);
+		ck_assert_msg(cli.screen.dumb == rows[i].dumb, "row %zu", i);
+		text = print_table(cli.screen.width, cli.screen.colour);
+		ck_assert_msg((strchr(text, '\033') != NULL) == rows[i].colour, "row %zu: %s", i, text);
+		cli_clear(&cli);
+	}
+	close(terminal);
 }
 END_TEST
 
@@ -232,6 +286,7 @@ int main(void)
 	tcase_add_test(tc, test_durations);
 	tcase_add_test(tc, test_quote);
 	tcase_add_test(tc, test_table);
+	tcase_add_test(tc, test_colours);
 	tcase_add_test(tc, test_fit);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

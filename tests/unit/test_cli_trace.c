@@ -87,6 +87,33 @@ START_TEST(lines)
 }
 END_TEST
 
+/* Nothing on the output, a word beside it, and no failure. */
+START_TEST(nothing_of_an_operation)
+{
+	static const char none[] = GREETING "{\"return\":[],\"id\":2}\r\n";
+	const char *argv[] = { "drover", "trace", "web", "--operation", "#999", NULL };
+	_cleanup_close_ int file = memfd_create("stderr", MFD_CLOEXEC), was = dup(STDERR_FILENO);
+	struct cli cli = { 0 };
+	char text[256] = "";
+	int fds[2], status;
+
+	ck_assert(args_parse(cli_verbs, 5, (char **)(uintptr_t)argv, &cli.args, NULL));
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert_int_eq(write(fds[1], none, strlen(none)), (ssize_t)strlen(none));
+	cli.client = client_new(fds[0], "/socket", NULL);
+	fflush(stderr);
+	dup2(file, STDERR_FILENO);
+	status = cli.args.verb->run(&cli);
+	fflush(stderr);
+	dup2(was, STDERR_FILENO);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_gt(pread(file, text, sizeof(text) - 1, 0), 0);
+	ck_assert_msg(str_starts(text, "drover: web: ") && strstr(text, "'#999'"), "%s", text);
+	close(fds[1]);
+	cli_clear(&cli);
+}
+END_TEST
+
 /* An error of an operation leads here. */
 START_TEST(hint)
 {
@@ -122,6 +149,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, lines);
 	tcase_add_test(tc, fits);
+	tcase_add_test(tc, nothing_of_an_operation);
 	tcase_add_test(tc, hint);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
