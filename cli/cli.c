@@ -232,6 +232,8 @@ static const struct {
 	{ ERR_WRONG_STATE, "undefine", NULL, "'drover undefine {} --force' stops it first", .says = "say force" },
 	{ ERR_WRONG_STATE, "rename", NULL, "'drover shutdown {}' asks its guest to end, 'drover stop {}' ends it",
 	  .says = "stop it first" },
+	{ ERR_WRONG_STATE, "start", NULL, "'drover resume {}' does", .says = "'instance-resume' lets" },
+	{ ERR_WRONG_STATE, "start", NULL, "'drover pause {}' does", .says = "'instance-pause' halts" },
 	{ ERR_WRONG_STATE, "start", NULL, "'drover shutdown {}' asks its guest to end, 'drover stop {}' ends it",
 	  .says = "stop it first" },
 	{ ERR_WRONG_STATE, NULL, NULL, "'drover show {}' shows the state" },

@@ -426,6 +426,12 @@ START_TEST(test_hints)
 		  "{\"class\":\"WrongState\",\"desc\":\"the machine that runs has no such place; stop and start it "
 		  "first, or attach with 'live' false\"}",
 		  "--no-live" },
+		{ "start", "w",
+		  "{\"class\":\"WrongState\",\"desc\":\"'w' is paused (admin); 'instance-resume' lets it go on\"}",
+		  "'drover resume w'" },
+		{ "start", "w",
+		  "{\"class\":\"WrongState\",\"desc\":\"'w' is running (booted); 'instance-pause' halts it\"}",
+		  "'drover pause w'" },
 		{ "screenshot", "w", "{\"class\":\"Unsupported\",\"desc\":\"'w' has no graphics card\"}",
 		  "'drover modify w hvparams.vga=std'" },
 		{ "disk attach", "w", "{\"class\":\"NotFound\",\"step\":\"open the images\"}", "droverd opens it" },
