@@ -20,8 +20,8 @@ bool assign_word(struct json_object *o, const char *word, struct err **e);
 /* Adds those of "KEY=VALUE,KEY=VALUE" to O; a comma that no KEY= follows belongs to its VALUE. */
 bool assign_list(struct json_object *o, const char *text, struct err **e);
 
-/* An error of WORD as one of the above, that lacks its KEY=, gets the guess what was meant: "KEY=WORD", KEY with what may stand
- * in front. Returns false. */
+/* An error of WORD as one of the above, that lacks its KEY=, gets the guess what was meant: "KEY=WORD", KEY
+ * with what may stand in front. Returns false. */
 bool assign_guess(struct err **e, const char *key, const char *word);
 
 /* All of a file, or of the standard input ("-"), at most a request's 1 MiB; pipes are read to their

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `drover edit` by a person: the plan before the question, and what becomes of a text that cannot be taken. `drover define` of
- * what is there. */
+/*
+ * `drover edit` by a person: the plan before the question, and what becomes of a text that cannot be taken. `drover
+ * define` of what is there.
+ */
 #include "person.h"
 #include "stage.h"
 
