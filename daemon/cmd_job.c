@@ -93,7 +93,8 @@ const struct command cmd_job_cancel = {
 	.lane = LANE_BESIDE,
 	.params = id_rows,
 	.args_size = sizeof(struct id_args),
-	.doc = "Asks a job to stop and go back. Past its commit that is WrongState.",
+	.doc = "Asks a job to stop and go back. Past its commit that is WrongState. What QEMU was asked and has not "
+	       "answered is waited for: the job is aborting until then.",
 	.returns = "{changed}",
 	.query = cancel,
 };

@@ -10,9 +10,11 @@
 #include "runtime/fdsets.h"
 #include "runtime/iothreads.h"
 #include "runtime/remote.h"
+#include "runtime/servers.h"
 #include "runtime/vhost.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum { ASK_MS = 30000, OPEN_MS = 60000, CALL_MS = 30000, LEAVE_MS = 30000 };
 enum { SECTOR = 512 }; /* a guest sees whole ones */
@@ -113,6 +115,20 @@ void plug_blame(struct err *e, const char *name, const char *where)
 {
 	err_prefix(e, "%s: '%s'", name, where);
 	err_name_param(&e, name);
+}
+
+bool plug_has_remote(const struct plug *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct disk *d = p->devices[i].nic ? NULL : definition_disk(&p->def, p->devices[i].index);
+
+		if (d && d->uri)
+			return true;
+		for (size_t k = 0; d && k < d->backing.n; k++)
+			if (((const struct backing *)d->backing.items)[k].uri)
+				return true;
+	}
+	return false;
 }
 
 /* Where a file is a block device is known when it is open. */
@@ -266,6 +282,41 @@ static enum verdict ask_binary(struct op *op, void *arg)
 	return caps_wait(op, p->inst->rt->caps, p->binary, &p->caps);
 }
 
+struct asking {
+	struct plug *p;
+	struct servers *servers;
+};
+
+/* In the words of the request. */
+static void ask_for(const char *name, const char *uri, const char *node, void *data)
+{
+	const struct asking *a = data;
+	const struct device *d = plug_device_of(a->p, node);
+	_cleanup_free_ char *called = d ? plug_called(a->p, d, name) : NULL;
+
+	if (d)
+		servers_add(a->servers, called, uri);
+}
+
+/* QEMU would wait for a server with the guest: it is not told of one that does not answer. */
+static enum verdict ask_servers(struct op *op, void *arg)
+{
+	struct plug *p = arg;
+	struct fetch_user qemu = { 0 };
+	struct asking a = { .p = p };
+	int n = -1;
+
+	if (p->inst->process)
+		n = process_credentials(p->inst->process, &qemu.uid, &qemu.gid, qemu.groups, FETCH_GROUPS_MAX);
+	if (n < 0)
+		return op_fail(op, ERR_GUEST_GONE, "QEMU has ended");
+	qemu.n_groups = (unsigned)n;
+	qemu.drop = geteuid() == 0 && qemu.uid != 0;
+	a.servers = servers_new(op, &qemu);
+	remote_list(&p->def, ask_for, &a);
+	return servers_wait(op, a.servers, p->inst->rt->fetcher);
+}
+
 static enum verdict open_images(struct op *op, void *arg)
 {
 	struct plug *p = arg;
@@ -367,6 +418,7 @@ static enum verdict describe(struct op *op, void *arg)
 }
 
 static const struct step step_ask = { "ask what QEMU can do", ask_binary, .timeout_ms = ASK_MS };
+static const struct step step_servers = { "ask the servers of images", ask_servers, .timeout_ms = SERVERS_MS };
 static const struct step step_open = { "open the images", open_images, close_images, .timeout_ms = OPEN_MS };
 static const struct step step_taps = { "make the taps", make_taps, close_taps };
 static const struct step step_describe = { "describe the devices", describe };
@@ -374,6 +426,8 @@ static const struct step step_describe = { "describe the devices", describe };
 void plug_host_plan(struct op *op, struct plug *p)
 {
 	op_add(op, &step_ask, p);
+	if (plug_has_remote(p) && !p->apart) /* apart there is no guest to wait */
+		op_add(op, &step_servers, p);
 	if (p->files.n)
 		op_add(op, &step_open, p);
 	if (has_taps(p))

@@ -59,6 +59,8 @@ size_t plug_top_file(const struct plug *p, const struct device *d);
 char *plug_called(const struct plug *p, const struct device *d, const char *what);
 /* E is about the parameter NAME, which says WHERE. */
 void plug_blame(struct err *e, const char *name, const char *where);
+/* Whether any image of the devices has a uri. */
+bool plug_has_remote(const struct plug *p);
 /* What QEMU is to call one of a card's descriptors; the caller's. */
 char *plug_tap_name(const struct device *d, unsigned queue);
 /* A step about one device, file or part. */

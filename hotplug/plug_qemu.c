@@ -188,20 +188,6 @@ static enum verdict check_remote(struct op *op, void *arg)
 	return qmp_call_nodes(op, plug_qmp(p), on_remote, p);
 }
 
-static bool has_remote(const struct plug *p)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		const struct disk *d = p->devices[i].nic ? NULL : definition_disk(&p->def, p->devices[i].index);
-
-		if (d && d->uri)
-			return true;
-		for (size_t k = 0; d && k < d->backing.n; k++)
-			if (((const struct backing *)d->backing.items)[k].uri)
-				return true;
-	}
-	return false;
-}
-
 static const struct step step_remote = { "look into the images", check_remote, .timeout_ms = CALL_MS };
 static const struct step step_file = { "give QEMU an image", give_file, take_file, .timeout_ms = CALL_MS };
 static const struct step step_tap = { "give QEMU a tap", give_tap, take_tap, .timeout_ms = CALL_MS };
@@ -278,6 +264,6 @@ void plug_qemu_plan(struct op *op, struct plug *p)
 	for (size_t i = 0; i < p->parts.n; i++)
 		if (p->parts.items[i].outlet != OUTLET_DEVICE)
 			plug_add_about(op, &step_part, p, i, 0);
-	if (has_remote(p))
+	if (plug_has_remote(p))
 		op_add(op, &step_remote, p);
 }

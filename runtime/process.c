@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -117,16 +118,22 @@ bool process_is_none(int dirfd, struct err **e)
 	return true;
 }
 
-/* What follows the name of the program in /proc/PID/stat, which itself may hold anything. */
-static bool read_stat(pid_t pid, char *buf, size_t size, const char **rest)
+/* The beginning of /proc/PID/NAME. */
+static bool read_proc(pid_t pid, const char *name, char *buf, size_t size)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%d/stat", pid);
+	_cleanup_free_ char *path = xasprintf("/proc/%d/%s", pid, name);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
 
-	if (n <= 0)
+	buf[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* What follows the name of the program in /proc/PID/stat, which itself may hold anything. */
+static bool read_stat(pid_t pid, char *buf, size_t size, const char **rest)
+{
+	if (!read_proc(pid, "stat", buf, size))
 		return false;
-	buf[n] = '\0';
 	*rest = strrchr(buf, ')');
 	return *rest && (*rest)[1] == ' ';
 }
@@ -283,6 +290,38 @@ void process_signal(const struct process *p, int signal)
 {
 	if (p->qemu.fd >= 0)
 		syscall(SYS_pidfd_send_signal, p->qemu.fd, signal, NULL, 0);
+}
+
+/* The numbers of a line of /proc/PID/status. */
+static int read_numbers(const char *status, const char *line, gid_t *to, int max)
+{
+	const char *p = strstr(status, line);
+	int n = 0;
+
+	if (!p)
+		return 0;
+	p += strlen(line);
+	p += strspn(p, "\t ");
+	for (char *end; n < max && isdigit((unsigned char)*p); n++) {
+		to[n] = (gid_t)strtoul(p, &end, 10);
+		p = end + strspn(end, "\t ");
+	}
+	return n;
+}
+
+int process_credentials(const struct process *p, uid_t *uid, gid_t *gid, gid_t *groups, int n_groups)
+{
+	enum { REAL_AND_EFFECTIVE = 2 };
+	char status[4096];
+	gid_t uids[REAL_AND_EFFECTIVE], gids[REAL_AND_EFFECTIVE];
+
+	if (!process_alive(p) || !read_proc(p->qemu.pid, "status", status, sizeof(status)) ||
+	    read_numbers(status, "\nUid:", uids, REAL_AND_EFFECTIVE) < REAL_AND_EFFECTIVE ||
+	    read_numbers(status, "\nGid:", gids, REAL_AND_EFFECTIVE) < REAL_AND_EFFECTIVE)
+		return -1;
+	*uid = uids[1];
+	*gid = gids[1];
+	return read_numbers(status, "\nGroups:", groups, n_groups);
 }
 
 struct json_object *process_describe(pid_t pid, uint64_t start_time)

@@ -46,6 +46,8 @@ struct process *process_free(struct process *p);
 pid_t process_pid(const struct process *p);
 bool process_alive(const struct process *p);
 void process_signal(const struct process *p, int signal);
+/* Whom it is: its uid, its gid and its further groups, N_GROUPS of them at most; how many of these. -1: it has ended. */
+int process_credentials(const struct process *p, uid_t *uid, gid_t *gid, gid_t *groups, int n_groups);
 /* {pid, start-time, boot-id, uid} as in runtime.json: of P, or of one that nobody watches. The caller's. */
 struct json_object *process_to_json(const struct process *p);
 struct json_object *process_describe(pid_t pid, uint64_t start_time);

@@ -180,8 +180,7 @@ bool remote_uses(const struct definition *def, const char *scheme)
 }
 
 struct listing {
-	const char *scheme;
-	void (*fn)(const char *name, const char *uri, void *data);
+	remote_fn *fn;
 	void *data;
 };
 
@@ -189,15 +188,13 @@ static bool list_one(const struct remote *r, void *data)
 {
 	const struct listing *l = data;
 
-	if (str_starts(r->uri, l->scheme))
-		l->fn(r->name, r->uri, l->data);
+	l->fn(r->name, r->uri, r->file, l->data);
 	return false;
 }
 
-void remote_list(const struct definition *def, const char *scheme,
-		 void (*fn)(const char *name, const char *uri, void *data), void *data)
+void remote_list(const struct definition *def, remote_fn *fn, void *data)
 {
-	struct listing l = { scheme, fn, data };
+	struct listing l = { fn, data };
 
 	remote_any(def, list_one, &l);
 }

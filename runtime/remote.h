@@ -19,9 +19,9 @@ char *remote_named(const struct definition *def, const char *log);
  * blockdev-add. */
 bool remote_lacks_driver(const char *log);
 bool remote_says_no_driver(const char *desc);
-/* Calls FN with the parameter and the uri of each layer whose uri begins with SCHEME. */
-void remote_list(const struct definition *def, const char *scheme,
-		 void (*fn)(const char *name, const char *uri, void *data), void *data);
+/* Calls FN for each layer that has a uri, with the parameter, the uri and the name of its file node. */
+typedef void remote_fn(const char *name, const char *uri, const char *node, void *data);
+void remote_list(const struct definition *def, remote_fn *fn, void *data);
 /* Whether any layer of any disk has a uri that begins with SCHEME. */
 bool remote_uses(const struct definition *def, const char *scheme);
 

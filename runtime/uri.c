@@ -400,13 +400,31 @@ bool uri_is_read_only(struct json_object *node)
 	return str_starts(driver, "http") || json_object_object_get_ex(node, "snapshot", NULL);
 }
 
-const char *uri_host_path(struct json_object *node)
+/* Gluster may have several. */
+static struct json_object *server_of(struct json_object *node)
 {
 	struct json_object *server = NULL;
 
-	if (!json_object_object_get_ex(node, "server", &server))
-		return json_get_str(node, "conf");
-	if (json_object_is_type(server, json_type_array))
-		server = json_object_array_get_idx(server, 0);
-	return json_get_str(server, "path");
+	json_object_object_get_ex(node, "server", &server);
+	return json_object_is_type(server, json_type_array) ? json_object_array_get_idx(server, 0) : server;
+}
+
+char *uri_server(struct json_object *node)
+{
+	struct json_object *server = server_of(node);
+	const char *portal = json_get_str(node, "portal"), *path = json_get_str(server, "path"),
+		   *host = json_get_str(server, "host");
+
+	if (portal || path)
+		return xstrdup(portal ? portal : path);
+	if (!host)
+		return NULL;
+	return xasprintf(strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, json_get_str(server, "port"));
+}
+
+const char *uri_host_path(struct json_object *node)
+{
+	struct json_object *server = server_of(node);
+
+	return json_get_str(server ? server : node, server ? "path" : "conf");
 }

@@ -27,6 +27,9 @@ struct json_object *uri_parse(const char *text, const char *name, struct err **e
 
 /* Of what uri_parse() made: whether nobody can write to it, whatever the server says. */
 bool uri_is_read_only(struct json_object *node);
+/* Where its server is: "HOST:PORT", "[ADDRESS]:PORT" or the absolute path of a socket, the caller's; NULL of rbd, whose servers
+ * Ceph's own files name, and of http and https. */
+char *uri_server(struct json_object *node);
 /* The path on this host that QEMU needs to get there, or NULL: a socket, a file of Ceph's configuration. */
 const char *uri_host_path(struct json_object *node);
 

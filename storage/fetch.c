@@ -8,10 +8,11 @@
 #include <string.h>
 
 enum { ANSWER_MAX = 16384 };
+#define REACH_MS "10000"
 
 struct fetching {
 	struct op *op;
-	char *fetcher, *user; /* USER NULL: nobody else */
+	char *fetcher;
 	struct fetch_item *items;
 	size_t n, at; /* the item that is asked about */
 	struct child *child;
@@ -24,7 +25,6 @@ static struct fetching *fetching_free(struct fetching *f)
 		child_forget(f->child);
 	}
 	free(f->fetcher);
-	free(f->user);
 	free(f);
 	return NULL;
 }
@@ -62,12 +62,24 @@ static bool fail(const struct fetch_item *item, enum err_class class, const char
 	return err_name_param(e, item->what);
 }
 
-/* {"size": 1, "ranges": true}, or {"error": "…", "class": "NetworkError"}. */
+static bool take_image(struct fetch_item *item, struct json_object *o, struct err **e)
+{
+	int64_t size = json_get_int(o, "size", -1);
+
+	if (size < 0)
+		return fail(item, ERR_STORAGE, "the server does not say how long it is", e);
+	if (!json_get_bool(o, "ranges", false))
+		return fail(item, ERR_STORAGE,
+			    "the server does not give parts of it (no 'Accept-Ranges: bytes'), which QEMU needs", e);
+	item->size = (uint64_t)size;
+	return true;
+}
+
+/* {"size": 1, "ranges": true}, {"reached": true}, or {"error": "…", "class": "NetworkError"}. */
 static bool take_answer(struct fetch_item *item, const char *text, struct err **e)
 {
 	_cleanup_json_ struct json_object *o = NULL;
 	const char *error;
-	int64_t size;
 
 	if (!json_parse(text, strlen(text), &json_limits_request, &o, NULL) ||
 	    !json_object_is_type(o, json_type_object))
@@ -76,14 +88,10 @@ static bool take_answer(struct fetch_item *item, const char *text, struct err **
 	if (error)
 		return fail(item, str_eq(json_get_str(o, "class"), "NetworkError") ? ERR_NETWORK : ERR_STORAGE, error,
 			    e);
-	size = json_get_int(o, "size", -1);
-	if (size < 0)
-		return fail(item, ERR_STORAGE, "the server does not say how long it is", e);
-	if (!json_get_bool(o, "ranges", false))
-		return fail(item, ERR_STORAGE,
-			    "the server does not give parts of it (no 'Accept-Ranges: bytes'), which QEMU needs", e);
-	item->size = (uint64_t)size;
-	return true;
+	if (item->how == FETCH_IMAGE)
+		return take_image(item, o, e);
+	return json_get_bool(o, "reached", false) ||
+	       fail(item, ERR_STORAGE, "drover-fetch gave no answer that is understood", e);
 }
 
 /* What the child could not do is said on stderr. */
@@ -119,17 +127,35 @@ static void on_end(const struct child_end *end, void *data)
 		fetching_done(f, e);
 }
 
+/* "UID,GID[,GID]…"; NULL: nobody else. */
+static char *user_text(const struct fetch_user *user)
+{
+	char *text = user->drop ? xasprintf("%u,%u", user->uid, user->gid) : NULL;
+
+	for (unsigned i = 0; text && i < user->n_groups; i++) {
+		_cleanup_free_ char *before = text;
+
+		text = xasprintf("%s,%u", before, user->groups[i]);
+	}
+	return text;
+}
+
 static bool ask_next(struct fetching *f, struct err **e)
 {
-	const char *argv[] = { f->fetcher, "--check", f->items[f->at].url, f->user, NULL };
-	struct child_spec spec = { .argv = argv, .capture = true, .max = ANSWER_MAX };
+	static const char *const kinds[] = { [FETCH_NBD] = "nbd", [FETCH_CONNECTION] = "any" };
+	const struct fetch_item *item = &f->items[f->at];
+	_cleanup_free_ char *user = user_text(item->user);
+	const char *const image[] = { f->fetcher, "--check", item->url, user, NULL };
+	const char *const server[] = { f->fetcher, "--reach", kinds[item->how], item->server, REACH_MS, user, NULL };
+	struct child_spec spec = { .argv = item->how == FETCH_IMAGE ? image : server,
+				   .capture = true,
+				   .max = ANSWER_MAX };
 
 	f->child = child_spawn(f->op->deadline.loop, &spec, on_end, f, e);
 	return f->child != NULL;
 }
 
-enum verdict fetch_check(struct op *op, const char *fetcher, const struct fetch_user *user, struct fetch_item *items,
-			 size_t n)
+enum verdict fetch_check(struct op *op, const char *fetcher, struct fetch_item *items, size_t n)
 {
 	static const struct op_wait_ops ops = {
 		.what = "answer of a server", .forget = fetching_forget, .expired = fetching_expired, .abortable = true
@@ -141,8 +167,6 @@ enum verdict fetch_check(struct op *op, const char *fetcher, const struct fetch_
 		return OP_DONE;
 	f = xcalloc(1, sizeof(*f));
 	*f = (struct fetching){ .op = op, .fetcher = xstrdup(fetcher), .items = items, .n = n };
-	if (user->drop)
-		f->user = xasprintf("%u,%u", user->uid, user->gid);
 	if (ask_next(f, &e))
 		return op_wait(op, &ops, f);
 	fetching_free(f);

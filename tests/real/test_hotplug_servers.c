@@ -75,8 +75,9 @@ static const char *lacks_iscsi(void)
 
 	if (!peer_has_iscsi())
 		return "tgtd is not installed";
-	/* where nobody listens */
-	reply = client_reply(hot.client, hot_request("disk-attach", "'disk': {'uri': 'iscsi://127.0.0.1:1/iqn.x/0'}"));
+	/* what the target does not have */
+	reply = client_reply(hot.client,
+			     hot_request("disk-attach", "'disk': {'uri': 'iscsi://127.0.0.1/iqn.drover/7'}"));
 	return str_eq(str_at(reply, "error.class"), "Unsupported") ? "QEMU has no iscsi driver" : NULL;
 }
 

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -88,6 +89,30 @@ static int serve(const char *name, const char *where, const char *more)
 		ck_assert_int_lt(++server, SERVERS_MAX);
 	servers[server] = peer_nbd(dir, name, where, more);
 	return server;
+}
+
+/* Somebody who listens, and says nothing but what the test says. */
+static int listen_at(const char *port)
+{
+	struct sockaddr_in inet = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				    .sin_port = htons((uint16_t)strtol(port, NULL, 10)) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&inet, sizeof(inet)), 0);
+	ck_assert_int_eq(listen(fd, 4), 0);
+	return fd;
+}
+
+static int take_connection(int listener)
+{
+	struct pollfd p = { .fd = listener, .events = POLLIN };
+	int fd;
+
+	ck_assert_int_eq(poll(&p, 1, RIG_DEADLINE_MS), 1);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	return fd;
 }
 
 static char *socket_of(const char *name)
@@ -220,10 +245,14 @@ START_TEST(test_refused)
 	static const struct {
 		const char *disk, *class, *named, *words; /* @: where the sockets are */
 	} rows[] = {
-		{ "'uri': 'nbd://127.0.0.1:10812/'", "QemuError", "disks[1].uri: 'nbd://127.0.0.1:10812/'",
+		{ "'uri': 'nbd://127.0.0.1:10812/'", "StorageError", "disks[1].uri: 'nbd://127.0.0.1:10812/'",
 		  "Connection refused" },
-		{ "'uri': 'nbd+unix:///raw?socket=@/nobody'", "QemuError", "disks[1].uri: ", "No such file" },
-		{ "'uri': 'nbd+unix:///raw?socket=@/locked'", "QemuError", "disks[1].uri: ", "Permission denied" },
+		{ "'uri': 'iscsi://127.0.0.1:10812/iqn.x/0'", "StorageError",
+		  "disks[1].uri: 'iscsi:", "Connection refused" },
+		{ "'uri': 'gluster://127.0.0.1:10812/volume/image'", "StorageError",
+		  "disks[1].uri: 'gluster:", "Connection refused" },
+		{ "'uri': 'nbd+unix:///raw?socket=@/nobody'", "StorageError", "disks[1].uri: ", "No such file" },
+		{ "'uri': 'nbd+unix:///raw?socket=@/locked'", "StorageError", "disks[1].uri: ", "Permission denied" },
 		{ "'uri': 'nbd+unix:///other?socket=@/raw'", "QemuError", "disks[1].uri: ", "other" },
 		{ "'uri': 'nbd+unix:///raw?socket=@/raw', 'format': 'qcow2'", "QemuError",
 		  "disks[1].uri: ", "not in qcow2 format" },
@@ -259,19 +288,35 @@ START_TEST(test_refused)
 }
 END_TEST
 
-/* Debian's package with QEMU's drivers is there or not; nobody listens in any case. */
+/* One who takes every connection and lets go of it at once. */
+static pid_t hang_up_on(const char *port)
+{
+	_cleanup_close_ int fd = listen_at(port);
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		close(accept(fd, NULL, NULL));
+}
+
+/* Debian's package with QEMU's drivers is there or not; the server is of no use in any case. */
 START_TEST(test_driver)
 {
 	_cleanup_json_ struct json_object *reply = NULL;
 	struct json_object *e;
 	bool lacks;
+	pid_t pid = hang_up_on("10814");
 
-	client_define(client, "web1", "%s", "'memory': '16M', 'disks': [{'uri': 'iscsi://127.0.0.1:1/iqn.x/0'}]");
+	client_define(client, "web1", "%s", "'memory': '16M', 'disks': [{'uri': 'iscsi://127.0.0.1:10814/iqn.x/0'}]");
 	reply = client_reply(client, client_send(client, "instance-start", "{'instance': 'web1'}"));
 	e = at(reply, "error");
 	lacks = strstr(str_at(e, "log"), "Unknown driver");
 	ck_assert_str_eq(str_at(e, "class"), lacks ? "Unsupported" : "QemuError");
 	ck_assert_msg(str_starts(str_at(e, "desc"), "disks[0].uri: 'iscsi:"), "%s", str_at(e, "desc"));
+	peer_end(pid);
 }
 END_TEST
 
@@ -329,31 +374,115 @@ END_TEST
 
 /* ---- a server that says nothing ---- */
 
-/* Who waits for it can be stopped, and holds up nobody. */
+/* Who waits for it can be stopped, and holds up nobody: the one who looks, and a QEMU whose server has greeted that one only. */
 START_TEST(test_silent)
 {
-	struct sockaddr_in inet = { .sin_family = AF_INET,
-				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				    .sin_port = htons(10813) };
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), peer = -1;
-	_cleanup_json_ struct json_object *reply = NULL;
-	_cleanup_free_ char *after = NULL;
-	int id;
+	static const char greeting[] = "NBDMAGICIHAVEOPT\0\3";
 
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&inet, sizeof(inet)), 0);
-	ck_assert_int_eq(listen(fd, 4), 0);
-	client_define(client, "web1", "%s", "'memory': '16M', 'disks': [{'uri': 'nbd://127.0.0.1:10813/'}]");
-	id = client_send(client, "instance-start", "{'instance': 'web1'}");
-	peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-	ck_assert_int_ge(peer, 0);
-	guest_define_bare(client, "web2");
-	guest_start(client, "web2");
-	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
+	for (int greets = 0; greets < 2; greets++) {
+		_cleanup_close_ int fd = listen_at("10813"), looker = -1, qemu = -1;
+		_cleanup_json_ struct json_object *reply = NULL;
+		_cleanup_free_ char *after = NULL;
+		int id;
+
+		client_define(client, "web1", "%s", "'memory': '16M', 'disks': [{'uri': 'nbd://127.0.0.1:10813/'}]");
+		id = client_send(client, "instance-start", "{'instance': 'web1'}");
+		looker = take_connection(fd);
+		if (greets) {
+			ck_assert_int_eq(send(looker, greeting, sizeof(greeting) - 1, MSG_NOSIGNAL),
+					 sizeof(greeting) - 1);
+			qemu = take_connection(fd);
+		}
+		guest_define_bare(client, "web2");
+		guest_start(client, "web2");
+		json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
+		reply = client_reply(client, id);
+		ck_assert_str_eq(str_at(reply, "error.class"), "Cancelled");
+		json_object_put(guest_settle(client, "web1"));
+		after = rig_world(rig, true);
+		ck_assert_msg(!strstr(after, "run/instances/web1") && !strstr(after, "operations/"), "left: %s", after);
+		json_object_put(client_ok(client, "instance-stop", "{'instance': 'web2'}"));
+		json_object_put(guest_settle(client, "web2"));
+	}
+}
+END_TEST
+
+/* QEMU says so in its main loop, and it has been told of no image. */
+static void expect_free(void)
+{
+	_cleanup_json_ struct json_object *status = client_ok(client, "instance-qmp",
+							      "{'instance': 'web2', 'execute': 'query-status'}");
+	_cleanup_json_ struct json_object *nodes = client_ok(
+		client, "instance-qmp", "{'instance': 'web2', 'execute': 'query-named-block-nodes'}");
+
+	ck_assert_str_eq(str_at(status, "status"), "prelaunch");
+	ck_assert_uint_eq(json_object_array_length(nodes), 0);
+}
+
+static void expect_none(struct json_object *e, const char *parameter, const char *before)
+{
+	json_object_put(guest_settle(client, "web2"));
+	if (parameter)
+		ck_assert_str_eq(str_at(e, "parameter"), parameter);
+	ck_assert(json_object_get_boolean(at(e, "undone")));
+	expect_free();
+	rig_expect_world(rig, true, before);
+}
+
+/* The server takes the connection and does not greet; then it hangs up, or somebody takes the disk back. */
+static void attach_silent(int server, const char *disk, const char *parameter, const char *before)
+{
+	int id = client_send(client, "disk-attach", "{'instance': 'web2', 'disk': {%s}}", disk);
+	_cleanup_close_ int looker = take_connection(server);
+	_cleanup_json_ struct json_object *reply = NULL, *o = NULL;
+
+	expect_free();
+	if (parameter) {
+		closep(&looker);
+	} else {
+		o = client_ok(client, "query-instance", "{'instance': 'web2'}");
+		json_object_put(client_ok(client, "job-cancel", "{'id': '%s'}", str_at(o, "operation.job-id")));
+	}
 	reply = client_reply(client, id);
-	ck_assert_str_eq(str_at(reply, "error.class"), "Cancelled");
-	json_object_put(guest_settle(client, "web1"));
-	after = rig_world(rig, true);
-	ck_assert_msg(!strstr(after, "run/instances/web1") && !strstr(after, "operations/"), "left: %s", after);
+	ck_assert_str_eq(str_at(reply, "error.class"), parameter ? "StorageError" : "Cancelled");
+	expect_none(at(reply, "error"), parameter, before);
+}
+
+/* A machine that runs is not held up by a server, and is not told of a disk of one that does not answer. */
+START_TEST(test_attach)
+{
+	_cleanup_free_ char *locked = xasprintf("nbd+unix:///x?socket=%s/locked", sockets);
+	const struct {
+		const char *uri, *class, *words;
+	} rows[] = {
+		{ "nbd://127.0.0.1:10812/x", "StorageError", "Connection refused" },
+		{ locked, "StorageError", "Permission denied" }, /* to QEMU's user */
+		{ "iscsi://127.0.0.1:10812/iqn.x/0", "StorageError", "Connection refused" },
+		{ "gluster://127.0.0.1:10812/volume/image", "StorageError", "Connection refused" },
+		{ "http://127.0.0.1:10812/image', 'mode': 'ro", "NetworkError", "onnect" },
+	};
+	_cleanup_close_ int fd = listen_at("10813");
+	_cleanup_free_ char *before = NULL, *over = NULL;
+
+	host_run("cd '%s' && qemu-img create -q -f qcow2 over 1M", dir);
+	host_run("touch '%s/locked' && chmod 600 '%s/locked'", sockets, sockets);
+	over = xasprintf("'path': '%s/over', 'format': 'qcow2', 'backing': [{'uri': 'nbd://127.0.0.1:10813/x'}]", dir);
+	guest_define_bare(client, "web2");
+	json_object_put(client_ok(client, "instance-start", "{'instance': 'web2', 'paused': true}"));
+	json_object_put(guest_settle(client, "web2"));
+	before = rig_world_at_rest(rig, true);
+	attach_silent(fd, "'uri': 'nbd://127.0.0.1:10813/x'", "disk.uri", before);
+	attach_silent(fd, "'uri': 'nbd://127.0.0.1:10813/x'", NULL, before);
+	attach_silent(fd, over, "disk.backing[0].uri", before);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ struct json_object *e = client_error(client, rows[i].class, "disk-attach",
+								    "{'instance': 'web2', 'disk': {'uri': '%s'}}",
+								    rows[i].uri);
+
+		ck_assert_msg(strstr(str_at(e, "desc"), rows[i].words), "%s", str_at(e, "desc"));
+		expect_none(e, "disk.uri", before);
+	}
+	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web2'}"));
 }
 END_TEST
 
@@ -372,6 +501,28 @@ START_TEST(test_chroot)
 	json_object_put(client_error(client, "InvalidParameter", "instance-define", "%s",
 				     "{'definition': {'name': 'web2', 'hvparams': {'use_chroot': true}, 'disks': "
 				     "[{'uri': 'nbd+unix:///raw?socket=/run/x'}]}}"));
+}
+END_TEST
+
+/* ---- a QEMU that is root ---- */
+
+/* A socket may be root's alone, and so may be who looks for it. */
+START_TEST(test_root)
+{
+	_cleanup_free_ char *where = socket_of("raw");
+
+	image("raw", "raw");
+	serve("raw", where, NULL);
+	ck_assert_int_eq(chmod(where, 0600), 0);
+	client_define(client, "web1",
+		      "'memory': '16M', 'hvparams': {'security_model': 'none'}, 'disks': [{'uri': "
+		      "'nbd+unix:///raw?socket=%s', 'mode': 'ro'}]",
+		      where);
+	json_object_put(client_ok(client, "instance-start", "{'instance': 'web1', 'paused': true}"));
+	json_object_put(client_ok(client, "disk-attach",
+				  "{'instance': 'web1', 'disk': {'uri': 'nbd+unix:///raw?socket=%s', 'mode': 'ro'}}",
+				  where));
+	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
 }
 END_TEST
 
@@ -394,7 +545,9 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_refused);
 	tcase_add_test(tc, test_driver);
 	tcase_add_test(tc, test_silent);
+	tcase_add_test(tc, test_attach);
 	tcase_add_test(tc, test_chroot);
+	tcase_add_test(tc, test_root);
 	tc = part(s, "dead");
 	tcase_add_test(tc, test_server_dies);
 	return s;

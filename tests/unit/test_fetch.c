@@ -36,9 +36,12 @@ static const struct {
 	{ "storage", "{\"error\": \"its words\", \"class\": \"StorageError\"}" },
 	{ "network", "{\"error\": \"its words\", \"class\": \"NetworkError\"}" },
 	{ "strange", "{\"error\": \"its words\", \"class\": \"Busy\", \"size\": 5, \"ranges\": true}" },
+	{ "reached", "{\"reached\": true}" },
+	{ "unreached", "{\"reached\": false}" },
 };
 
-static int fake(const char *url, const char *user)
+/* WHAT: how it was called, but for the user. */
+static int fake(const char *what, const char *url, const char *user)
 {
 	const char *mode = strrchr(url, '/') + 1;
 
@@ -47,7 +50,7 @@ static int fake(const char *url, const char *user)
 		if (str_eq(sayings[i].name, mode))
 			return fputs(sayings[i].says, stdout) < 0;
 	if (str_eq(mode, "user"))
-		return printf("{\"error\": \"%s\"}", user ? user : "nobody") < 0;
+		return printf("{\"error\": \"%s%s\"}", what, user ? user : "nobody") < 0;
 	if (str_eq(mode, "dies"))
 		raise(SIGKILL);
 	if (str_eq(mode, "fails"))
@@ -73,7 +76,7 @@ static struct world {
 
 static enum verdict ask(struct op *op, void *arg)
 {
-	return fetch_check(op, w.fetcher, &w.user, w.items, w.n);
+	return fetch_check(op, w.fetcher, w.items, w.n);
 }
 
 static bool on_begin(struct op *op)
@@ -95,8 +98,15 @@ static void add(const char *url)
 {
 	static const char *const whats[ITEMS_MAX] = { "disks[0].uri", "disks[1].uri", "disks[2].uri" };
 
-	w.items[w.n] = (struct fetch_item){ .what = whats[w.n], .url = url };
+	w.items[w.n] = (struct fetch_item){ .what = whats[w.n], .url = url, .user = &w.user };
 	w.n++;
+}
+
+static void add_server(enum fetch_how how, const char *server)
+{
+	add("nbd://h/");
+	w.items[w.n - 1].how = how;
+	w.items[w.n - 1].server = server;
 }
 
 static void start(void)
@@ -186,9 +196,34 @@ START_TEST(test_user)
 	add("http://h/user");
 	start();
 	expect_failure(ERR_STORAGE, "nobody");
-	w.user = (struct fetch_user){ true, 7, 8 };
+	w.user = (struct fetch_user){ true, 7, 8, { 9, 10 }, 2 };
 	start();
-	expect_failure(ERR_STORAGE, "7,8");
+	expect_failure(ERR_STORAGE, "7,8,9,10");
+}
+END_TEST
+
+/* What a server is asked for, and where. */
+START_TEST(test_servers)
+{
+	w.user = (struct fetch_user){ true, 7, 8 };
+	add_server(FETCH_NBD, "/reached");
+	add_server(FETCH_CONNECTION, "/reached");
+	start();
+	LOOP_UNTIL(!w.op);
+	ck_assert_msg(!w.err, "%s", w.err ? w.err->desc : "");
+	w.n = 0;
+	add_server(FETCH_NBD, "/user");
+	start();
+	expect_failure(ERR_STORAGE, "disks[0].uri: 'nbd://h/': nbd 10000 7,8");
+	w.items[0].how = FETCH_CONNECTION;
+	start();
+	expect_failure(ERR_STORAGE, "any 10000 7,8");
+	w.items[0].server = "/good";
+	start();
+	expect_failure(ERR_STORAGE, "gave no answer");
+	w.items[0].server = "/unreached";
+	start();
+	expect_failure(ERR_STORAGE, "gave no answer");
 }
 END_TEST
 
@@ -248,6 +283,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, test_none);
 	tcase_add_loop_test(tc, test_bad, 0, ARRAY_SIZE(bad));
 	tcase_add_test(tc, test_user);
+	tcase_add_test(tc, test_servers);
 	tcase_add_test(tc, test_no_program);
 	tcase_add_test(tc, test_expires);
 	tcase_add_test(tc, test_cancelled);
@@ -256,6 +292,11 @@ static void add_tests(TCase *tc)
 int main(int argc, char **argv)
 {
 	if (argc > 2 && str_eq(argv[1], "--check"))
-		return fake(argv[2], argv[3]);
+		return fake("", argv[2], argv[3]);
+	if (argc > 4 && str_eq(argv[1], "--reach")) {
+		_cleanup_free_ char *what = xasprintf("%s %s ", argv[2], argv[4]);
+
+		return fake(what, argv[3], argv[5]);
+	}
 	return loop_main("fetch", add_tests, setup, teardown);
 }

@@ -215,6 +215,32 @@ START_TEST(test_kinds)
 }
 END_TEST
 
+START_TEST(test_server)
+{
+	static const struct {
+		const char *uri, *server;
+	} rows[] = {
+		{ "nbd://h/", "h:10809" },
+		{ "nbd+tcp://127.0.0.1:7/x", "127.0.0.1:7" },
+		{ "nbd://[::1]/x", "[::1]:10809" },
+		{ "nbd+unix:///x?socket=/run/a%20b", "/run/a b" },
+		{ "iscsi://h/t/1", "h:3260" },
+		{ "iscsi://[fe80::1]:7/t/1", "[fe80::1]:7" },
+		{ "gluster://h/v/p", "h:24007" },
+		{ "gluster+unix:///v/p?socket=/run/g", "/run/g" },
+		{ "rbd:pool/image:conf=/etc/x", NULL },
+		{ "http://h/x", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ struct json_object *node = uri_parse(rows[i].uri, "uri", NULL);
+		_cleanup_free_ char *server = uri_server(node);
+
+		ck_assert_msg(str_eq(server, rows[i].server), "%s: %s", rows[i].uri, server);
+	}
+}
+END_TEST
+
 /* ---- in a definition ---- */
 
 #define DISKS(disks) "{'name': 'a', 'disks': [" disks "]}"
@@ -370,6 +396,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_good, 0, ARRAY_SIZE(good));
 	tcase_add_loop_test(tc, test_bad, 0, ARRAY_SIZE(bad));
 	tcase_add_test(tc, test_kinds);
+	tcase_add_test(tc, test_server);
 	tcase_add_loop_test(tc, test_definition, 0, ARRAY_SIZE(definitions));
 	tcase_add_loop_test(tc, test_named, 0, ARRAY_SIZE(logs));
 	tcase_add_test(tc, test_lacks_driver);
