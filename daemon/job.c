@@ -34,7 +34,10 @@ static const char *status_of(const struct job *job)
 		return "concluded";
 	if (job->op->phase == OP_QUEUED)
 		return "created";
-	return job->op->phase == OP_BACK ? "aborting" : "running";
+	/* Cancelled, it goes nowhere but back, however long what it waits for takes. */
+	if (job->op->phase == OP_BACK || (job->op->cancelled && !job->op->committed))
+		return "aborting";
+	return "running";
 }
 
 /* JOB_STATUS_CHANGE, when it did. Operations of our own making are told of by their effects. */

@@ -100,7 +100,7 @@ END_TEST
 /* What was cancelled does not go on by a restart: a QEMU that stands still is asked for nothing when it comes back. */
 START_TEST(cancelled_shutdown)
 {
-	_cleanup_json_ struct json_object *jobs = NULL;
+	_cleanup_json_ struct json_object *told = NULL, *jobs = NULL;
 	pid_t pid;
 
 	start_web("", "fake.powerdown=ignore");
@@ -111,6 +111,8 @@ START_TEST(cancelled_shutdown)
 			  "{'instance': 'web', 'timeout': 1, 'then': 'stop', 'mode': 'acpi', 'job-id': 'down'}"));
 	await_step("instance-shutdown", "press the power button");
 	json_object_put(client_ok(stage.c, "job-cancel", "{'id': 'down'}"));
+	told = client_ok(stage.c, "query-jobs", NULL);
+	ck_assert_str_eq(str_at(told, "0.status"), "aborting");
 	come_back();
 	kill(pid, SIGCONT);
 	stage_settle();
