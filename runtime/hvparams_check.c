@@ -148,8 +148,8 @@ bool hvparams_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 			hv->machine_version);
 		return err_name_param(e, "hvparams.machine_version");
 	}
-	if (!pinning_check(hv, vcpus, e) || !processor_check(hv, e) || !usb_check(hv, e) || !display_check(hv, e) ||
-	    !firmware_check(hv, e) || !media_check(hv, e))
+	if (!pinning_check(hv, vcpus, e) || !processor_check(hv, vcpus, e) || !usb_check(hv, e) ||
+	    !display_check(hv, e) || !firmware_check(hv, e) || !media_check(hv, e))
 		return false;
 	if (!str_empty(hv->initrd_path) && str_empty(hv->kernel_path))
 		return err_set_param(e, "hvparams.initrd_path", "needs 'kernel_path'");

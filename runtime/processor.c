@@ -33,7 +33,18 @@ bool processor_needs_kvm(const struct hvparams *hv)
 	return str_eq(model, "host");
 }
 
-bool processor_check(const struct hvparams *hv, struct err **e)
+/* A single one of these has no interrupt controller that root ports could send their messages to; of two each gets one. */
+static bool lacks_apic(const struct hvparams *hv, const char *model, int64_t vcpus)
+{
+	static const char *const models[] = { "486", "486-v1", "base" };
+	bool old = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(models); i++)
+		old |= str_eq(model, models[i]);
+	return old && vcpus == 1 && !strstr(hv->cpu_type, "apic");
+}
+
+bool processor_check(const struct hvparams *hv, int64_t vcpus, struct err **e)
 {
 	_cleanup_free_ char *model = processor_model(hv);
 
@@ -52,6 +63,10 @@ bool processor_check(const struct hvparams *hv, struct err **e)
 	if (accel_of(hv) == ACCEL_TCG && str_eq(model, "host"))
 		return err_set_param(e, TYPE, "host needs KVM, and %s",
 				     hv->accel == ACCEL_TCG ? "accel is tcg" : "kvm_flag is disabled");
+	if (machine_kind(hv->machine_version) == MACHINE_Q35 && hv->pcie_root_ports > 0 && lacks_apic(hv, model, vcpus))
+		return err_set_param(e, TYPE,
+				     "%s has no APIC, which the root ports of a Q35 machine need: %s,+apic has one",
+				     model, model);
 	return true;
 }
 

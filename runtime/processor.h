@@ -7,7 +7,7 @@
 
 #include "runtime/hvparams.h"
 
-bool processor_check(const struct hvparams *hv, struct err **e);
+bool processor_check(const struct hvparams *hv, int64_t vcpus, struct err **e);
 /* What -cpu says; NULL: nothing, the model is the machine's own. The caller's. */
 char *processor_text(const struct hvparams *hv, bool kvm);
 /* The name of the model alone; the caller's. */

@@ -363,6 +363,31 @@ START_TEST(test_processors_refused)
 }
 END_TEST
 
+/* Words of QEMU's in which no parameter is named. */
+START_TEST(test_words)
+{
+	static const char *const types[] = { "phys-bits=1", "core-id=1", "node-id=3", "legacy-cache=off" };
+	_cleanup_free_ char *text = guest_image(rig, "text", "no kernel\n", 0),
+			    *large = guest_image(rig, "large", "", 80 * MIB),
+			    *kernel = xasprintf(", 'kernel_path': '%s'", text),
+			    *initrd = xasprintf(", 'kernel_path': '%s/vmlinuz', 'initrd_path': '%s'", rig_guest(),
+						large);
+	_cleanup_json_ struct json_object *e = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		_cleanup_free_ char *type = xasprintf(", 'cpu_type': 'qemu64,%s'", types[i]);
+
+		refused("QemuError", "cpu_type", type);
+	}
+	refused("QemuError", "cpu_type", ", 'cpu_type': 'qemu64,-apic', 'machine_version': 'q35'");
+	refused("QemuError", "kernel_path", kernel);
+	refused("QemuError", "initrd_path", initrd);
+	client_define(client, VM, "'memory': '1000T', 'hvparams': {'accel': 'tcg'}");
+	e = client_error(client, "QemuError", "instance-start", "{'instance': '" VM "', 'paused': true}");
+	ck_assert_str_eq(str_at(e, "parameter"), "memory");
+}
+END_TEST
+
 /* More than the machine has places for, and than there can be without KVM. */
 START_TEST(test_too_many_processors)
 {
@@ -548,6 +573,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_nodes);
 	tcase_add_loop_test(tc, test_pinned, 0, 3);
 	tcase_add_test(tc, test_processors_refused);
+	tcase_add_test(tc, test_words);
 	tcase_add_loop_test(tc, test_too_many_processors, 0, 2);
 	tcase_add_test(tc, test_gaps);
 	tcase_add_test(tc, test_iothreads);
