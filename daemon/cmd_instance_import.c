@@ -322,7 +322,7 @@ static enum verdict put(struct op *op, void *arg)
 					   .kvm = in->answers[ASK_KVM].ret,
 					   .vnc = in->answers[ASK_VNC].ret,
 					   .spice = in->answers[ASK_SPICE].ret };
-	_cleanup_json_ struct json_object *record = NULL;
+	_cleanup_json_ struct json_object *runs = NULL, *record = NULL;
 	struct err *e = NULL;
 
 	if (!in->found.pid)
@@ -330,7 +330,8 @@ static enum verdict put(struct op *op, void *arg)
 	if (!check_machine(in, &e) || !check_unnamed(in, &e))
 		return op_fail_err(op, e);
 	settle_machine(in);
-	record = foreign_record(in->stored, &in->found, &answers, &e);
+	runs = ganeti_running(&in->ganeti, in->stored);
+	record = foreign_record(runs, &in->found, &answers, &e);
 	if (!record || !foreign_put(&in->job->d->rt, in->job->name, record, &in->found, &e))
 		return op_fail_err(op, e);
 	return OP_DONE;

@@ -181,7 +181,8 @@ bool ganeti_parse(struct json_object *document, struct ganeti *g, struct err **e
 {
 	*g = (struct ganeti){ .definition = json_object_new_object(),
 			      .warnings = json_object_new_array(),
-			      .unnamed = json_object_new_array() };
+			      .unnamed = json_object_new_array(),
+			      .moved = json_object_new_array() };
 	if (check_shape(document, e) && parse(document, g, e))
 		return true;
 	ganeti_clear(g);
@@ -193,6 +194,7 @@ void ganeti_clear(struct ganeti *g)
 	json_object_put(g->definition);
 	json_object_put(g->warnings);
 	json_object_put(g->unnamed);
+	json_object_put(g->moved);
 	free(g->pidfile);
 	free(g->control);
 	*g = (struct ganeti){ 0 };

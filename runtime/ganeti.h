@@ -7,7 +7,8 @@
  *
  *   fewer than four elements     the disks are those that the command's -drive and -blockdev name
  *   a card without uuid          gets one
- *   "pci": 5                     hvinfo with the id of that time, "hotnic-003fc157-pci-5", and addr 0x5
+ *   "pci": 15                    hvinfo with the id of that time, "hotnic-003fc157-pci-15", and addr 0xf
+ *   an addr below 0xb            a place of the machine's own, here: the definition has another one
  *   -localtime, -vnc A,tls,…     use_localtime, vnc_tls, vnc_x509_path, vnc_x509_verify, where hvparams lack them
  *   -balloon, -chroot            nothing: each machine has a balloon, and use_chroot is drover's own
  *   disk_discard                 what is none of the choices is ignore
@@ -31,6 +32,8 @@ struct ganeti {
 	char *pidfile, *control;
 	/* Devices whose ids are of our making, so that QEMU may not know them: {"list": "nics", "index": 0}. */
 	struct json_object *unnamed;
+	/* Devices that sit where no definition lets them: {"list": "nics", "index": 0, "bus": "pci.0", "addr": "0x5"}. */
+	struct json_object *moved;
 	/* Where in kvm_cmd; 0: nowhere. */
 	size_t at_name, at_uuid, at_memory, at_vcpus, at_machine;
 	bool has_disks; /* four elements */
@@ -38,6 +41,8 @@ struct ganeti {
 
 /* InvalidParameter or Unsupported, naming "document[3][0][1]". */
 bool ganeti_parse(struct json_object *document, struct ganeti *g, struct err **e);
+/* The definition STORED, which became of it, as the process has it: each device where the file says. The caller's. */
+struct json_object *ganeti_running(const struct ganeti *g, struct json_object *stored);
 void ganeti_clear(struct ganeti *g);
 /* An error that names a member of the definition names the place in the document that it comes from. Returns false. */
 bool ganeti_blame(const struct ganeti *g, struct err **e);

@@ -3,6 +3,8 @@
 #include "runtime/ganeti_private.h"
 
 #include "base/param.h"
+#include "runtime/definition.h"
+#include "runtime/slots.h"
 #include "runtime/warnings.h"
 
 #include <inttypes.h>
@@ -80,6 +82,48 @@ static void note_unnamed(struct ganeti *g, const char *list, size_t i)
 	json_object_array_add(g->unnamed, o);
 }
 
+/* Ganeti had slots of old, and has with few kvm_pci_reservations, where drover has devices of the machine's own. */
+static void move_away(struct ganeti *g, const char *list, size_t i, struct json_object *device, const char *place)
+{
+	struct json_object *info = json_get_typed(device, "hvinfo", json_type_object), *o;
+	const char *bus = json_get_str(info, "bus"), *addr = json_get_str(info, "addr");
+	_cleanup_free_ char *full = xasprintf("%s.hvinfo.addr", place);
+
+	if (!str_eq(bus, "pci.0") || !addr || !slots_is_own(addr) ||
+	    machine_kind(definition_machine(g->definition)) != MACHINE_PC)
+		return;
+	warnings_add(g->warnings, full,
+		     "%s is a place of the machine's own with drover: a process that runs keeps the device there, and "
+		     "at the next start it is in another slot",
+		     addr);
+	o = json_object_new_object();
+	json_add_str(o, "list", list);
+	json_add_int(o, "index", (int64_t)i);
+	json_add_str(o, "bus", bus);
+	json_add_str(o, "addr", addr);
+	json_object_array_add(g->moved, o);
+	json_object_object_del(info, "bus");
+	json_object_object_del(info, "addr");
+}
+
+struct json_object *ganeti_running(const struct ganeti *g, struct json_object *stored)
+{
+	struct json_object *runs = NULL;
+
+	json_object_deep_copy(stored, &runs, NULL);
+	for (size_t i = 0; i < json_object_array_length(g->moved); i++) {
+		struct json_object *o = json_object_array_get_idx(g->moved, i);
+		struct json_object *list = json_get_typed(runs, json_get_str(o, "list"), json_type_array);
+		struct json_object *info = json_get_typed(
+			json_object_array_get_idx(list, (size_t)json_get_int(o, "index", 0)), "hvinfo",
+			json_type_object);
+
+		json_add_str(info, "bus", json_get_str(o, "bus"));
+		json_add_str(info, "addr", json_get_str(o, "addr"));
+	}
+	return runs;
+}
+
 static bool take_nic(struct ganeti *g, struct json_object *from, size_t i, struct json_object *to, struct err **e)
 {
 	static const char *const params[] = { "mode", "link", "vlan" };
@@ -106,7 +150,10 @@ static bool take_nic(struct ganeti *g, struct json_object *from, size_t i, struc
 		copy_member(to, "ip", from, "ip");
 	if (!json_object_object_get_ex(to, "uuid", NULL))
 		note_unnamed(g, "nics", i);
-	return copy_hvinfo(to, from, "nic", place, e);
+	if (!copy_hvinfo(to, from, "nic", place, e))
+		return false;
+	move_away(g, "nics", i, to, full);
+	return true;
 }
 
 /* The volume itself, where the disk says what it is: the link beside it lives as long as Ganeti keeps it. NULL: it does
@@ -226,6 +273,7 @@ static bool take_disk(struct ganeti *g, struct json_object *entry, size_t i, str
 		note_unnamed(g, "disks", i);
 	force_cache(g, disk, to);
 	seat_ide(g, i, to);
+	move_away(g, "disks", i, to, full);
 	return true;
 }
 

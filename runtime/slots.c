@@ -279,13 +279,13 @@ static bool canonicalise(const struct seat *s, struct err **e)
 	return true;
 }
 
-/* How many places there are that are WANTED, as far as the first LEN members go; *RET is one of them. */
-static unsigned find_places(const struct map *map, const struct seat *s, const struct hvinfo *wanted, size_t len,
-			    bool free_only, unsigned *ret)
+/* How many places from LOWEST on there are that are WANTED, as far as the first LEN members go; *RET is one of them. */
+static unsigned find_places_from(const struct map *map, const struct seat *s, unsigned lowest,
+				 const struct hvinfo *wanted, size_t len, bool free_only, unsigned *ret)
 {
 	unsigned found = 0;
 
-	for (unsigned n = bus_count(map->hv, s->bus); n-- > bus_lowest(s->bus);) {
+	for (unsigned n = bus_count(map->hv, s->bus); n-- > lowest;) {
 		struct hvinfo place = { 0 };
 		bool fits = !free_only || !map->owner[s->bus][n];
 
@@ -300,6 +300,13 @@ static unsigned find_places(const struct map *map, const struct seat *s, const s
 		found++;
 	}
 	return found;
+}
+
+/* As above, of those that somebody gets. */
+static unsigned find_places(const struct map *map, const struct seat *s, const struct hvinfo *wanted, size_t len,
+			    bool free_only, unsigned *ret)
+{
+	return find_places_from(map, s, bus_lowest(s->bus), wanted, len, free_only, ret);
 }
 
 static bool has_place(const struct hvinfo *info)
@@ -355,15 +362,19 @@ static bool sit_as_given(struct map *map, struct seat *s, struct err **e)
 	return true;
 }
 
-/* "hotnic-003fc157-pci-5", as Ganeti called the device in slot 5 before it had the ids of today. */
+/* "hotnic-003fc157-pci-5", as Ganeti called the device in slot 5 before it had the ids of today. Where that slot is the
+ * machine's own here, the device is called so in another. */
 static bool take_old_id(struct seat *s, const struct hvinfo *info)
 {
 	size_t head = (size_t)(strchr(s->id, '-') - s->id) + 1 + UUID_GROUP;
-	unsigned slot;
+	const char *digits = info->id ? strrchr(info->id, '-') : NULL;
+	unsigned said, slot;
 
-	if (!info->id || !info->addr || !parse_slot(info->addr, &slot))
+	if (!digits || !parse_slot(digits + 1, &said))
 		return false;
-	_cleanup_free_ char *old = xasprintf("hot%.*s-pci-%u", (int)head, s->id, slot);
+	if (said >= PCI_FIRST_FREE && (!info->addr || !parse_slot(info->addr, &slot) || slot != said))
+		return false;
+	_cleanup_free_ char *old = xasprintf("hot%.*s-pci-%u", (int)head, s->id, said);
 
 	if (!str_eq(info->id, old))
 		return false;
@@ -473,7 +484,7 @@ static void free_seats(struct seat *seats, size_t n)
 	free(seats);
 }
 
-/* Its place on the machine. A type that waits in hvparams for the next start is not that of a device that was plugged
+/* Its place on the machine, be it one that only another manager gave. A type that waits in hvparams for the next start is not that of a device that was plugged
  * meanwhile, so the bus is one that fits. */
 static bool find_own(const struct map *map, struct seat *s, unsigned *place)
 {
@@ -481,7 +492,7 @@ static bool find_own(const struct map *map, struct seat *s, unsigned *place)
 
 	for (size_t i = 0; has_place(s->info) && i < ARRAY_SIZE(candidates); i++) {
 		s->bus = candidates[i];
-		if (find_places(map, s, s->info, ARRAY_SIZE(members), false, place) == 1)
+		if (find_places_from(map, s, 0, s->info, ARRAY_SIZE(members), false, place) == 1)
 			return true;
 	}
 	return false;
@@ -503,6 +514,17 @@ static void take_places(const struct map *map, char *owner[][PLACES_MAX], struct
 	}
 }
 
+/* Of ids that have but a part of the uuid in them. */
+static bool check_ids(const struct seat *seats, size_t n, struct err **e)
+{
+	for (size_t i = 1; i < n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (str_eq(seats[i].id, seats[k].id))
+				return fail(e, &seats[i], "id", "is that of %s[%zu], too", seats[k].list,
+					    seats[k].index);
+	return true;
+}
+
 /* Those that sat somewhere stay, before anybody else may choose; then those that were given a place; the rest get
  * what is left, in their order. */
 static bool sit_all(struct map *map, struct seat *seats, size_t n, struct seat *there, size_t n_there, bool next_start,
@@ -511,6 +533,8 @@ static bool sit_all(struct map *map, struct seat *seats, size_t n, struct seat *
 	for (size_t i = 0; i < n; i++)
 		if (!check_identity(&seats[i], e))
 			return false;
+	if (!check_ids(seats, n, e))
+		return false;
 	for (size_t i = 0; i < n; i++)
 		sit_as_before(map, &seats[i], seats[i].old);
 	if (!next_start)
@@ -553,6 +577,13 @@ bool slots_are_assigned(const struct definition *def, struct err **e)
 		     fail(e, &seats[i], "id", "must be %s, of a %s", seats[i].id, seats[i].driver);
 	free_seats(seats, n);
 	return ok;
+}
+
+bool slots_is_own(const char *addr)
+{
+	unsigned slot;
+
+	return parse_slot(addr, &slot) && slot < PCI_FIRST_FREE;
 }
 
 bool slots_has_place(const struct definition *def, const char *id)

@@ -20,6 +20,8 @@ bool slots_assign(struct definition *def, const struct definition *old, const st
 bool slots_are_assigned(const struct definition *def, struct err **e);
 /* Whether the place of the device ID of DEF is one that the machine has for such a device. */
 bool slots_has_place(const struct definition *def, const char *id);
+/* Whether the slot ADDR of pci.0 is the machine's own, which no disk or card of a definition gets. */
+bool slots_is_own(const char *addr);
 /* The map, as query-instance shows it: [{bus, first, last, free, used: {addr: id}}], of the machine that is RUNNING (may be
  * NULL), and of DEF what it has a place for already. The caller owns it. */
 struct json_object *slots_describe(const struct definition *def, const struct definition *running);

@@ -178,6 +178,36 @@ START_TEST(upgrades)
 }
 END_TEST
 
+/* Slots that are the machine's own here: the process has them, the definition has not. */
+START_TEST(low_slots)
+{
+#define LOW_NIC \
+	"{'mac': 'aa:00:00:35:d5:01', 'nicparams': {'mode': 'bridged', 'link': 'br0'}, 'uuid': '" NIC0 "', 'pci': 5}"
+	static const char text[] = "[" CMD ", [" LOW_NIC "], {}, [" PLAIN(
+		DISK0, "disk-932df160-7a22-4067", "0xa") ", " PLAIN(DISK1, "disk-a32df160-7a22-4067", "0xb") "]]";
+	_cleanup_json_ struct json_object *document = json(text), *stored = NULL, *runs = NULL, *again = NULL;
+	struct ganeti g;
+
+	EXPECT(text, "'document[1][0].hvinfo.addr': 0x5", { "nics.0.hvinfo.id", "'hotnic-003fc157-pci-5'" },
+	       { "nics.0.hvinfo.addr", "'0xd'" }, { "disks.0.hvinfo.id", "'disk-932df160-7a22-4067'" },
+	       { "disks.0.hvinfo.addr", "'0xc'" }, { "disks.1.hvinfo.addr", "'0xb'" });
+	stored = become(document, &g, NULL);
+	ck_assert_ptr_nonnull(stored);
+	runs = ganeti_running(&g, stored);
+	ck_assert_str_eq(json_object_get_string(at(runs, "nics.0.hvinfo.addr")), "0x5");
+	ck_assert_str_eq(json_object_get_string(at(runs, "nics.0.hvinfo.id")), "hotnic-003fc157-pci-5");
+	ck_assert_str_eq(json_object_get_string(at(runs, "disks.0.hvinfo.addr")), "0xa");
+	ck_assert_str_eq(json_object_get_string(at(runs, "disks.1.hvinfo.addr")), "0xb");
+	ck_assert_str_eq(json_object_get_string(at(stored, "nics.0.hvinfo.addr")), "0xd");
+	ganeti_clear(&g);
+	again = definition_store(stored, &(struct definition_context){ .old = stored, .running = runs }, NULL);
+	ck_assert(json_object_equal(again, stored));
+	/* IDE disks never were in the slot that is written down. */
+	EXPECT("[" CMD ", [], {'disk_type': 'ide'}, [" PLAIN(DISK0, "disk-932df160-7a22-4067", "0x5") "]]", NULL,
+	       { "disks.0.hvinfo.bus", "'ide.0'" });
+}
+END_TEST
+
 START_TEST(three_elements)
 {
 	EXPECT("[[" CMD_HEAD ", '-drive', 'file=/dev/vg/a,,b,format=raw,if=virtio', '-drive', "
@@ -285,7 +315,7 @@ static const struct {
 	{ "[" CMD ", [], {}, [[{'uuid': '" DISK0 "'}, null, 'ftp://x']]]", "InvalidParameter", "document[3][0][2]" },
 	{ "[" CMD ", [], {}, [[{'uuid': '" DISK0 "'}, '/a']]]", "InvalidParameter", "document[3][0]" },
 	{ "[" CMD ", [], {}, [" PLAIN(DISK0, "disk-x", "0xc") "]]", "InvalidParameter", "document[3][0][0].hvinfo.id" },
-	{ "[" CMD ", [], {}, [" PLAIN(DISK0, "disk-932df160-7a22-4067", "0x4") "]]", "InvalidParameter",
+	{ "[" CMD ", [], {}, [" PLAIN(DISK0, "disk-932df160-7a22-4067", "0x24") "]]", "InvalidParameter",
 	  "document[3][0][0].hvinfo.addr" },
 	{ "[" CMD ", [" NIC "], {}, [" PLAIN(DISK0, "disk-932df160-7a22-4067", "0xe") "]]", "InvalidParameter",
 	  "document[1][0].hvinfo.addr" },
@@ -294,6 +324,11 @@ static const struct {
 	  "document[3][0][0].hvinfo.id" },
 	{ "[" CMD ", [], {}, [" PLAIN(DISK0, "hotdisk-a32df160-pci-12", "0xc") "]]", "InvalidParameter",
 	  "document[3][0][0].hvinfo.id" },
+	{ "[" CMD ", [], {}, [" PLAIN(DISK0, "hotdisk-a32df160-pci-5", "0x5") "]]", "InvalidParameter",
+	  "document[3][0][0].hvinfo.id" },
+	{ "[" CMD ", [], {}, [" PLAIN(DISK0, "hotdisk-932df160-pci-5", "0x5") ", " PLAIN(
+		  "932df160-0000-4067-a566-7e0ca8386133", "hotdisk-932df160-pci-5", "0x6") "]]",
+	  "InvalidParameter", "document[3][1][0].hvinfo.id" },
 };
 
 START_TEST(refused)
@@ -412,6 +447,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, of_today);
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, upgrades);
+	tcase_add_test(tc, low_slots);
 	tcase_add_test(tc, three_elements);
 	tcase_add_test(tc, storage);
 	tcase_add_test(tc, looser);
