@@ -173,6 +173,7 @@ static bool parse(struct json_object *document, struct ganeti *g, struct err **e
 	if (!ganeti_take_disks(g, g->has_disks ? json_object_array_get_idx(document, GANETI_DISKS) : NULL, cmd, e) ||
 	    !ganeti_take_nics(g, json_object_array_get_idx(document, GANETI_NICS), e))
 		return false;
+	ganeti_loosen(g, cmd);
 	warn_of_start(g);
 	return true;
 }

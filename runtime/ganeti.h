@@ -14,6 +14,9 @@
  *   disk_discard                 what is none of the choices is ignore
  *   vnc_bind_address 0.0.0.0     without a password: display_without_password, which Ganeti has no word for
  *   initrd_path, vnc_x509_path   left out where they mean nothing: beside no kernel, no TLS
+ *   boot_order, mem_path, …      left out, with a warning, where drover refuses what Ganeti ignores
+ *   cdrom_disk_type ""           what disks are, which is paravirtual by default
+ *   vga ""                       std, also without a display: QEMU's own choice
  *
  * hvparams are the file's; what a file of an older version lacks has Ganeti's default of then. Name, uuid, memory, vcpus and
  * machine are the command's. A name that no version of Ganeti's hvparams is known to have is told of and left out.

@@ -181,7 +181,6 @@ bool ganeti_take_hvparams(struct ganeti *g, struct json_object *cmd, struct json
 		put_hvparam(hv, row, value);
 	}
 	take_machine(g, cmd, hv);
-	ganeti_loosen(g, hv);
 	/* Ganeti's machines have none; what the guest sees does not change by itself. */
 	json_add_bool(hv, "rng", false);
 	json_add_bool(hv, "panic_device", false);

@@ -18,8 +18,9 @@ bool ganeti_take_hvparams(struct ganeti *g, struct json_object *cmd, struct json
 /* ganeti_devices.c: the lists of the definition; disks that the command names where FROM is NULL. */
 bool ganeti_take_disks(struct ganeti *g, struct json_object *from, struct json_object *cmd, struct err **e);
 bool ganeti_take_nics(struct ganeti *g, struct json_object *from, struct err **e);
-/* ganeti_loose.c: what Ganeti starts and drover's rules over hvparams would refuse becomes what it means, with a warning. */
-void ganeti_loosen(struct ganeti *g, struct json_object *hv);
+/* ganeti_loose.c: what Ganeti starts and drover's rules over hvparams would refuse becomes what it means, with a warning; and
+ * so does what Ganeti and QEMU have by default. The definition has its lists. */
+void ganeti_loosen(struct ganeti *g, struct json_object *cmd);
 /* ganeti_command.c: the name of the machine in a value of -machine, NULL: it has none; and, in *REST, what else it says but
  * the accelerator, NULL: nothing. Both the caller's. */
 char *ganeti_machine(const char *value, char **rest);

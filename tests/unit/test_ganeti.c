@@ -279,6 +279,44 @@ START_TEST(looser)
 }
 END_TEST
 
+/* What Ganeti ignores, and drover would refuse. */
+START_TEST(contradictions)
+{
+	EXPECT(HVP("'boot_order': 'floppy'"), "'document[2].boot_order': there is nothing",
+	       { "hvparams.boot_order", NULL });
+	EXPECT(HVP("'boot_order': 'floppy', 'floppy_image_path': '/f'"), NULL, { "hvparams.boot_order", "'floppy'" });
+	EXPECT(HVP("'boot_order': 'network'"), "'document[2].boot_order': there is nothing",
+	       { "hvparams.boot_order", NULL });
+	EXPECT("[" CMD ", [" NIC "], {'kernel_path': '', 'boot_order': 'network'}, []]", NULL,
+	       { "hvparams.boot_order", "'network'" });
+	EXPECT(HVP("'mem_path': '/dev/hugepages', 'use_chroot': true"), "'document[2].mem_path': does not go with",
+	       { "hvparams.mem_path", NULL }, { "hvparams.use_chroot", "true" });
+	EXPECT(HVP("'cpu_type': 'host,-x2apic', 'kvm_flag': 'disabled'"),
+	       "'document[2].kvm_flag': 'disabled' is left out", { "hvparams.kvm_flag", NULL },
+	       { "hvparams.cpu_type", "'host,-x2apic'" });
+	EXPECT(HVP("'migration_downtime': 2000001"), "'document[2].migration_downtime': becomes 2000000",
+	       { "hvparams.migration_downtime", "2000000" });
+}
+END_TEST
+
+/* What is there where nothing is said. */
+START_TEST(unsaid)
+{
+#define WITH_CD(hv) HVP("'cdrom_image_path': '/srv/x.iso', " hv)
+	EXPECT(WITH_CD("'disk_type': 'paravirtual'"), NULL, { "hvparams.cdrom_disk_type", "'paravirtual'" },
+	       { "disks.0.hvinfo.driver", "'virtio-blk-pci'" });
+	EXPECT(WITH_CD("'cdrom_disk_type': 'ide'"), NULL, { "disks.0.hvinfo.driver", "'ide-cd'" });
+	EXPECT(WITH_CD("'disk_type': 'ide'"), NULL, { "disks.0.hvinfo.driver", "'ide-cd'" });
+	EXPECT(WITH_CD("'disk_type': 'scsi-hd'"), "'document[2].cdrom_disk_type': there are no CD-ROMs",
+	       { "disks.0.hvinfo.driver", "'scsi-cd'" });
+	EXPECT(HVP("'acpi': true"), NULL, { "hvparams.cdrom_disk_type", NULL }, { "hvparams.vga", "'std'" });
+	EXPECT(HVP("'vga': 'cirrus'"), NULL, { "hvparams.vga", "'cirrus'" });
+	EXPECT(HVP("'spice_bind': '127.0.0.1'"), NULL, { "hvparams.vga", NULL });
+	EXPECT(HVP("'vnc_bind_address': '127.0.0.1'"), NULL, { "hvparams.vga", NULL });
+	EXPECT("[[" CMD_HEAD ", '-nodefaults'], [], {'kernel_path': ''}, []]", NULL, { "hvparams.vga", NULL });
+}
+END_TEST
+
 /* ---- what is refused, by its place ---- */
 
 static const struct {
@@ -451,6 +489,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, three_elements);
 	tcase_add_test(tc, storage);
 	tcase_add_test(tc, looser);
+	tcase_add_test(tc, contradictions);
+	tcase_add_test(tc, unsaid);
 	tcase_add_loop_test(tc, refused, 0, ARRAY_SIZE(refusals));
 	tcase_add_test(tc, hostile);
 	tcase_add_test(tc, paths);
