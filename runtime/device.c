@@ -5,6 +5,7 @@
 #include "runtime/iothreads.h"
 #include "runtime/media.h"
 #include "runtime/uri.h"
+#include "storage/open_wire.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -376,7 +377,9 @@ void argv_files_add(const struct definition *def, size_t disk, struct argv_files
 	f->write = !disk_is_read_only(d);
 	f->qcow2 = d->format == FORMAT_QCOW2;
 	f->lone = n == 0 && d->format == FORMAT_QCOW2;
-	name_file(f, disk_is_passed_through(d, &def->hvparams) ? "%s" : "%s.p0", d->hvinfo.id);
+	if (disk_is_passed_through(d, &def->hvparams))
+		f->kind = disk_type_of(d, &def->hvparams) == DISK_SCSI_GENERIC ? OPEN_CHARACTER : OPEN_BLOCK;
+	name_file(f, f->kind ? "%s" : "%s.p0", d->hvinfo.id);
 }
 
 void argv_files_list(const struct definition *def, struct argv_files *files)

@@ -177,7 +177,8 @@ static void add_log(struct err *e, const struct instance *inst)
 		err_add(e, "log", json_object_new_string(log));
 }
 
-/* QEMU knows images by fd sets and nodes; whoever reads its words knows the definition: "disks[1].path: '/images/x'". */
+/* QEMU knows images by fd sets and nodes; whoever reads its words knows the definition: "disks[1].path: '/images/x'". The
+ * node of a device that is passed through has the name of the disk. */
 static char *image_named(const struct start *s, const struct err *e)
 {
 	static const char set[] = "/dev/fdset/";
@@ -187,7 +188,7 @@ static char *image_named(const struct start *s, const struct err *e)
 	for (size_t i = 0; i < s->prepare.files.n; i++) {
 		const struct argv_file *f = &s->prepare.files.items[i];
 
-		if (f->set == number)
+		if (f->set == number || (f->kind && log && strstr(log, f->node)))
 			return xasprintf("%s: '%s'", f->what, f->path);
 	}
 	return remote_named(&s->inst->def, log);
@@ -219,8 +220,12 @@ static void explain_end(struct op *op, const struct start *s)
 		e->class = ERR_STORAGE;
 		err_prefix(e, "it is in use");
 	}
-	if (image)
+	if (image) {
+		_cleanup_free_ char *parameter = xstrndup(image, strcspn(image, ":"));
+
 		err_prefix(e, "%s", image);
+		err_name_param(&e, parameter);
+	}
 	err_free(op->err);
 	op->err = e;
 }

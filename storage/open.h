@@ -6,7 +6,8 @@
  * One short-lived child, drover-open, does it for one operation and hands the descriptors over; one that is stuck is
  * killed and left to its fate.
  *
- * An image is a regular file or a block device, opened exactly as its flags say; anything else is refused. A qcow2 image
+ * An image is a regular file or a block device, opened exactly as its flags say; anything else is refused. What is passed
+ * through to the guest is a device of the kind that OPEN_BLOCK or OPEN_CHARACTER says. A qcow2 image
  * whose header names a backing file must have OPEN_BACKED, and one with a data file of its own is never taken: QEMU
  * would open by path what the header says. The header of a raw image is the guest's to write, so nobody looks at it.
  *

@@ -112,7 +112,7 @@ static _Noreturn void fail_open(const char *path, unsigned flags)
 	struct stat st;
 
 	if ((errnum == ENXIO || errnum == EISDIR || errnum == EINVAL) && stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
-	    !S_ISBLK(st.st_mode))
+	    !S_ISBLK(st.st_mode) && !(S_ISCHR(st.st_mode) && flags & OPEN_CHARACTER))
 		refuse_kind(st.st_mode);
 	if (errnum == EINVAL && (flags & OPEN_DIRECT))
 		refuse("is on a file system without direct I/O");
@@ -187,6 +187,17 @@ static void get_device(int fd, unsigned flags, struct open_answer *a)
 		fail(EROFS, "");
 }
 
+/* What the guest speaks to itself has commands that one kind of device takes only. */
+static void check_kind(mode_t mode, unsigned flags)
+{
+	if (flags & OPEN_BLOCK && !S_ISBLK(mode))
+		refuse("is no block device, as type scsi-block needs");
+	if (flags & OPEN_CHARACTER && !S_ISCHR(mode))
+		refuse("is no character device, such as /dev/sg0, as type scsi-generic needs");
+	if (!S_ISBLK(mode) && !S_ISREG(mode) && !(flags & OPEN_CHARACTER))
+		refuse_kind(mode);
+}
+
 static void open_image(const char *path, unsigned flags)
 {
 	struct open_answer a = { 0 };
@@ -199,16 +210,13 @@ static void open_image(const char *path, unsigned flags)
 	if (fd < 0)
 		fail_open(path, flags);
 	get_stat(fd, &st);
+	check_kind(st.st_mode, flags);
 	a.size = (uint64_t)st.st_size;
-	a.dev = st.st_dev;
-	a.ino = st.st_ino;
+	a.dev = S_ISREG(st.st_mode) ? st.st_dev : st.st_rdev;
+	a.ino = S_ISREG(st.st_mode) ? st.st_ino : 0;
 	if (S_ISBLK(st.st_mode)) {
 		get_device(fd, flags, &a);
 		a.block = 1;
-		a.dev = st.st_rdev;
-		a.ino = 0;
-	} else if (!S_ISREG(st.st_mode)) {
-		refuse_kind(st.st_mode);
 	}
 	if (flags & OPEN_QCOW2)
 		a.size = check_qcow2(fd, flags);

@@ -28,7 +28,9 @@ enum open_flags {
 	OPEN_LISTEN = 1 << 9, /* a listening socket NAME in the directory PATH; a dead one of ours is replaced */
 	OPEN_MEMORY =
 		1 << 10, /* a directory: an unnamed file of OWNER in it; NAME is how many bytes it must have room for */
-	OPEN_OPTIONAL = 1 << 11, /* boot file: need not be there */
+	OPEN_OPTIONAL = 1 << 11,  /* boot file: need not be there */
+	OPEN_BLOCK = 1 << 12,     /* image: must be a block device */
+	OPEN_CHARACTER = 1 << 13, /* image: must be a character device, which without it is none */
 };
 
 #define OPEN_COPY_MAX (1024ULL * 1024 * 1024)
@@ -51,7 +53,7 @@ struct open_answer {
 	int32_t errnum;
 	uint32_t block;
 	uint64_t size;
-	uint64_t dev, ino; /* st_dev and st_ino, or st_rdev and 0 of a block device */
+	uint64_t dev, ino; /* st_dev and st_ino, or st_rdev and 0 of a device */
 	char text[OPEN_TEXT_MAX];
 };
 

@@ -361,8 +361,9 @@ static void expect_refused(const char *disks, const char *class, const char *dis
 	client_define(client, "web1", "'memory': '16M', 'disks': [%s]", disks);
 	json_object_put(client_ok(client, "instance-stop", "{'instance': 'web1'}"));
 	e = guest_refused(rig, client, "web1", class);
-	ck_assert_msg(strstr(str_at(e, "desc"), disk) && strstr(json_object_to_json_string(e), words), "%s",
-		      json_object_to_json_string(e));
+	ck_assert_msg(strstr(str_at(e, "desc"), disk) && strstr(json_object_to_json_string(e), words) &&
+			      str_starts(str_at(e, "parameter"), disk),
+		      "%s", json_object_to_json_string(e));
 }
 
 START_TEST(test_refused)
@@ -378,6 +379,9 @@ START_TEST(test_refused)
 		{ "'path': '%s/unnamed', 'format': 'qcow2'", "StorageError", "names a backing file" },
 		{ "'path': '%s/raw', 'format': 'qcow2'", "StorageError", "is no qcow2 image" },
 		{ "'path': '/dev/null'", "StorageError", "is a character device" },
+		{ "'path': '%s/raw', 'type': 'scsi-block'", "StorageError", "is no block device" },
+		{ "'path': '%s/raw', 'type': 'scsi-generic'", "StorageError", "is no character device" },
+		{ "'path': '/dev/zero', 'type': 'scsi-generic'", "QemuError", "scsi-generic" },
 	};
 
 	image("good", "", MIB);

@@ -25,8 +25,8 @@ static void assert_descriptor(const struct open_item *item)
 	ck_assert_int_eq(fcntl(item->fd, F_GETFD), FD_CLOEXEC);
 	ck_assert_int_eq(fstat(item->fd, &st), 0);
 	ck_assert_int_eq(item->block, S_ISBLK(st.st_mode));
-	ck_assert_uint_eq(item->dev, item->block ? st.st_rdev : st.st_dev);
-	ck_assert_uint_eq(item->ino, item->block ? 0 : st.st_ino);
+	ck_assert_uint_eq(item->dev, S_ISREG(st.st_mode) ? st.st_dev : st.st_rdev);
+	ck_assert_uint_eq(item->ino, S_ISREG(st.st_mode) ? st.st_ino : 0);
 	ck_assert(!item->copied);
 }
 
@@ -143,6 +143,26 @@ START_TEST(test_refused)
 	expect_refusal(things[_i].name, OPEN_BOOT, things[_i].class, things[_i].words);
 	expect_refusal(things[_i].name, OPEN_BOOT | OPEN_COPY, things[_i].class, things[_i].words);
 	ck_assert(!exists_at(w.q, "copy"));
+}
+END_TEST
+
+/* What is passed through to a guest. */
+START_TEST(test_passed_through)
+{
+	static const char block[] = "is no block device, as type scsi-block needs",
+			  character[] = "is no character device, such as /dev/sg0, as type scsi-generic needs";
+	struct open_item *item;
+
+	make_things();
+	expect_refusal("file", OPEN_WRITE | OPEN_BLOCK, ERR_STORAGE, block);
+	expect_refusal("/dev/zero", OPEN_WRITE | OPEN_BLOCK, ERR_STORAGE, block);
+	expect_refusal("file", OPEN_WRITE | OPEN_CHARACTER, ERR_STORAGE, character);
+	expect_refusal("fifo", OPEN_WRITE | OPEN_CHARACTER, ERR_STORAGE, character);
+	expect_refusal("directory", OPEN_WRITE | OPEN_CHARACTER, ERR_STORAGE, "is a directory");
+	item = add_item("/dev/zero", OPEN_WRITE | OPEN_CHARACTER);
+	start();
+	expect_success();
+	assert_descriptor(item);
 }
 END_TEST
 
@@ -448,6 +468,7 @@ static void add(TCase *tc)
 	tcase_add_test(tc, test_take);
 	tcase_add_test(tc, test_close_nothing);
 	tcase_add_loop_test(tc, test_refused, 0, ARRAY_SIZE(things));
+	tcase_add_test(tc, test_passed_through);
 	tcase_add_test(tc, test_refused_in_the_middle);
 	tcase_add_test(tc, test_no_direct_io);
 	tcase_add_test(tc, test_read_only_file_system);
