@@ -7,6 +7,7 @@
  */
 #include "daemon/commands.h"
 #include "daemon/define.h"
+#include "runtime/display.h"
 #include "runtime/store.h"
 
 struct args {
@@ -95,6 +96,8 @@ static bool check(struct job *job, const struct instance *inst, struct err **e)
 	if (inst->broken || !inst->stored)
 		return err_set(e, ERR_WRONG_STATE, "the definition of '%s' cannot be read%s%s", inst->name,
 			       inst->broken ? ": " : "", inst->broken ? inst->broken->desc : "");
+	if (!display_check_name(&inst->def.hvparams, name, "name", e))
+		return false;
 	if (other && other != inst)
 		return err_set(e, ERR_EXISTS, "there is an instance '%s' already", name);
 	if (define_is_being_named(job, name))

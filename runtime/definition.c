@@ -3,6 +3,7 @@
 
 #include "runtime/autostart.h"
 #include "runtime/boot.h"
+#include "runtime/display.h"
 #include "runtime/media.h"
 #include "runtime/memory.h"
 #include "runtime/microvm.h"
@@ -244,7 +245,8 @@ bool definition_decode(struct json_object *given, struct definition *def, struct
 		return false;
 	for (size_t i = 0; i < def->disks.n; i++)
 		disk_settle_aliases(definition_disk(def, i));
-	if (hvparams_check(&def->hvparams, def->vcpus, e) && memory_check(def, e) &&
+	if (hvparams_check(&def->hvparams, def->vcpus, e) &&
+	    display_check_name(&def->hvparams, def->name, "hvparams.vnc_bind_address", e) && memory_check(def, e) &&
 	    autostart_decode(def->autostart, &autostart, e) && check_devices(def, e) && microvm_check(def, e))
 		return true;
 	definition_clear(def);

@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 const char *const display_keymaps[] = { "",   "ar", "bepo",  "cz", "da", "de",    "de-ch", "en-gb", "en-us",
 					"es", "et", "fi",    "fo", "fr", "fr-be", "fr-ca", "fr-ch", "hr",
@@ -138,6 +139,18 @@ static bool check_vnc(const struct hvparams *hv, struct err **e)
 		return err_set_param(e, "hvparams.vnc_x509_verify", "needs 'vnc_x509_path'");
 	return check_wildcard(hv, hv->vnc_bind_address, "hvparams.vnc_bind_address", hv->vnc_password_file,
 			      "vnc_password_file", e);
+}
+
+bool display_check_name(const struct hvparams *hv, const char *name, const char *parameter, struct err **e)
+{
+	enum { PATH_LONGEST = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
+	_cleanup_free_ char *path = xasprintf("%s/%s.vnc", hv->vnc_bind_address, name);
+
+	if (bind_kind(hv->vnc_bind_address, NULL) != BIND_DIRECTORY || strlen(path) <= PATH_LONGEST)
+		return true;
+	return err_set_param(e, parameter,
+			     "the socket '%s' would have a path of %zu bytes; %d is the limit of unix sockets", path,
+			     strlen(path), PATH_LONGEST);
 }
 
 /* What says something of a SPICE that there is not. */

@@ -52,6 +52,9 @@ const char *display_vga_driver(enum vga vga);
 
 /* The rules; errors name "hvparams.X". */
 bool display_check(const struct hvparams *hv, struct err **e);
+/* Whether the socket of an instance of this NAME, if VNC has one, is no longer than the path of a unix socket may be. The error
+ * names PARAMETER. */
+bool display_check_name(const struct hvparams *hv, const char *name, const char *parameter, struct err **e);
 
 /* The values of -vnc and -spice; NULL: there is none. PLACE NULL: the address that HV says, and the first of all ports. The
  * caller's. */

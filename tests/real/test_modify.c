@@ -424,13 +424,17 @@ START_TEST(test_rename)
 }
 END_TEST
 
+#define DIR_OF_46 "/srv/4567890123456789012345678901234567890/vnc"
+
 START_TEST(test_rename_refused)
 {
-	static const char *const bad[] = { "",    ".",     "..",  ".hidden", "a/b",         "../x",
-					   "a b", "a\\nb", "a,b", UUID,      "/etc/passwd", "a\xc3\xa9" };
+	static const char *const bad[] = { "", ".", "..", ".hidden", "a/b", "../x", "a b", "a\\nb", "a,b", UUID,
+					   "/etc/passwd", "a\xc3\xa9",
+					   /* a name, but with that directory no socket's */
+					   "1234567890123456789012345678901234567890123456789012345678" };
 	_cleanup_free_ char *before = NULL, *after = NULL, *long_name = xcalloc(4097, 1);
 
-	client_define(client, "web1", "%s", "");
+	client_define(client, "web1", "%s", "'hvparams': {'vnc_bind_address': '" DIR_OF_46 "'}");
 	client_define(client, "web2", "%s", "");
 	before = rig_world(rig, false);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

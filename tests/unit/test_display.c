@@ -8,6 +8,9 @@
 
 /* ---- rules ---- */
 
+#define TWENTY "12345678901234567890"
+#define HUNDRED TWENTY TWENTY TWENTY TWENTY TWENTY
+
 static const struct {
 	const char *hv, *parameter; /* NULL: it may be */
 } rules[] = {
@@ -30,6 +33,9 @@ static const struct {
 	{ "'vnc_bind_address': 'srv/vnc'", "hvparams.vnc_bind_address" },
 	{ "'vnc_bind_address': '/srv/../vnc'", "hvparams.vnc_bind_address" },
 	{ "'vnc_bind_address': 'aninterfacelonger'", "hvparams.vnc_bind_address" },
+	/* "/a.vnc" is behind them. */
+	{ "'vnc_bind_address': '/" HUNDRED "'", NULL },
+	{ "'vnc_bind_address': '/" HUNDRED "1'", "hvparams.vnc_bind_address" },
 	{ "'vnc_x509_path': '/x'", "hvparams.vnc_x509_path" },
 	{ "'vnc_tls': true, 'vnc_x509_verify': true", "hvparams.vnc_x509_verify" },
 	{ "'spice_bind': 'lo', 'spice_ip_version': 6", NULL },
