@@ -180,15 +180,31 @@ static bool connect_all(struct foreign *f, int dir, const char *name, struct err
 	return true;
 }
 
-/* Who listens on its monitor, whatever the file says; 0: nobody. */
-static pid_t listener(int control, const char *name)
+/* Who listens on its monitor, whatever the file says; 0: nobody. -1: somebody does who cannot be reached. */
+static pid_t listener(int control, const char *name, struct err **e)
 {
 	_cleanup_free_ char *file = xasprintf("%s.qmp", name);
-	_cleanup_close_ int fd = control >= 0 ? dirs_connect(control, file, NULL) : -1;
+	_cleanup_err_ struct err *why = NULL;
+	_cleanup_close_ int fd = control >= 0 ? dirs_connect(control, file, &why) : -1;
 	struct ucred peer = { 0 };
 	socklen_t size = sizeof(peer);
 
+	if (why && why->class != ERR_NOT_FOUND && why->class != ERR_GUEST_GONE) {
+		err_set(e, ERR_BUSY,
+			"it cannot be told whether a process runs: %s; end Ganeti's daemons on this host "
+			"(ganeti-noded, "
+			"ganeti-kvmd) and its watcher, and whoever else is connected, and import again",
+			why->desc);
+		return -1;
+	}
 	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
+}
+
+static bool take_listener(struct foreign *f, int control, const struct foreign_wanted *wanted, struct err **e)
+{
+	pid_t pid = listener(control, wanted->name, e);
+
+	return pid > 0 && take(f, pid, wanted, e);
 }
 
 static char *path_of(int dir)
@@ -213,7 +229,7 @@ bool foreign_find(const struct foreign_wanted *wanted, struct foreign *f, struct
 	}
 	dir = wanted->control ? open(wanted->control, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	f->control = dir < 0 ? NULL : path_of(dir);
-	if (take(f, pid, wanted, &failure) || (!failure && take(f, listener(dir, wanted->name), wanted, &failure)))
+	if (take(f, pid, wanted, &failure) || (!failure && take_listener(f, dir, wanted, &failure)))
 		return connect_all(f, dir, wanted->name, e);
 	if (failure)
 		err_keep_first(e, TAKE_PTR(failure));

@@ -165,6 +165,30 @@ START_TEST(refused)
 }
 END_TEST
 
+/* Nobody gets through to who listens on the monitor, so nobody knows whether that is a QEMU. */
+START_TEST(unknown_listener)
+{
+	_cleanup_free_ char *text = scsi_machine(), *path = node_path("ctrl/" VM ".qmp");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_cleanup_json_ struct json_object *list = NULL;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), first;
+
+	ck_assert_uint_lt(strlen(path), sizeof(addr.sun_path));
+	memcpy(addr.sun_path, path, strlen(path));
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(fd, 0), 0);
+	first = occupy("qmp");
+	json_object_put(node_refused("Busy", text));
+	list = client_ok(node.client, "query-instances", NULL);
+	ck_assert_int_eq(json_object_array_length(list), 0);
+	close(first);
+	/* A socket that nobody listens on any more is nobody's. */
+	close(fd);
+	json_object_put(node_import(text));
+	guest_expect(node.client, VM, "shutoff", "never-started");
+}
+END_TEST
+
 /* Nothing of it runs: the definition alone. */
 START_TEST(no_process)
 {
@@ -467,6 +491,7 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, refused);
 	tcase_add_test(tc, crowded);
+	tcase_add_test(tc, unknown_listener);
 	tcase_add_loop_test(tc, server_is_dead, 0, 2);
 	tcase_add_test(tc, no_process);
 	tcase_add_test(tc, ide);
