@@ -297,6 +297,34 @@ static void check_schema(struct bare *b, struct json_object *schema)
 	argv_free(argv);
 }
 
+/* How many sockets, cores of each and threads of those the processors say there are. */
+static void check_topology(struct bare *b)
+{
+	const struct hvparams *hv = &b->def.hvparams;
+	const struct {
+		const char *prop;
+		int64_t said;
+	} levels[] = { { "socket-id", hv->cpu_sockets },
+		       { "core-id", hv->cpu_cores },
+		       { "thread-id", hv->cpu_threads } };
+	_cleanup_json_ struct json_object *cpus = bare_ask(b, "query-cpus-fast", NULL, -1);
+
+	ck_assert_int_eq((int64_t)json_object_array_length(cpus), b->def.vcpus);
+	for (size_t l = 0; l < ARRAY_SIZE(levels); l++) {
+		int64_t last = 0;
+
+		for (size_t i = 0; i < json_object_array_length(cpus); i++) {
+			int64_t id = json_get_int(
+				json_get_typed(json_object_array_get_idx(cpus, i), "props", json_type_object),
+				levels[l].prop, 0);
+
+			last = id > last ? id : last;
+		}
+		ck_assert_msg(!levels[l].said || last + 1 == levels[l].said, "%s: %s", levels[l].prop,
+			      json_object_to_json_string(cpus));
+	}
+}
+
 /* That golden definition needs a package that is not here. */
 static bool lacks_package(const char *json)
 {
@@ -323,6 +351,7 @@ static void check_golden(const char *name, struct json_object **schema)
 	ck_assert_str_eq(str_at(called, "name"), b->def.name);
 	check_nothing_else(b, check_argv(b, b->argv));
 	check_properties_known(b);
+	check_topology(b);
 	if (!*schema)
 		*schema = bare_ask(b, "query-qmp-schema", NULL, -1);
 	check_schema(b, *schema);

@@ -429,20 +429,27 @@ static bool has_spice(void)
 START_TEST(test_spice)
 {
 	_cleanup_free_ char *file = put("secret", "open sesame\n"), *hv = NULL, *ports = NULL;
-	_cleanup_json_ struct json_object *a = NULL, *b = NULL, *spice = NULL, *open = NULL, *ring = NULL;
+	_cleanup_json_ struct json_object *a = NULL, *b = NULL, *c = NULL, *spice = NULL, *open = NULL, *six = NULL,
+					  *ring = NULL;
 
 	if (!has_spice())
 		return;
-	hv = xasprintf(", 'spice_bind': 'lo', 'spice_password_file': '%s', 'keymap': 'de', "
+	hv = xasprintf(", 'spice_bind': 'lo', 'spice_ip_version': 4, 'spice_password_file': '%s', 'keymap': 'de', "
 		       "'spice_image_compression': 'auto_glz', 'spice_jpeg_wan_compression': 'auto', "
 		       "'spice_zlib_glz_wan_compression': 'always', 'spice_streaming_video': 'filter', "
 		       "'spice_playback_compression': false",
 		       file);
 	define("a", hv);
 	define("b", ", 'spice_bind': '127.0.0.1', 'spice_use_vdagent': false");
+	define("c", ", 'spice_bind': 'lo', 'spice_ip_version': 6");
 	a = start("a");
 	b = start("b");
+	c = start("c");
+	ck_assert_str_eq(str_at(c, "address"), "::1");
+	six = ask("c", "query-spice");
+	ck_assert_str_eq(str_at(six, "host"), "::1");
 	ck_assert_str_eq(str_at(a, "kind"), "spice");
+	ck_assert_str_eq(str_at(a, "address"), "127.0.0.1");
 	ck_assert_int_eq(int_at(a, "port"), 5900);
 	ck_assert(json_get_bool(a, "password", false));
 	ck_assert_int_eq(int_at(b, "port"), 5901);
