@@ -191,9 +191,8 @@ static pid_t listener(int control, const char *name, struct err **e)
 
 	if (why && why->class != ERR_NOT_FOUND && why->class != ERR_GUEST_GONE) {
 		err_set(e, ERR_BUSY,
-			"it cannot be told whether a process runs: %s; end Ganeti's daemons on this host "
-			"(ganeti-noded, "
-			"ganeti-kvmd) and its watcher, and whoever else is connected, and import again",
+			"it cannot be told whether a process runs: %s; end Ganeti's daemons on this host and its "
+			"watcher, and whoever else is connected, and import again",
 			why->desc);
 		return -1;
 	}

@@ -8,6 +8,7 @@
 #include "runtime/warnings.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* Ganeti has no other way to say that a display is anybody's. */
 static void allow_displays(struct ganeti *g, struct json_object *hv)
@@ -58,15 +59,18 @@ static void leave_out(struct ganeti *g, struct json_object *hv, const char *name
 	warnings_add(g->warnings, place, "%s", why);
 }
 
-/* What Ganeti ignores. */
+/* What Ganeti or QEMU ignores, or has no more. */
 static void leave_out_contradictions(struct ganeti *g, struct json_object *hv)
 {
 	const char *order = json_get_str(hv, "boot_order"), *cpu = json_get_str(hv, "cpu_type");
+	const char *sound = json_get_str(hv, "soundhw");
 	bool has_floppy = json_get_str(hv, "floppy_image_path");
 	bool has_nic = json_length(json_get_typed(g->definition, "nics", json_type_array));
 
 	if ((str_eq(order, "floppy") && !has_floppy) || (str_eq(order, "network") && !has_nic))
 		leave_out(g, hv, "boot_order", "there is nothing of that kind to boot from: the first disk is booted");
+	if (sound && (str_eq(sound, "all") || strchr(sound, ',')))
+		leave_out(g, hv, "soundhw", "names several cards, and is left out: a guest has one at most");
 	if (json_get_str(hv, "mem_path") && json_get_bool(hv, "use_chroot", false))
 		leave_out(g, hv, "mem_path",
 			  "does not go with 'use_chroot', and is left out: the next start takes ordinary memory");

@@ -294,6 +294,8 @@ START_TEST(contradictions)
 	EXPECT(HVP("'cpu_type': 'host,-x2apic', 'kvm_flag': 'disabled'"),
 	       "'document[2].kvm_flag': 'disabled' is left out", { "hvparams.kvm_flag", NULL },
 	       { "hvparams.cpu_type", "'host,-x2apic'" });
+	EXPECT(HVP("'soundhw': 'ac97,hda'"), "'document[2].soundhw': names several", { "hvparams.soundhw", NULL });
+	EXPECT(HVP("'soundhw': 'all'"), "'document[2].soundhw': names several", { "hvparams.soundhw", NULL });
 	EXPECT(HVP("'migration_downtime': 2000001"), "'document[2].migration_downtime': becomes 2000000",
 	       { "hvparams.migration_downtime", "2000000" });
 }
