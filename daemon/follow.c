@@ -112,6 +112,11 @@ static void on_cleared(struct instance *inst, void *data)
 		job_internal(data, "instance-restart", inst->name);
 }
 
+static void on_monitor_back(struct instance *inst, void *data)
+{
+	job_compare(data, inst);
+}
+
 static void on_drifted(struct instance *inst, void *data)
 {
 	struct json_object *o = json_object_new_object();
@@ -179,6 +184,7 @@ const struct runtime_ops follow_ops = {
 	.agent_changed = on_agent_changed,
 	.held = on_held,
 	.cleared = on_cleared,
+	.monitor_back = on_monitor_back,
 	.drifted = on_drifted,
 	.device_gone = on_device_gone,
 	.device_told = on_device_told,

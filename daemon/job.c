@@ -231,12 +231,17 @@ static void keep_concluded(struct job *job)
 	forget_oldest(job->d);
 }
 
-void job_compare(struct daemon *d, struct instance *inst)
+bool job_compares(struct daemon *d, const struct instance *inst)
 {
 	_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
 	const struct op *op = queue_current(d->queues, subject);
 
-	if (!op || !((const struct job *)op->owner)->command->compares)
+	return op && ((const struct job *)op->owner)->command->compares;
+}
+
+void job_compare(struct daemon *d, struct instance *inst)
+{
+	if (!job_compares(d, inst))
 		drift_check(inst);
 }
 

@@ -53,7 +53,9 @@ void job_internal(struct daemon *d, const char *command, const char *instance);
 /* The same with an ear for its end, which may come before this returns. */
 void job_internal_then(struct daemon *d, const char *command, const char *instance,
 		       void (*ended)(struct job *job, void *data), void *data);
-/* Has INST compared with its record (hotplug/drift.h), unless an operation is under way that does so at its end. */
+/* Whether an operation is under way that has INST compared with its record (hotplug/drift.h) at its end. */
+bool job_compares(struct daemon *d, const struct instance *inst);
+/* Has it compared, unless that is so. */
 void job_compare(struct daemon *d, struct instance *inst);
 /* Takes up what a marker tells. OVERTAKEN: an operation that destroys has cancelled it. */
 bool job_recover(struct daemon *d, struct json_object *marker, bool overtaken, struct err **e);

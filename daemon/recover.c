@@ -74,10 +74,7 @@ static void compare_all(uv_timer_t *timer)
 	struct daemon *d = timer->data;
 
 	for (struct instance *inst = instance_first(&d->rt); inst; inst = instance_next(inst)) {
-		_cleanup_free_ char *subject = xasprintf("instance-%s", inst->name);
-
-		/* What is under way compares at its end. */
-		if (!inst->process || queue_current(d->queues, subject))
+		if (!inst->process || job_compares(d, inst))
 			continue;
 		drift_check(inst);
 		fdsets_audit(inst);

@@ -68,6 +68,8 @@ struct runtime_ops {
 	void (*held)(struct instance *inst, void *data);
 	/* The run directory is gone, and with it all of the last run. */
 	void (*cleared)(struct instance *inst, void *data);
+	/* The first monitor was lost and answers again: what was told meanwhile of devices is lost. */
+	void (*monitor_back)(struct instance *inst, void *data);
 	/* inst->drift is another than before. */
 	void (*drifted)(struct instance *inst, void *data);
 	/* A device that nobody waits for has left the guest: the rest of it is to be cleared. */

@@ -101,6 +101,7 @@ static bool on_lost(struct qmp *q, const struct err *e, void *data)
 static void on_ready(struct qmp *q, void *data)
 {
 	struct instance *inst = data;
+	bool was_lost = inst->monitor_lost;
 
 	inst->monitor_lost = false;
 	if (inst->reconnect)
@@ -110,6 +111,8 @@ static void on_ready(struct qmp *q, void *data)
 	guest_agent_begin(inst);
 	if (qmp_is_lost(inst->qmp2))
 		reconnect(inst);
+	if (was_lost)
+		inst->rt->ops->monitor_back(inst, inst->rt->data);
 }
 
 static void on_ready2(struct qmp *q, void *data)

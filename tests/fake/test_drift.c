@@ -190,6 +190,39 @@ START_TEST(let_go_of_beside_a_change)
 }
 END_TEST
 
+/* While there is no droverd, and the next one takes up something that waits for the guest and compares nothing. */
+START_TEST(let_go_of_between_two_lives)
+{
+	_cleanup_json_ struct json_object *list = NULL, *jobs = NULL;
+
+	begin_with("fake.powerdown=ignore fake.eject=greeting#3:" ID);
+	attach_one();
+	client_send(stage.c, "instance-shutdown", "{'instance': 'web', 'timeout': 3600}");
+	json_object_put(stage_await_answer("system_powerdown"));
+	stage_restart();
+	list = told();
+	expect_absent(list, ID);
+	jobs = client_ok(stage.c, "query-jobs", NULL);
+	ck_assert_str_eq(str_at(jobs, "0.type"), "instance-shutdown");
+	ck_assert_str_eq(str_at(jobs, "0.status"), "running");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
+/* While its monitor was lost. */
+START_TEST(let_go_of_unheard)
+{
+	_cleanup_json_ struct json_object *list = NULL;
+
+	begin_with("fake.hangup=stop+ fake.eject=greeting#3:" ID);
+	attach_one();
+	client_send(stage.c, "instance-pause", WEB);
+	list = told();
+	expect_absent(list, ID);
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
 START_TEST(a_node_that_somebody_made)
 {
 	_cleanup_json_ struct json_object *list = NULL;
@@ -315,6 +348,7 @@ static Suite *make(void)
 {
 	static const TTest *const *const tests[] = { &nothing_of_our_own_doing,          &a_device_that_somebody_took,
 						     &a_device_that_the_guest_let_go_of, &let_go_of_beside_a_change,
+						     &let_go_of_between_two_lives,       &let_go_of_unheard,
 						     &a_change_behind_a_change,          &a_node_that_somebody_made,
 						     &an_object_that_somebody_made,      &groups_of_our_own,
 						     &a_set_that_nobody_knows,           &a_record_that_lies };
