@@ -108,6 +108,26 @@ static const char *name_to_be(const struct job *job, const char *uuid)
 	return NULL;
 }
 
+bool define_promises_mac(const struct daemon *d, const char *name, const char *mac)
+{
+	const struct job *job;
+
+	TAILQ_FOREACH(job, &d->jobs, link)
+	{
+		struct json_object *written = definition_of(job);
+
+		if (!job->op || job->op->n == 0 || str_eq(job->name, name))
+			continue;
+		if (!written)
+			written = json_get_typed(job->resolved, "definition", json_type_object);
+		if (!written)
+			written = json_get_typed(job->resolved, "between", json_type_object);
+		if (definition_has_mac(written, mac))
+			return true;
+	}
+	return false;
+}
+
 bool define_identity_is_free(const struct job *job, const char *uuid, struct err **e)
 {
 	const struct instance *named = instance_find(&job->d->rt, job->name);

@@ -15,6 +15,8 @@ void define_tell(struct daemon *d, const struct instance *inst, const char *rena
 /* Whether another operation that is under way gives NAME to an instance: a definition on its way to the disk, or a
  * rename. */
 bool define_is_being_named(const struct job *job, const char *name);
+/* Whether another operation that is under way gives MAC to a card of another instance than NAME. */
+bool define_promises_mac(const struct daemon *d, const char *name, const char *mac);
 /* Whether UUID (NULL: none) and job->name are nobody else's, nor about to be; else Exists. That of job->name may have both. */
 bool define_identity_is_free(const struct job *job, const char *uuid, struct err **e);
 /* Puts ARGUMENT in front of the parameter that an error of a definition names. Returns false. */

@@ -5,6 +5,7 @@
 #include "daemon/follow.h"
 
 #include "base/log.h"
+#include "daemon/define.h"
 #include "daemon/job.h"
 #include "hotplug/unplug.h"
 #include "runtime/device_record.h"
@@ -134,6 +135,11 @@ static void on_device_gone(struct instance *inst, const char *id, void *data)
 	job_internal(data, "devices-collect", inst->name);
 }
 
+static bool mac_promised(const char *name, const char *mac, void *data)
+{
+	return define_promises_mac(data, name, mac);
+}
+
 static void on_device_told(struct instance *inst, const char *event, const char *id, const char *why, void *data)
 {
 	struct json_object *o = json_object_new_object();
@@ -187,6 +193,7 @@ const struct runtime_ops follow_ops = {
 	.monitor_back = on_monitor_back,
 	.drifted = on_drifted,
 	.device_gone = on_device_gone,
+	.mac_promised = mac_promised,
 	.device_told = on_device_told,
 	.restarts_stopped = on_restarts_stopped,
 	.quarantined = on_quarantined,

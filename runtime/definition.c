@@ -147,6 +147,16 @@ static char **nic_mac(const struct definition *def, size_t i)
 	return &definition_nic(def, i)->mac;
 }
 
+bool definition_has_mac(struct json_object *o, const char *mac)
+{
+	struct json_object *nics = json_get_typed(o, "nics", json_type_array);
+
+	for (size_t i = 0; i < json_length(nics); i++)
+		if (str_eq(json_get_str(json_object_array_get_idx(nics, i), "mac"), mac))
+			return true;
+	return false;
+}
+
 /* No server keeps two disks of one guest from each other, as QEMU's locks do with files. */
 static bool check_uris(const struct definition *def, struct err **e)
 {

@@ -51,6 +51,9 @@ const char *definition_machine(struct json_object *stored);
 /* Whether its machine has ACPI: a power button, and hotplug on PCI. NULL: it is taken to have. */
 bool definition_has_acpi(struct json_object *stored);
 
+/* Whether a card of a stored definition, or of a runtime record, has this address. */
+bool definition_has_mac(struct json_object *o, const char *mac);
+
 /* The device's id, node name and netdev id: KIND ("disk", "nic") and the start of UUID. */
 char *device_id(const char *kind, const char *uuid);
 /* Elements of the lists, typed. */

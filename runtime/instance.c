@@ -141,15 +141,10 @@ struct instance *instance_find(struct runtime *rt, const char *name_or_uuid)
 /* Whether a card of INST has it, also one that runs and has left the definition. */
 static bool has_mac(const struct instance *inst, const char *mac)
 {
-	struct json_object *running = json_get_typed(inst->record, "nics", json_type_array);
-
 	for (size_t i = 0; i < inst->def.nics.n; i++)
 		if (str_eq(definition_nic(&inst->def, i)->mac, mac))
 			return true;
-	for (size_t i = 0; i < json_length(running); i++)
-		if (str_eq(json_get_str(json_object_array_get_idx(running, i), "mac"), mac))
-			return true;
-	return false;
+	return definition_has_mac(inst->record, mac);
 }
 
 static bool is_mac_taken(const char *mac, void *data)
@@ -160,7 +155,7 @@ static bool is_mac_taken(const char *mac, void *data)
 	RB_FOREACH(inst, instance_tree, &q->rt->instances)
 	if (!str_eq(inst->name, q->name) && has_mac(inst, mac))
 		return true;
-	return false;
+	return q->rt->ops->mac_promised(q->name, mac, q->rt->data);
 }
 
 const struct definition_context *instance_context(struct runtime *rt, const char *name, struct instance_question *q)

@@ -74,6 +74,8 @@ struct runtime_ops {
 	void (*drifted)(struct instance *inst, void *data);
 	/* A device that nobody waits for has left the guest: the rest of it is to be cleared. */
 	void (*device_gone)(struct instance *inst, const char *id, void *data);
+	/* Whether an operation under way is about to give MAC to a card of another instance than NAME. */
+	bool (*mac_promised)(const char *name, const char *mac, void *data);
 	/* Something became of a device, for clients: the name of the API's event, and why, or NULL. */
 	void (*device_told)(struct instance *inst, const char *event, const char *id, const char *why, void *data);
 	/* It would be restarted once too often. */

@@ -120,6 +120,28 @@ START_TEST(in_use)
 }
 END_TEST
 
+/* Two machines at once are given cards of one address. */
+START_TEST(address_that_is_promised)
+{
+	static const char args[] = "{'instance': '%s', 'nic': {'name': 'new', 'mac': '52:54:00:3a:91:05', 'mode': "
+				   "'user'}}";
+	_cleanup_json_ struct json_object *one = NULL, *two = NULL;
+	int first, second;
+
+	set("");
+	first = client_send(stage.c, "nic-attach", args, "web");
+	second = client_send(stage.c, "nic-attach", args, "other");
+	one = client_reply(stage.c, first);
+	two = client_reply(stage.c, second);
+	ck_assert_msg(has(one, "return"), "%s", json_object_to_json_string(one));
+	ck_assert_msg(has(two, "error"), "%s", json_object_to_json_string(two));
+	ck_assert_str_eq(str_at(two, "error.class"), "Exists");
+	ck_assert_str_eq(str_at(two, "error.parameter"), "nic.mac");
+	json_object_put(client_ok(stage.c, "nic-detach", "{'instance': 'web', 'nic': 'new'}"));
+	json_object_put(client_ok(stage.c, "nic-attach", args, "other"));
+}
+END_TEST
+
 /* A disk may have the uuid, or the name, of a card; which of them is to go has to be said then. */
 START_TEST(two_of_a_name)
 {
@@ -173,6 +195,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, NULL, stage_clear);
 	tcase_add_loop_test(t, refused, 0, (int)ARRAY_SIZE(rows));
+	tcase_add_test(t, address_that_is_promised);
 	tcase_add_loop_test(t, in_use, 0, 2);
 	tcase_add_loop_test(t, two_of_a_name, 0, 2);
 	tcase_add_loop_test(t, the_very_same, 0, (int)ARRAY_SIZE(sames));

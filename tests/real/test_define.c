@@ -165,26 +165,32 @@ START_TEST(test_identity)
 }
 END_TEST
 
-/* Two at once with one identity: one of them is it. */
+/* Several at once with one uuid, or one address of a card: one of them has it. */
 START_TEST(test_identity_at_once)
 {
+	static const char *const identities[] = { "'uuid': '" UUID_A "'",
+						  "'nics': [{'mac': '52:54:00:3a:91:03', 'mode': 'none'}]" };
+	_cleanup_free_ char *name = NULL;
 	_cleanup_client_ struct client *c = client_new(rig);
 	unsigned defined = 0;
 	int ids[16];
 
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
-		ids[i] = client_send(c, "instance-define", "{'definition': {'name': 'twin%zu', 'uuid': '" UUID_A "'}}",
-				     i);
+		ids[i] = client_send(c, "instance-define", "{'definition': {'name': 'twin%zu', %s}}", i,
+				     identities[_i]);
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
 		_cleanup_json_ struct json_object *o = client_reply(c, ids[i]);
 
-		if (has(o, "return"))
+		if (has(o, "return")) {
 			defined++;
-		else
+			free(name);
+			name = xstrdup(str_at(o, "return.definition.name"));
+		} else {
 			ck_assert_str_eq(str_at(o, "error.class"), "Exists");
+		}
 	}
 	ck_assert_uint_eq(defined, 1);
-	undefine(c, UUID_A);
+	undefine(c, name);
 }
 END_TEST
 
@@ -509,7 +515,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, test_define_again);
 	tcase_add_test(tc, test_replace);
 	tcase_add_test(tc, test_identity);
-	tcase_add_test(tc, test_identity_at_once);
+	tcase_add_loop_test(tc, test_identity_at_once, 0, 2);
 	tcase_add_test(tc, test_names);
 	tcase_add_test(tc, test_bad_members);
 	tcase_add_test(tc, test_sizes);
