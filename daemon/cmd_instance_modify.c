@@ -74,12 +74,8 @@ static struct json_object *applied_of(struct json_object *pending, struct json_o
 
 	for (size_t i = 0; i < json_object_array_length(paths); i++) {
 		struct json_object *path = json_object_array_get_idx(paths, i);
-		bool waits = false;
 
-		for (size_t k = 0; k < json_object_array_length(pending); k++)
-			waits |= pending_touches(json_object_get_string(path),
-						 json_get_str(json_object_array_get_idx(pending, k), "path"));
-		if (!waits)
+		if (!pending_has(pending, json_object_get_string(path)))
 			json_object_array_add(list, json_object_get(path));
 	}
 	return list;

@@ -10,6 +10,7 @@
 #include "runtime/device_record.h"
 #include "runtime/fdsets.h"
 #include "runtime/media.h"
+#include "runtime/pending.h"
 #include "runtime/slots.h"
 
 #include <inttypes.h>
@@ -220,9 +221,23 @@ static bool is_same(const struct choice *c, const char *list, struct json_object
 static bool is_possible(const struct choice *c, struct json_object *definition, const char *id, const char *parameter,
 			struct err **e)
 {
-	struct json_object *running = json_get_typed(c->inst->record, "definition", json_type_object);
+	return plug_is_possible(json_get_typed(c->inst->record, "definition", json_type_object), definition, id,
+				parameter, e);
+}
 
-	return plug_is_possible(running, definition, id, parameter, e);
+/* Whether the guest has THERE, of both records, as the definition says. */
+static bool is_had(const struct choice *c, const char *list, struct json_object *there, const char *parameter,
+		   struct err **e)
+{
+	const char *name = json_get_str(there, "name"), *why = NULL;
+	_cleanup_free_ char *path = xasprintf("%s[%s]", list, name);
+
+	if (drift_lacks_device(c->inst, device_id_of(there)))
+		why = "is not in QEMU any more, for the guest let go of it by itself or somebody took it";
+	else if (pending_has(instance_pending(c->inst), path))
+		why = "runs as it was before a change that waits for the next start";
+	return !why ||
+	       devices_fail_at(e, ERR_WRONG_STATE, parameter, "'%s' %s; detach it, then attach it again", name, why);
 }
 
 /* Whether a new device can have the name of DEVICE (may be NULL), which leaves in the same change and is called by its id
@@ -257,11 +272,8 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 	if (there) {
 		if (!is_same(c, lists[l], there, given, parameter, e))
 			return false;
-		if (c->live && runs && drift_lacks_device(c->inst, device_id_of(runs)))
-			return devices_fail_at(e, ERR_WRONG_STATE, parameter,
-					       "QEMU has no '%s' any more, for the guest let go of it by itself or "
-					       "somebody took it; detach it, then attach it again",
-					       json_get_str(runs, "name"));
+		if (c->live && runs && !is_had(c, lists[l], there, parameter, e))
+			return false;
 		if (json_get_str(c->names, device_id_of(there)))
 			return devices_fail_at(e, ERR_INVALID_PARAMETER, parameter, "the same device is named twice");
 		if (c->live && !runs && !is_possible(c, c->inst->stored, device_id_of(there), parameter, e))
@@ -286,8 +298,8 @@ static bool attach_one(struct choice *c, size_t l, struct json_object *given, co
 	return true;
 }
 
-/* The first of disk0, disk1, … that neither the definition nor what runs has. */
-static char *name_made(const struct choice *c, size_t l)
+/* The first of disk0, disk1, … that neither the definition nor what runs has, nor another that is GIVEN. */
+static char *name_made(const struct choice *c, size_t l, struct json_object *given)
 {
 	static const char *const kinds[] = { "disk", "nic" };
 
@@ -295,7 +307,7 @@ static char *name_made(const struct choice *c, size_t l)
 		char *name = xasprintf("%s%zu", kinds[l], number);
 
 		if (!find_member(list_in(c->definition, lists[l]), "name", name) &&
-		    !find_member(list_in(c->inst->record, lists[l]), "name", name))
+		    !find_member(list_in(c->inst->record, lists[l]), "name", name) && !find_member(given, "name", name))
 			return name;
 		free(name);
 	}
@@ -324,7 +336,7 @@ static bool attach_list(struct choice *c, size_t l, struct json_object *given, c
 		if (!is_fresh)
 			continue;
 		json_object_deep_copy(json_object_array_get_idx(given, i), &copy, NULL);
-		name = name_made(c, l);
+		name = name_made(c, l, given);
 		if (!json_object_object_get_ex(copy, "name", NULL))
 			json_add_str(copy, "name", name);
 		json_object_array_add(list_made(c->definition, lists[l]), copy);

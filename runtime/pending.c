@@ -198,3 +198,11 @@ bool pending_touches(const char *path, const char *other)
 		return false;
 	return n == m || strchr(".[", (n < m ? other : path)[common]);
 }
+
+bool pending_has(struct json_object *list, const char *path)
+{
+	for (size_t i = 0; i < json_length(list); i++)
+		if (pending_touches(json_get_str(element(list, i), "path"), path))
+			return true;
+	return false;
+}

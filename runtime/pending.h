@@ -20,5 +20,7 @@ struct json_object *pending_list(const struct param *rows, struct json_object *r
 struct json_object *pending_paths(const struct param *rows, struct json_object *from, struct json_object *to);
 /* Do two paths speak of the same thing: are they equal, or is one within the other? */
 bool pending_touches(const char *path, const char *other);
+/* Whether a list of pending_list() speaks of PATH. */
+bool pending_has(struct json_object *list, const char *path);
 
 #endif

@@ -483,6 +483,43 @@ START_TEST(another_type_waits)
 }
 END_TEST
 
+/* What runs is not "there already" while a change of it waits; where that is taken back it is. */
+START_TEST(change_that_waits)
+{
+	static const char path[] = "'patch': {'disks': [{'uuid': '" A "', 'name': 'x', 'path': '@/%s'}]}";
+	static const char args[] = "'disk': {'uuid': '" A "', 'path': '@/%s'}%s";
+	_cleanup_free_ char *to_two = xasprintf(path, "two"), *to_one = xasprintf(path, "one");
+	_cleanup_free_ char *now = xasprintf(args, "two", ""), *later = xasprintf(args, "two", ", 'live': false");
+	_cleanup_free_ char *same = xasprintf(args, "one", "");
+	_cleanup_json_ struct json_object *e = NULL, *o = NULL, *again = NULL;
+
+	set("");
+	attach_x();
+	json_object_put(done("instance-modify", to_two));
+	e = fails("WrongState", "disk-attach", now);
+	ck_assert_str_eq(str_at(e, "parameter"), "disk");
+	ck_assert_ptr_nonnull(strstr(str_at(e, "desc"), "waits for the next start"));
+	o = done("disk-attach", later);
+	ck_assert(!json_get_bool(o, "changed", true));
+	json_object_put(done("instance-modify", to_one));
+	again = done("disk-attach", same);
+	ck_assert(!json_get_bool(again, "changed", true));
+	ck_assert(json_get_bool(again, "live", false));
+}
+END_TEST
+
+/* Who has no name does not get that of another in the same request. */
+START_TEST(name_of_another)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+
+	set("");
+	o = done("devices-change", "'attach': {'disks': [{'path': '@/one'}, {'name': 'disk0', 'path': '@/two'}]}");
+	ck_assert_str_eq(str_at(o, "disks.0.name"), "disk1");
+	ck_assert_str_eq(str_at(o, "disks.1.name"), "disk0");
+}
+END_TEST
+
 static const struct {
 	const char *running, *next; /* of hvparams */
 	const char *command, *device;
@@ -667,6 +704,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, not_pluggable_later, 0, (int)ARRAY_SIZE(colds));
 	tcase_add_loop_test(t, another_machine_waits, 0, (int)ARRAY_SIZE(waiting));
 	tcase_add_test(t, another_type_waits);
+	tcase_add_test(t, change_that_waits);
+	tcase_add_test(t, name_of_another);
 	tcase_add_loop_test(t, type_that_waits, 0, (int)ARRAY_SIZE(types));
 	tcase_add_loop_test(t, place_in_order_is_taken, 0, (int)ARRAY_SIZE(orders));
 	tcase_add_test(t, place_in_order_stays);
