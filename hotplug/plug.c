@@ -326,9 +326,9 @@ static enum verdict open_images(struct op *op, void *arg)
 	p->items = xcalloc(p->files.n, sizeof(*p->items));
 	for (size_t i = 0; i < p->files.n; i++) {
 		p->items[i] = prepare_item(&p->files.items[i]);
-		/* No device is there to say so. */
+		/* No device is there to say so. What is empty is to get its size. */
 		if (p->apart && p->files.items[i].write)
-			p->items[i].flags |= OPEN_ALONE;
+			p->items[i].flags = (p->items[i].flags | OPEN_ALONE) & ~(unsigned)OPEN_FILLED;
 	}
 	return open_items(op, p->inst->rt->opener, p->items, p->files.n, NULL);
 }

@@ -38,6 +38,7 @@ struct argv_file {
 	bool qcow2;         /* the format of the image in it */
 	bool lone;          /* a qcow2 image for which no backing is given: its header must name none */
 	bool shareable;     /* the same file may be another disk's too */
+	bool filled;        /* a disk, which has a size */
 	bool block;         /* a block device (driver host_device), else a regular file */
 	unsigned kind;      /* OPEN_BLOCK or OPEN_CHARACTER, of what is passed through; 0: a block device or a file */
 };

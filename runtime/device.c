@@ -375,6 +375,7 @@ void argv_files_add(const struct definition *def, size_t disk, struct argv_files
 	f = add_file(files, d, &def->hvparams, d->path);
 	f->what = media_param(def, disk) ? xstrdup(media_param(def, disk)) : xasprintf("disks[%zu].path", disk);
 	f->write = !disk_is_read_only(d);
+	f->filled = d->media == MEDIA_DISK && !disk_is_passed_through(d, &def->hvparams);
 	f->qcow2 = d->format == FORMAT_QCOW2;
 	f->lone = n == 0 && d->format == FORMAT_QCOW2;
 	if (disk_is_passed_through(d, &def->hvparams))

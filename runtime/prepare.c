@@ -240,7 +240,8 @@ struct open_item prepare_item(const struct argv_file *f)
 		.what = f->what,
 		.path = f->path,
 		.flags = (f->write ? OPEN_WRITE : 0U) | (f->direct ? OPEN_DIRECT : 0U) | (f->qcow2 ? OPEN_QCOW2 : 0U) |
-			 (f->lone ? 0U : OPEN_BACKED) | (f->shareable ? OPEN_SHARED : 0U) | f->kind,
+			 (f->lone ? 0U : OPEN_BACKED) | (f->shareable ? OPEN_SHARED : 0U) |
+			 (f->filled ? OPEN_FILLED : 0U) | f->kind,
 		.fd = -1,
 	};
 }

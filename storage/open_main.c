@@ -198,6 +198,18 @@ static void check_kind(mode_t mode, unsigned flags)
 		refuse_kind(mode);
 }
 
+/* A guest has no use for a disk without a sector; who wrote its path forgot to give it a size, or to plug it in. */
+static void check_filled(const struct open_answer *a, unsigned flags)
+{
+	if (!(flags & OPEN_FILLED) || a->size > 0)
+		return;
+	if (a->block)
+		refuse("is a device of size 0");
+	if (flags & OPEN_QCOW2)
+		refuse("is a disk of size 0; give it one, such as by 'qemu-img resize FILE 1G'");
+	refuse("is empty; give it a size, such as by 'truncate -s 1G FILE'");
+}
+
 static void open_image(const char *path, unsigned flags)
 {
 	struct open_answer a = { 0 };
@@ -220,6 +232,7 @@ static void open_image(const char *path, unsigned flags)
 	}
 	if (flags & OPEN_QCOW2)
 		a.size = check_qcow2(fd, flags);
+	check_filled(&a, flags);
 	if (flags & OPEN_ALONE)
 		lock_alone(fd);
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)

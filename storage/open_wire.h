@@ -31,6 +31,7 @@ enum open_flags {
 	OPEN_OPTIONAL = 1 << 11,  /* boot file: need not be there */
 	OPEN_BLOCK = 1 << 12,     /* image: must be a block device */
 	OPEN_CHARACTER = 1 << 13, /* image: must be a character device, which without it is none */
+	OPEN_FILLED = 1 << 14,    /* image: of a size that is not 0 */
 };
 
 #define OPEN_COPY_MAX (1024ULL * 1024 * 1024)

@@ -24,6 +24,8 @@ static const struct refusal images[] = {
 	{ "StorageError", "disk-attach", "'disk': {'path': '@'}", "disk.path" },
 	{ "StorageError", "disk-attach", "'disk': {'path': '@/fifo'}", "disk.path" },
 	{ "StorageError", "disk-attach", "'disk': {'path': '/dev/null'}", "disk.path" },
+	{ "StorageError", "disk-attach", "'disk': {'path': '@/empty'}", "disk.path" },
+	{ "StorageError", "disk-attach", "'disk': {'path': '@/sizeless', 'format': 'qcow2'}", "disk.path" },
 	{ "PermissionDenied", "disk-attach", "'disk': {'path': '@/ro/one'}", "disk.path" },
 	{ "StorageError", "disk-attach", "'disk': {'path': '@/one', 'format': 'qcow2'}", "disk.path" },
 	{ "StorageError", "disk-attach", "'disk': {'path': '@/top', 'format': 'qcow2'}", "disk.path" },
@@ -122,7 +124,9 @@ static void make_images(void)
 	hot_image("taken", "", KIB);
 	hot_image("held", "", KIB);
 	hot_chain();
-	host_run("cd '%s' && mkfifo fifo && qemu-img create -q -f qcow2 broken "
+	hot_image("empty", "", 0);
+	host_run("cd '%s' && mkfifo fifo && qemu-img create -q -f qcow2 sizeless 0 && chmod 600 sizeless && qemu-img "
+		 "create -q -f qcow2 broken "
 		 "1M && printf '\\377' | dd of=broken bs=1 "
 		 "seek=40 conv=notrunc status=none && chmod 600 broken",
 		 hot.dir);

@@ -179,6 +179,22 @@ START_TEST(test_refused_in_the_middle)
 }
 END_TEST
 
+/* A disk has a size; what else is opened need not. */
+START_TEST(test_filled)
+{
+	static const char words[] = "is empty; give it a size, such as by 'truncate -s 1G FILE'";
+
+	put("empty", "", 0, 0600);
+	expect_refusal("empty", OPEN_FILLED, ERR_STORAGE, words);
+	expect_refusal("empty", OPEN_FILLED | OPEN_WRITE, ERR_STORAGE, words);
+	put("sector", "x", 1, 0600);
+	add_item("empty", OPEN_WRITE);
+	add_item("sector", OPEN_FILLED);
+	start();
+	expect_success();
+}
+END_TEST
+
 START_TEST(test_no_direct_io)
 {
 	expect_refusal("/proc/version", OPEN_DIRECT, ERR_STORAGE, "is on a file system without direct I/O");
@@ -470,6 +486,7 @@ static void add(TCase *tc)
 	tcase_add_loop_test(tc, test_refused, 0, ARRAY_SIZE(things));
 	tcase_add_test(tc, test_passed_through);
 	tcase_add_test(tc, test_refused_in_the_middle);
+	tcase_add_test(tc, test_filled);
 	tcase_add_test(tc, test_no_direct_io);
 	tcase_add_test(tc, test_read_only_file_system);
 	tcase_add_test(tc, test_permission);
