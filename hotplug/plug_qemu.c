@@ -233,26 +233,23 @@ static enum verdict add_controller(struct op *op, void *arg)
 static const struct step step_look = { "look for the SCSI controller", look_for_controller, .timeout_ms = CALL_MS };
 static const struct step step_controller = { "add the SCSI controller", add_controller, .timeout_ms = CALL_MS };
 
-/* Whether it may have none: no other disk needs one. */
-static bool needs_controller(const struct plug *p)
+/* Also beside a disk that has one: a guest may have ejected it with all its disks. Other machines have it built in. */
+static bool may_lack_controller(const struct plug *p)
 {
-	bool wanted = false, there = p->apart || machine_kind(p->def.hvparams.machine_version) == MACHINE_Q35;
-
+	if (p->apart || machine_kind(p->def.hvparams.machine_version) == MACHINE_Q35)
+		return false;
 	for (size_t i = 0; i < p->def.disks.n; i++) {
 		const struct disk *d = definition_disk(&p->def, i);
-		bool mine = plug_device_of(p, d->hvinfo.id) != NULL;
 
-		if (str_eq(d->hvinfo.bus, "scsi.0")) {
-			wanted |= mine;
-			there |= !mine;
-		}
+		if (str_eq(d->hvinfo.bus, "scsi.0") && plug_device_of(p, d->hvinfo.id))
+			return true;
 	}
-	return wanted && !there;
+	return false;
 }
 
 void plug_qemu_plan(struct op *op, struct plug *p)
 {
-	if (needs_controller(p)) {
+	if (may_lack_controller(p)) {
 		op_add(op, &step_look, p);
 		op_add(op, &step_controller, p);
 	}

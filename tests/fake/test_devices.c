@@ -508,6 +508,24 @@ START_TEST(change_that_waits)
 }
 END_TEST
 
+/* A guest may eject the controller of a PC with all its disks; the next disk brings another. */
+START_TEST(controller_that_left)
+{
+	set("fake.eject=stop+:scsi");
+	json_object_put(
+		done("disk-attach", "'disk': {'uuid': '" A "', 'name': 'x', 'path': '@/one', 'type': 'scsi-hd'}"));
+	ck_assert(is_there("/machine/peripheral", "scsi"));
+	json_object_put(client_ok(stage.c, "instance-pause", WEB));
+	json_object_put(client_event(stage.c, "DRIFT"));
+	json_object_put(client_ok(stage.c, "instance-resume", WEB));
+	ck_assert(!is_there("/machine/peripheral", "scsi"));
+	json_object_put(
+		done("disk-attach", "'disk': {'uuid': '" B "', 'name': 'y', 'path': '@/two', 'type': 'scsi-hd'}"));
+	ck_assert(is_there("/machine/peripheral", "scsi"));
+	ck_assert(is_there("/machine/peripheral", B_ID));
+}
+END_TEST
+
 /* Who has no name does not get that of another in the same request. */
 START_TEST(name_of_another)
 {
@@ -706,6 +724,7 @@ static Suite *suite(void)
 	tcase_add_test(t, another_type_waits);
 	tcase_add_test(t, change_that_waits);
 	tcase_add_test(t, name_of_another);
+	tcase_add_test(t, controller_that_left);
 	tcase_add_loop_test(t, type_that_waits, 0, (int)ARRAY_SIZE(types));
 	tcase_add_loop_test(t, place_in_order_is_taken, 0, (int)ARRAY_SIZE(orders));
 	tcase_add_test(t, place_in_order_stays);
