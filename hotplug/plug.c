@@ -111,8 +111,22 @@ char *plug_called(const struct plug *p, const struct device *d, const char *what
 	return name && rest ? xasprintf("%s%s", name, rest + 1) : xstrdup(what);
 }
 
+/* QEMU knows an image by its fd set. */
+static void show_path(struct err *e, const char *path)
+{
+	static const char set[] = "/dev/fdset/";
+	char *was = e->desc, *at = strstr(was, set);
+
+	if (!at)
+		return;
+	e->desc = xasprintf("%.*s%s%s", (int)(at - was), was, path,
+			    at + sizeof(set) - 1 + strspn(at + sizeof(set) - 1, "0123456789"));
+	free(was);
+}
+
 void plug_blame(struct err *e, const char *name, const char *where)
 {
+	show_path(e, where);
 	err_prefix(e, "%s: '%s'", name, where);
 	err_name_param(&e, name);
 }
@@ -535,19 +549,31 @@ void plug_record_plan(struct op *op, struct plug *p)
 
 /* ---- the guest ---- */
 
-/* An image that somebody has open is found out when the device wants it: that which is to be written, or any that nobody
- * else is to write to, and QEMU does not say which. */
+/* What is found out about images when the device wants them, and QEMU does not say of which of several. */
+static const struct {
+	const char *word, *one, *several;
+} faults[] = {
+	{ " lock", "it is in use", "one of its images is in use" },
+	{ "SG_IO", "it takes no SCSI commands; another 'type' needs none",
+	  "it takes no SCSI commands; another 'type' needs none" },
+};
+
 static void blame_device(const struct op *op, const struct plug *p, const struct device *d)
 {
 	const struct argv_file *culprit = NULL;
 	const char *name = json_get_str(p->names, d->id);
 	unsigned candidates = 0;
+	size_t fault = 0;
 	bool any;
 
-	if (!op->err || op->err->class != ERR_QEMU || !strstr(op->err->desc, " lock") ||
-	    !str_eq(op->failed, op_step(op)->name))
+	if (!op->err || op->err->class != ERR_QEMU || !str_eq(op->failed, op_step(op)->name))
 		return;
-	any = strstr(op->err->desc, "shared \"");
+	while (fault < ARRAY_SIZE(faults) && !strstr(op->err->desc, faults[fault].word))
+		fault++;
+	if (fault == ARRAY_SIZE(faults))
+		return;
+	/* A lock is missed for what is to be written, or for any that nobody else is to write to. */
+	any = !strstr(op->err->desc, " lock") || strstr(op->err->desc, "shared \"");
 	op->err->class = ERR_STORAGE;
 	for (size_t i = 0; i < p->files.n; i++) {
 		const struct argv_file *f = &p->files.items[i];
@@ -557,7 +583,7 @@ static void blame_device(const struct op *op, const struct plug *p, const struct
 		culprit = f;
 		candidates++;
 	}
-	err_prefix(op->err, candidates == 1 ? "it is in use" : "one of its images is in use");
+	err_prefix(op->err, "%s", candidates == 1 ? faults[fault].one : faults[fault].several);
 	if (candidates == 1)
 		plug_blame(op->err, culprit->what, culprit->path);
 	else if (name)
