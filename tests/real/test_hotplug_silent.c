@@ -163,7 +163,12 @@ static Suite *suite(void)
 	TCase *tc = tcase_create("a guest that does not answer");
 
 	tcase_add_checked_fixture(tc, hot_set_up, hot_tear_down);
-	tcase_add_loop_test(tc, test_silent, 0, ARRAY_SIZE(machines));
+	tcase_add_loop_test(tc, test_silent, 0, 1);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("the same over restarts");
+	tcase_set_tags(tc, "restart"); /* a test of its own, which is run on every QEMU */
+	tcase_add_checked_fixture(tc, hot_set_up, hot_tear_down);
+	tcase_add_loop_test(tc, test_silent, 1, ARRAY_SIZE(machines));
 	suite_add_tcase(s, tc);
 	tc = tcase_create("firmware");
 	tcase_add_checked_fixture(tc, hot_set_up, hot_tear_down);
