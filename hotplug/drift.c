@@ -3,6 +3,8 @@
 
 #include "runtime/device_record.h"
 
+#include <string.h>
+
 /* What is compared: KEY of each that QEMU lists. */
 enum kind { DEVICES, NODES, OBJECTS, KIND_COUNT };
 
@@ -14,13 +16,20 @@ static const struct {
 	[OBJECTS] = { "object", "qom-list", "/objects", "name" },
 };
 
-static void note(struct json_object *set, const char *name)
+static bool is_ours(const char *name)
 {
 	static const char *const ours[] = { "disk-", "nic-", "hotdisk-", "hotnic-", "group-" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		if (name && str_starts(name, ours[i]))
-			json_add(set, name, NULL);
+			return true;
+	return false;
+}
+
+static void note(struct json_object *set, const char *name)
+{
+	if (is_ours(name))
+		json_add(set, name, NULL);
 }
 
 static bool has(struct json_object *set, const char *name)
@@ -129,6 +138,41 @@ static struct json_object *names_in(struct json_object *ret, const char *key)
 	return set;
 }
 
+/* The ids in a word of the command line, {"id": "x"} or "driver,id=x". */
+static void add_ids(struct json_object *set, const char *word)
+{
+	_cleanup_json_ struct json_object *o = NULL;
+
+	if (word[0] == '{' && json_parse(word, strlen(word), &json_limits_qemu, &o, NULL) && json_get_str(o, "id"))
+		json_add(set, json_get_str(o, "id"), NULL);
+	for (const char *p = word; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
+		_cleanup_free_ char *id = str_starts(p, "id=") ? xasprintf("%.*s", (int)strcspn(p + 3, ","), p + 3) :
+								 NULL;
+
+		if (id)
+			json_add(set, id, NULL);
+	}
+}
+
+/* Devices of other names that QEMU was not started with, and that no disk has brought: they are in the way of what is
+ * plugged. */
+static void add_strangers(struct json_object *set, const struct instance *inst, struct json_object *ret)
+{
+	_cleanup_json_ struct json_object *told = json_object_new_object();
+	struct json_object *cmd = json_get_typed(inst->record, "cmd", json_type_array);
+
+	json_add(told, "scsi", NULL);
+	for (size_t i = 0; i < json_length(cmd); i++)
+		add_ids(told, json_object_get_string(json_object_array_get_idx(cmd, i)));
+	for (size_t i = 0; i < json_object_array_length(ret); i++) {
+		struct json_object *o = json_object_array_get_idx(ret, i);
+		const char *name = json_get_str(o, "name"), *type = json_get_str(o, "type");
+
+		if (name && type && str_starts(type, "child<") && !is_ours(name) && !has(told, name))
+			json_add(set, name, NULL);
+	}
+}
+
 static void conclude(const struct question *q)
 {
 	_cleanup_json_ struct json_object *list = json_object_new_array();
@@ -158,6 +202,8 @@ static void on_listed(struct json_object *ret, const struct err *e, void *data)
 
 	if (json_object_is_type(ret, json_type_array))
 		a->there = names_in(ret, kinds[a - q->answers].key);
+	if (a->there && a == &q->answers[DEVICES] && !qmp_is_gone(q->inst->qmp))
+		add_strangers(a->there, q->inst, ret);
 	if (--q->open > 0)
 		return;
 	conclude(q);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Whether the runtime record tells of what QEMU has: devices (qom-list of /machine/peripheral), block nodes
- * (query-named-block-nodes) and groups of limits (qom-list of /objects), of those with names of ours. For netdevs QEMU has no
- * question.
+ * (query-named-block-nodes) and groups of limits (qom-list of /objects), of those with names of ours; and devices of other
+ * names with which QEMU was not started. For netdevs QEMU has no question.
  *
  * For a moment at which nothing changes the instance. What is found is kept as inst->drift, [{what: "device", "node" or
  * "object", id, record, qemu}] with "attached" or "absent" for the last two, and runtime_ops.drifted() is told when that is

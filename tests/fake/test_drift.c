@@ -223,6 +223,26 @@ START_TEST(let_go_of_unheard)
 }
 END_TEST
 
+/* Which nothing else that drover knows is like: its place looks free. */
+START_TEST(a_device_that_somebody_made)
+{
+	_cleanup_json_ struct json_object *list = NULL;
+
+	begin();
+	json_object_put(
+		client_ok(stage.c, "instance-qmp",
+			  "{'instance': 'web', 'execute': 'device_add', 'arguments': {'driver': "
+			  "'virtio-rng-pci', 'id': 'foreign', 'bus': 'pci.0', 'addr': '0xe'}, 'unsafe': true}"));
+	list = told();
+	ck_assert_int_eq((int)json_object_array_length(list), 1);
+	ck_assert_str_eq(first(list, "what"), "device");
+	ck_assert_str_eq(first(list, "id"), "foreign");
+	ck_assert_str_eq(first(list, "record"), "absent");
+	ck_assert_str_eq(first(list, "qemu"), "attached");
+	json_object_put(client_ok(stage.c, "instance-stop", WEB));
+}
+END_TEST
+
 START_TEST(a_node_that_somebody_made)
 {
 	_cleanup_json_ struct json_object *list = NULL;
@@ -346,12 +366,19 @@ END_TEST
 
 static Suite *make(void)
 {
-	static const TTest *const *const tests[] = { &nothing_of_our_own_doing,          &a_device_that_somebody_took,
-						     &a_device_that_the_guest_let_go_of, &let_go_of_beside_a_change,
-						     &let_go_of_between_two_lives,       &let_go_of_unheard,
-						     &a_change_behind_a_change,          &a_node_that_somebody_made,
-						     &an_object_that_somebody_made,      &groups_of_our_own,
-						     &a_set_that_nobody_knows,           &a_record_that_lies };
+	static const TTest *const *const tests[] = { &nothing_of_our_own_doing,
+						     &a_device_that_somebody_took,
+						     &a_device_that_the_guest_let_go_of,
+						     &let_go_of_beside_a_change,
+						     &let_go_of_between_two_lives,
+						     &let_go_of_unheard,
+						     &a_change_behind_a_change,
+						     &a_device_that_somebody_made,
+						     &a_node_that_somebody_made,
+						     &an_object_that_somebody_made,
+						     &groups_of_our_own,
+						     &a_set_that_nobody_knows,
+						     &a_record_that_lies };
 	Suite *s = suite_create("drift");
 	TCase *tc = tcase_create("all");
 
