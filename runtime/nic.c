@@ -23,7 +23,9 @@ const struct param nic_rows[] = {
 	{ "queues", PARAM_INT, .min = 1, .max = 32, NIC(queues),
 	  .doc = "Pairs of queues, instead of virtio_net_queues; for paravirtual cards with a tap." },
 	{ "mtu", PARAM_INT, .min = 68, .max = MTU_MAX, NIC(mtu), .unit = "bytes",
-	  .doc = "Told to the guest by virtio, and the tap's; where absent a tap has its bridge's." },
+	  .doc = "Told to the guest by virtio, and the tap's; where absent a tap has its bridge's. A bridge without an "
+		 "MTU of "
+		 "its own takes the least of its ports, so that others' longer frames no longer pass: give it one." },
 	{ "hvinfo", PARAM_OBJECT, .rows = hvinfo_rows, NIC(hvinfo),
 	  .doc = "Where the device sits; allocated when absent, and kept for good." },
 	PARAM_END
