@@ -367,121 +367,112 @@ START_TEST(test_outcomes)
 }
 END_TEST
 
+static const struct {
+	const char *verb, *subject, *error, *hint; /* hint NULL: none */
+} hints[] = {
+	{ "start", "w", "{\"class\":\"Busy\"}", "drover jobs" },
+	{ "console", "w", "{\"class\":\"Busy\"}", "drover console w --take" },
+	{ "start", "w", "{\"class\":\"WrongState\"}", "'drover show w'" },
+	{ "start", NULL, "{\"class\":\"WrongState\"}", "'drover show NAME'" },
+	{ "start", NULL, "{\"class\":\"Unavailable\"}", "systemctl start droverd" },
+	{ "stop", "w", "{\"class\":\"Timeout\",\"stalled\":true}", "drover stop w" },
+	{ "shutdown", "w", "{\"class\":\"Timeout\"}", "--then stop" },
+	{ "define", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"memory\"}", "drover help definition" },
+	{ "define", "w", "{\"class\":\"InvalidParameter\"}", "'drover help define'" },
+	{ "log", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"bytes\"}", "'drover help log'" },
+	{ "disk resize", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"size\"}", "'drover help disk resize'" },
+	{ "start", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"boot\"}", "'drover show w'" },
+	{ NULL, NULL, "{\"class\":\"InvalidParameter\"}", NULL },
+	{ "edit", "w", "{\"class\":\"InvalidParameter\",\"desc\":\"line 2, column 5: not JSON\"}", "double quotes" },
+	{ "edit", "w",
+	  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be text, not a number\"}",
+	  "it is JSON, where text stands in double quotes" },
+	/* what is there, and what would not help */
+	{ "console", "w", "{\"class\":\"Busy\",\"desc\":\"8 are attached to the console of 'w' already\"}",
+	  "one of them leaves" },
+	{ "log", "w", "{\"class\":\"Busy\",\"desc\":\"8 are attached to the console of 'w' already\"}",
+	  "one of them leaves" },
+	{ "pause", "w", "{\"class\":\"WrongState\",\"desc\":\"'w' has no process; start it\"}", "'drover start w'" },
+	{ "guest", "w", "{\"class\":\"WrongState\",\"desc\":\"'w' is shutoff (admin): there is nobody to ask\"}",
+	  "'drover start w'" },
+	{ "rename", "w", "{\"class\":\"WrongState\",\"desc\":\"'w' has a process; stop it first\"}",
+	  "'drover stop w'" },
+	{ "console", "w", "{\"class\":\"WrongState\",\"desc\":\"'w' has no process; its console is in the log\"}",
+	  "'drover console w --log'" },
+	{ "disk attach", "w", "{\"class\":\"WrongState\",\"desc\":\"the definition of 'w' cannot be read: no JSON\"}",
+	  "'drover define' replaces it" },
+	{ "disk attach", "w",
+	  "{\"class\":\"WrongState\",\"desc\":\"QEMU has no 'd' any more; detach it, then attach it again\"}",
+	  "'drover show w'" },
+	{ "disk attach", "w",
+	  "{\"class\":\"WrongState\",\"desc\":\"'w' is paused (incoming), which takes no change of devices\"}",
+	  "--no-live" },
+	{ "nic attach", "w",
+	  "{\"class\":\"WrongState\",\"desc\":\"what 'w' runs with is not known: it has no runtime record\"}",
+	  "--no-live" },
+	{ "disk resize", "w",
+	  "{\"class\":\"WrongState\",\"desc\":\"what 'w' runs with is not known: it has no runtime record\"}",
+	  "'drover show w'" },
+	{ "nic attach", "w",
+	  "{\"class\":\"WrongState\",\"desc\":\"the machine that runs has no such place; stop and start it "
+	  "first, or attach with 'live' false\"}",
+	  "--no-live" },
+	{ "start", "w",
+	  "{\"class\":\"WrongState\",\"desc\":\"'w' is paused (admin); 'instance-resume' lets it go on\"}",
+	  "'drover resume w'" },
+	{ "start", "w", "{\"class\":\"WrongState\",\"desc\":\"'w' is running (booted); 'instance-pause' halts it\"}",
+	  "'drover pause w'" },
+	{ "screenshot", "w", "{\"class\":\"Unsupported\",\"desc\":\"'w' has no graphics card\"}",
+	  "'drover modify w hvparams.vga=std'" },
+	{ "disk attach", "w", "{\"class\":\"NotFound\",\"step\":\"open the images\"}", "droverd opens it" },
+	{ "define", "w", "{\"class\":\"NotFound\"}", NULL },
+	{ "start", "w", "{\"class\":\"Cancelled\"}", NULL },
+	{ "start", "w", "{\"class\":\"Busy\",\"hint\":\"wait\"}", "wait" },
+	/* text that reads as JSON */
+	{ "modify", "w",
+	  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be text, not a number\"}",
+	  "KEY='\"VALUE\"'" },
+	{ "call", "w",
+	  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be text, not a boolean\"}",
+	  "KEY='\"VALUE\"'" },
+	{ "modify", "w",
+	  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be true or false, not a "
+	  "number\"}",
+	  "drover help definition" },
+	/* a file of this program's */
+	{ "import", "f", "{\"class\":\"NotFound\",\"file\":\"f\"}", NULL },
+	{ "modify", "w", "{\"class\":\"PermissionDenied\",\"file\":\"f\"}", "as you" },
+	{ "screenshot", "w", "{\"class\":\"NoSpace\",\"file\":\"f\"}", "make room" },
+	{ "display-password", "w", "{\"class\":\"NotFound\",\"desc\":\"'w' has no display 'spice'\"}",
+	  "'drover show w' shows its displays" },
+	{ "screenshot", "w", "{\"class\":\"NotFound\",\"parameter\":\"display\"}", "--display" },
+	{ "wait", "w", "{\"class\":\"Timeout\",\"desc\":\"'w' is running still; nothing was changed\"}",
+	  "'drover show w' shows its state" },
+	{ "start", "w", "{\"class\":\"Timeout\",\"desc\":\"could not be opened within 1.0 s; nothing was changed\"}",
+	  "try again" },
+	{ "start", "w", "{\"class\":\"Timeout\"}", "what became of it" },
+	{ "edit", "w",
+	  "{\"class\":\"InvalidParameter\",\"parameter\":\"name\",\"desc\":\"'name': cannot be changed; see "
+	  "'instance-rename'\"}",
+	  "'drover rename w NEW-NAME'" },
+	{ "undefine", "w", "{\"class\":\"WrongState\",\"desc\":\"'w' has a process; stop it first, or say force\"}",
+	  "--force" },
+	{ "send-key", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"keys[2]\"}", "delete" },
+};
+
 START_TEST(test_hints)
 {
-	static const struct {
-		const char *verb, *subject, *error, *hint; /* hint NULL: none */
-	} rows[] = {
-		{ "start", "w", "{\"class\":\"Busy\"}", "drover jobs" },
-		{ "console", "w", "{\"class\":\"Busy\"}", "drover console w --take" },
-		{ "start", "w", "{\"class\":\"WrongState\"}", "'drover show w'" },
-		{ "start", NULL, "{\"class\":\"WrongState\"}", "'drover show NAME'" },
-		{ "start", NULL, "{\"class\":\"Unavailable\"}", "systemctl start droverd" },
-		{ "stop", "w", "{\"class\":\"Timeout\",\"stalled\":true}", "drover stop w" },
-		{ "shutdown", "w", "{\"class\":\"Timeout\"}", "--then stop" },
-		{ "define", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"memory\"}",
-		  "drover help definition" },
-		{ "define", "w", "{\"class\":\"InvalidParameter\"}", "'drover help define'" },
-		{ "log", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"bytes\"}", "'drover help log'" },
-		{ "disk resize", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"size\"}",
-		  "'drover help disk resize'" },
-		{ "start", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"boot\"}", "'drover show w'" },
-		{ NULL, NULL, "{\"class\":\"InvalidParameter\"}", NULL },
-		{ "edit", "w", "{\"class\":\"InvalidParameter\",\"desc\":\"line 2, column 5: not JSON\"}",
-		  "double quotes" },
-		{ "edit", "w",
-		  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be text, not a number\"}",
-		  "it is JSON, where text stands in double quotes" },
-		/* what is there, and what would not help */
-		{ "console", "w", "{\"class\":\"Busy\",\"desc\":\"8 are attached to the console of 'w' already\"}",
-		  "one of them leaves" },
-		{ "log", "w", "{\"class\":\"Busy\",\"desc\":\"8 are attached to the console of 'w' already\"}",
-		  "one of them leaves" },
-		{ "pause", "w", "{\"class\":\"WrongState\",\"desc\":\"'w' has no process; start it\"}",
-		  "'drover start w'" },
-		{ "guest", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"'w' is shutoff (admin): there is nobody to ask\"}",
-		  "'drover start w'" },
-		{ "rename", "w", "{\"class\":\"WrongState\",\"desc\":\"'w' has a process; stop it first\"}",
-		  "'drover stop w'" },
-		{ "console", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"'w' has no process; its console is in the log\"}",
-		  "'drover console w --log'" },
-		{ "disk attach", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"the definition of 'w' cannot be read: no JSON\"}",
-		  "'drover define' replaces it" },
-		{ "disk attach", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"QEMU has no 'd' any more; detach it, then attach it again\"}",
-		  "'drover show w'" },
-		{ "disk attach", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"'w' is paused (incoming), which takes no change of devices\"}",
-		  "--no-live" },
-		{ "nic attach", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"what 'w' runs with is not known: it has no runtime record\"}",
-		  "--no-live" },
-		{ "disk resize", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"what 'w' runs with is not known: it has no runtime record\"}",
-		  "'drover show w'" },
-		{ "nic attach", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"the machine that runs has no such place; stop and start it "
-		  "first, or attach with 'live' false\"}",
-		  "--no-live" },
-		{ "start", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"'w' is paused (admin); 'instance-resume' lets it go on\"}",
-		  "'drover resume w'" },
-		{ "start", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"'w' is running (booted); 'instance-pause' halts it\"}",
-		  "'drover pause w'" },
-		{ "screenshot", "w", "{\"class\":\"Unsupported\",\"desc\":\"'w' has no graphics card\"}",
-		  "'drover modify w hvparams.vga=std'" },
-		{ "disk attach", "w", "{\"class\":\"NotFound\",\"step\":\"open the images\"}", "droverd opens it" },
-		{ "define", "w", "{\"class\":\"NotFound\"}", NULL },
-		{ "start", "w", "{\"class\":\"Cancelled\"}", NULL },
-		{ "start", "w", "{\"class\":\"Busy\",\"hint\":\"wait\"}", "wait" },
-		/* text that reads as JSON */
-		{ "modify", "w",
-		  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be text, not a number\"}",
-		  "KEY='\"VALUE\"'" },
-		{ "call", "w",
-		  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be text, not a boolean\"}",
-		  "KEY='\"VALUE\"'" },
-		{ "modify", "w",
-		  "{\"class\":\"InvalidParameter\",\"parameter\":\"x\",\"desc\":\"'x': must be true or false, not a "
-		  "number\"}",
-		  "drover help definition" },
-		/* a file of this program's */
-		{ "import", "f", "{\"class\":\"NotFound\",\"file\":\"f\"}", NULL },
-		{ "modify", "w", "{\"class\":\"PermissionDenied\",\"file\":\"f\"}", "as you" },
-		{ "screenshot", "w", "{\"class\":\"NoSpace\",\"file\":\"f\"}", "make room" },
-		{ "display-password", "w", "{\"class\":\"NotFound\",\"desc\":\"'w' has no display 'spice'\"}",
-		  "'drover show w' shows its displays" },
-		{ "screenshot", "w", "{\"class\":\"NotFound\",\"parameter\":\"display\"}", "--display" },
-		{ "wait", "w", "{\"class\":\"Timeout\",\"desc\":\"'w' is running still; nothing was changed\"}",
-		  "'drover show w' shows its state" },
-		{ "start", "w",
-		  "{\"class\":\"Timeout\",\"desc\":\"could not be opened within 1.0 s; nothing was changed\"}",
-		  "try again" },
-		{ "start", "w", "{\"class\":\"Timeout\"}", "what became of it" },
-		{ "edit", "w",
-		  "{\"class\":\"InvalidParameter\",\"parameter\":\"name\",\"desc\":\"'name': cannot be changed; see "
-		  "'instance-rename'\"}",
-		  "'drover rename w NEW-NAME'" },
-		{ "undefine", "w",
-		  "{\"class\":\"WrongState\",\"desc\":\"'w' has a process; stop it first, or say force\"}", "--force" },
-		{ "send-key", "w", "{\"class\":\"InvalidParameter\",\"parameter\":\"keys[2]\"}", "delete" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
 		_cleanup_json_ struct json_object *o = NULL;
 		_cleanup_err_ struct err *e = NULL;
 		_cleanup_free_ char *hint = NULL;
 
-		ck_assert(json_parse(rows[i].error, strlen(rows[i].error), &json_limits_request, &o, NULL));
+		ck_assert(json_parse(hints[i].error, strlen(hints[i].error), &json_limits_request, &o, NULL));
 		e = err_from_json(o);
-		hint = cli_hint(rows[i].verb, rows[i].subject, e);
-		ck_assert_msg(!hint == !rows[i].hint, "row %zu: %s", i, hint);
+		hint = cli_hint(hints[i].verb, hints[i].subject, e);
+		ck_assert_msg(!hint == !hints[i].hint, "row %zu: %s", i, hint);
 		if (hint)
-			ck_assert_msg(strstr(hint, rows[i].hint), "%s", hint);
+			ck_assert_msg(strstr(hint, hints[i].hint), "%s", hint);
 	}
 }
 END_TEST
