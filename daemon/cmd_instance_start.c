@@ -97,8 +97,7 @@ const struct command cmd_instance_start = {
 	.params = rows,
 	.args_size = sizeof(struct args),
 	.doc = "Starts the guest. A guest that runs, or with 'paused' one that is paused, is left as it is; what would "
-	       "have "
-	       "to change it, 'paused' or 'boot', is WrongState.",
+	       "have to change it, 'paused' or 'boot', is WrongState.",
 	.returns = "{changed, state}",
 	.subject = subject_instance,
 	.plan = plan,

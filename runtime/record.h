@@ -53,7 +53,8 @@ bool record_read(struct instance *inst, struct err **e);
 enum verdict record_state(struct op *op, struct instance *inst);
 /* The same, but a failure is logged only. */
 enum verdict record_state_if_possible(struct op *op, struct instance *inst);
-/* Removes run/instances/NAME, by one rename; absent is success. Refuses where somebody holds a lock in it, or that cannot be told. */
+/* Removes run/instances/NAME, by one rename; absent is success. Refuses where somebody holds a lock in it, or that cannot be
+ * told. */
 bool record_remove(struct instance *inst, struct err **e);
 /* The same, and forgets the run. There must be no process; if there may be one, the instance is in doubt from then on. */
 void record_clear(struct instance *inst);

@@ -484,8 +484,8 @@ static void free_seats(struct seat *seats, size_t n)
 	free(seats);
 }
 
-/* Its place on the machine, be it one that only another manager gave. A type that waits in hvparams for the next start is not that of a device that was plugged
- * meanwhile, so the bus is one that fits. */
+/* Its place on the machine, be it one that only another manager gave. A type that waits in hvparams for the next start is not
+ * that of a device that was plugged meanwhile, so the bus is one that fits. */
 static bool find_own(const struct map *map, struct seat *s, unsigned *place)
 {
 	const enum bus candidates[] = { s->bus, pci_of(map->hv), BUS_SCSI };

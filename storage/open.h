@@ -9,7 +9,8 @@
  * An image is a regular file or a block device, opened exactly as its flags say; anything else is refused. What is passed
  * through to the guest is a device of the kind that OPEN_BLOCK or OPEN_CHARACTER says. A qcow2 image
  * whose header names a backing file must have OPEN_BACKED, and one with a data file of its own is never taken: QEMU
- * would open by path what the header says. With OPEN_FILLED its disk has to have a size. The header of a raw image is the guest's to write, so nobody looks at it.
+ * would open by path what the header says. With OPEN_FILLED its disk has to have a size. The header of a raw image is the
+ * guest's to write, so nobody looks at it.
  *
  * A boot file (kernel, initial RAM disk, firmware) is opened by QEMU itself. Where QEMU's uid can do so, it stays where
  * it is; else, or with OPEN_COPY, it is copied into QEMU's own directory: a new file `copy`, 0400, QEMU's, of at most
@@ -62,8 +63,8 @@ struct open_owner {
  * ended, and what they then hold is the caller's, of a failure too: open_items_close() is the undo.
  *
  * Errors name the item, also as "parameter", and its path, and are NotFound, PermissionDenied, NoSpace or, for a thing of
- * the wrong kind as well, StorageError. The first one ends the wait. Its expiry and a cancel end it at once, with nothing changed but,
- * perhaps, a part of a copy in the owner's directory; a descriptor that comes later is closed by the kernel. */
+ * the wrong kind as well, StorageError. The first one ends the wait. Its expiry and a cancel end it at once, with nothing
+ * changed but, perhaps, a part of a copy in the owner's directory; a descriptor that comes later is closed by the kernel. */
 enum verdict open_items(struct op *op, const char *opener, struct open_item *items, size_t n,
 			const struct open_owner *owner);
 /* The same, and THEN is called with ARG when all are open; it decides. */
