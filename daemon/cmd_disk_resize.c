@@ -6,7 +6,7 @@
  */
 #include "daemon/commands.h"
 #include "daemon/devices.h"
-#include "daemon/devices_resolve.h"
+#include "daemon/devices_find.h"
 #include "hotplug/resize.h"
 #include "runtime/device_record.h"
 
