@@ -292,7 +292,6 @@ static void control(struct tty *t, char mark, const int *p, int n, char final)
 		break;
 	case 't': /* the window's title is kept */
 	case 'n': /* a shell asks where the cursor is, and can do without */
-		break;
 	case '[': /* a guest's kernel wrote "[   12.345678] " into what its shell was writing */
 		break;
 	default:
